@@ -1,0 +1,28 @@
+//! The code cache: executable memory, fragments, exits and the links between them.
+//!
+//! A *fragment* is host code with one entry and numbered exits; blocks and traces are the same
+//! thing here. The cache knows where fragments lie, which guest addresses they came from, which
+//! exit jumps to which fragment, and how to change that while other threads run. It does not know
+//! what the code in a fragment means, nor which guest it serves: host instruction sequences that
+//! depend on the client's conventions (exit stubs, counters, far jumps) come from the client
+//! through [`StubWriter`].
+//!
+//! Reading order: [`memory`] (where code lies), [`fragment`] (what is in it), [`link`] (how exits
+//! are patched, with the argument why that is safe), [`indirect`] (the in-line look-up table of
+//! indirect branches), [`cache`] (the whole, as its clients see it), [`select`] (which code gets
+//! hot), [`events`] (the log of everything that happened).
+//!
+//! Locking: [`cache::Cache`] is one structure behind one lock of the client's. Running code reads
+//! only code memory and the [`indirect::IndirectTable`], both of which change by single aligned
+//! atomic stores.
+
+pub mod cache;
+pub mod events;
+pub mod fragment;
+pub mod indirect;
+pub mod link;
+pub mod memory;
+pub mod select;
+
+pub use cache::{Cache, CacheConfig, CacheError, NewExit, NewFragment, StubWriter};
+pub use fragment::{Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc, IndirectEntry};

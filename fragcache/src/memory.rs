@@ -1,0 +1,388 @@
+//! Executable memory: one memory object, two views, never writable and executable at one address.
+//!
+//! Code memory is made of *regions*: a memfd mapped twice, once `R-X` where code runs, once `RW-`
+//! at an unrelated address where it is written. Both views are placed by the kernel's address
+//! randomisation (the executable one within reach of the guest code it serves) with inaccessible
+//! guard pages at both ends. A region is cut into *units*, the grain of eviction: within a unit
+//! fragments grow upwards from the start and cold stubs downwards from the end.
+//!
+//! Invariants: every address handed out lies in exactly one unit; `rx - rw` is constant within a
+//! region; nothing here is ever unmapped while the process lives, so a stale host address is
+//! always readable.
+
+use crate::fragment::{FragId, HostPc};
+use std::io;
+
+/// Bytes of address space in one region.
+pub const REGION_SIZE: usize = 32 << 20;
+/// Bytes in one unit.
+pub const UNIT_SIZE: usize = 512 << 10;
+/// Memory is made present in steps of this many bytes, one system call each.
+const POPULATE_STEP: usize = 64 << 10;
+const GUARD: usize = 4096;
+/// Bytes at the start of each region for code that all its fragments share.
+pub const COMMON_SIZE: usize = 4096;
+/// How far a 32-bit relative displacement reaches, with a margin for the region itself.
+const REACH: u64 = (1 << 31) - (64 << 20);
+
+/// Part of a region that is filled, evicted and reused as a whole.
+#[derive(Debug)]
+pub struct Unit {
+    /// First byte, executable view.
+    pub start: usize,
+    /// First free byte above the fragments.
+    pub hot: usize,
+    /// One past the last free byte below the stubs.
+    pub cold: usize,
+    /// Memory is known to be present below this, above `start`.
+    hot_present: usize,
+    /// Memory is known to be present from here to the end.
+    cold_present: usize,
+    /// Fragments in address order.
+    pub frags: Vec<FragId>,
+    /// How many of them are live.
+    pub live: u32,
+    /// Order of first use, for eviction.
+    pub age: u64,
+    /// What to add to an executable address for the writable one.
+    delta: isize,
+}
+
+impl Unit {
+    /// One past the last byte.
+    pub fn end(&self) -> usize {
+        self.start + UNIT_SIZE
+    }
+    /// Bytes between fragments and stubs.
+    pub fn room(&self) -> usize {
+        self.cold - self.hot
+    }
+    /// Forgets everything in it.
+    pub fn reset(&mut self) {
+        self.hot = self.start;
+        self.cold = self.end();
+        self.frags.clear();
+        self.live = 0;
+    }
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        UNIT_SIZE - self.room()
+    }
+    /// Makes sure that the next `hot` and `cold` bytes are present in both views, so that writing
+    /// and running them takes no page fault each.
+    pub fn populate(&mut self, hot: usize, cold: usize) {
+        let want = (self.hot + hot).min(self.end());
+        if want > self.hot_present {
+            let to = (want.next_multiple_of(POPULATE_STEP)).min(self.end());
+            populate(self.hot_present, to, self.delta);
+            self.hot_present = to;
+        }
+        let want = self.cold.saturating_sub(cold).max(self.start);
+        if want < self.cold_present {
+            let step = POPULATE_STEP / 2;
+            let from = (want / step * step).max(self.start);
+            populate(from, self.cold_present, self.delta);
+            self.cold_present = from;
+        }
+    }
+}
+
+fn populate(from: usize, to: usize, delta: isize) {
+    const MADV_POPULATE_READ: i32 = 22;
+    const MADV_POPULATE_WRITE: i32 = 23;
+    let writable = from.wrapping_add_signed(delta);
+    // SAFETY: both ranges lie inside a region this module mapped. The calls only make pages
+    // present; on kernels without them they fail and pages come by faults as usual.
+    unsafe {
+        libc::madvise(writable as *mut libc::c_void, to - from, MADV_POPULATE_WRITE);
+        libc::madvise(from as *mut libc::c_void, to - from, MADV_POPULATE_READ);
+    }
+}
+
+/// A stretch of address space with two views.
+#[derive(Debug)]
+pub struct Region {
+    /// Executable view.
+    pub rx: usize,
+    /// Writable view.
+    pub rw: usize,
+    /// The memory object.
+    fd: i32,
+    /// Bytes given to units so far.
+    pub used: usize,
+}
+
+/// All code memory of the process.
+#[derive(Debug, Default)]
+pub struct CodeMemory {
+    /// Regions, in order of creation.
+    pub regions: Vec<Region>,
+    /// Units, in order of creation.
+    pub units: Vec<Unit>,
+}
+
+impl CodeMemory {
+    /// Maps a new region whose executable view is within reach of `near`, or anywhere when no
+    /// place there is free.
+    pub fn add_region(&mut self, near: u64) -> io::Result<usize> {
+        let fd = new_memfd()?;
+        let rx = match place_near(near) {
+            Some(at) => at,
+            None => reserve(0, false)?,
+        };
+        let rw = reserve(0, false)?;
+        // SAFETY: both ranges were reserved by us just now; the guard pages stay PROT_NONE.
+        unsafe {
+            map_view(rx, fd, libc::PROT_READ | libc::PROT_EXEC)?;
+            map_view(rw, fd, libc::PROT_READ | libc::PROT_WRITE)?;
+        }
+        self.regions.push(Region { rx, rw, fd, used: COMMON_SIZE });
+        Ok(self.regions.len() - 1)
+    }
+
+    /// Cuts a new unit from `region`; `None` when it is used up.
+    pub fn add_unit(&mut self, region: usize, age: u64) -> Option<u32> {
+        let r = &mut self.regions[region];
+        if r.used + UNIT_SIZE > REGION_SIZE {
+            return None;
+        }
+        let start = r.rx + r.used;
+        r.used += UNIT_SIZE;
+        self.units.push(Unit {
+            start,
+            hot: start,
+            cold: start + UNIT_SIZE,
+            hot_present: start,
+            cold_present: start + UNIT_SIZE,
+            frags: Vec::new(),
+            live: 0,
+            age,
+            delta: r.rw as isize - r.rx as isize,
+        });
+        Some(self.units.len() as u32 - 1)
+    }
+
+    /// True when every byte of `region` is within rel32 reach of `pc`.
+    pub fn reaches(&self, region: usize, pc: u64) -> bool {
+        let rx = self.regions[region].rx as u64;
+        rx.abs_diff(pc) < REACH && (rx + REGION_SIZE as u64).abs_diff(pc) < REACH
+    }
+
+    /// The region that holds an executable address.
+    pub fn region_of(&self, host: usize) -> Option<usize> {
+        self.regions.iter().position(|r| (r.rx..r.rx + REGION_SIZE).contains(&host))
+    }
+
+    /// The unit that holds an executable address.
+    pub fn unit_of(&self, host: HostPc) -> Option<u32> {
+        self.units.iter().position(|u| (u.start..u.end()).contains(&host.0)).map(|i| i as u32)
+    }
+
+    /// The writable address of an executable one.
+    pub fn writable(&self, host: HostPc) -> *mut u8 {
+        let r = &self.regions[self.region_of(host.0).expect("address not in the code cache")];
+        (host.0 - r.rx + r.rw) as *mut u8
+    }
+
+    /// Writes `bytes` at an executable address, through the writable view.
+    pub fn write(&mut self, at: HostPc, bytes: &[u8]) {
+        let to = self.writable(at);
+        // SAFETY: `at` lies in a region; callers write inside the unit they allocated from, so the
+        // range does not leave the region, and nobody executes bytes that were not yet published.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+    }
+
+    /// Bytes of code and stubs in use.
+    pub fn used(&self) -> usize {
+        self.units.iter().map(Unit::used).sum()
+    }
+
+    /// In a forked child: gives it memory of its own with the same contents at the same addresses.
+    /// The parent must not write meanwhile (the two share the old memory objects).
+    pub fn unshare(&mut self) -> io::Result<()> {
+        for r in &mut self.regions {
+            let fd = new_memfd()?;
+            let temp = reserve(0, false)?;
+            // SAFETY: a fresh reservation of ours, then copies between views of the same layout;
+            // finally both views are replaced in one step each by the same bytes. The caller runs
+            // outside the cache and is the only thread of the process.
+            unsafe {
+                map_view(temp, fd, libc::PROT_READ | libc::PROT_WRITE)?;
+                std::ptr::copy_nonoverlapping(r.rw as *const u8, temp as *mut u8, COMMON_SIZE);
+                for u in &self.units {
+                    if !(r.rx..r.rx + REGION_SIZE).contains(&u.start) {
+                        continue;
+                    }
+                    let off = u.start - r.rx;
+                    let hot = u.hot - u.start;
+                    let cold = u.end() - u.cold;
+                    let (from, to) = (r.rw + off, temp + off);
+                    std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, hot);
+                    let c = UNIT_SIZE - cold;
+                    std::ptr::copy_nonoverlapping((from + c) as *const u8, (to + c) as *mut u8, cold);
+                }
+                libc::munmap((temp - GUARD) as *mut libc::c_void, REGION_SIZE + 2 * GUARD);
+                map_view(r.rx, fd, libc::PROT_READ | libc::PROT_EXEC)?;
+                map_view(r.rw, fd, libc::PROT_READ | libc::PROT_WRITE)?;
+                libc::close(r.fd);
+            }
+            r.fd = fd;
+        }
+        for u in &mut self.units {
+            u.hot_present = u.start;
+            u.cold_present = u.end();
+        }
+        Ok(())
+    }
+
+    /// Address ranges that belong to code memory, both views with their guards.
+    pub fn ranges(&self) -> Vec<(usize, usize)> {
+        self.regions
+            .iter()
+            .flat_map(|r| [r.rx, r.rw])
+            .map(|s| (s - GUARD, s + REGION_SIZE + GUARD))
+            .collect()
+    }
+}
+
+fn new_memfd() -> io::Result<i32> {
+    // SAFETY: a system call on a constant string; the descriptor is ours.
+    unsafe {
+        let fd = libc::memfd_create(c"code-cache".as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Out of the way of the program's descriptors.
+        let high = high_descriptor_floor();
+        let moved = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, high);
+        let fd = if moved >= 0 {
+            libc::close(fd);
+            moved
+        } else {
+            fd
+        };
+        if libc::ftruncate(fd, REGION_SIZE as i64) != 0 {
+            let e = io::Error::last_os_error();
+            libc::close(fd);
+            return Err(e);
+        }
+        Ok(fd)
+    }
+}
+
+/// The lowest number for descriptors of ours: high, but below the limit of open files.
+pub fn high_descriptor_floor() -> i32 {
+    // SAFETY: fills a local structure.
+    let limit = unsafe {
+        let mut l: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut l);
+        l.rlim_cur
+    };
+    i32::try_from(limit.min(1 << 20)).unwrap_or(1024).saturating_sub(64).max(0)
+}
+
+/// Reserves a region with guards; returns the address of its first usable byte.
+fn reserve(hint: usize, exact: bool) -> io::Result<usize> {
+    let flags = libc::MAP_PRIVATE
+        | libc::MAP_ANONYMOUS
+        | libc::MAP_NORESERVE
+        | if exact { libc::MAP_FIXED_NOREPLACE } else { 0 };
+    let len = REGION_SIZE + 2 * GUARD;
+    // SAFETY: never replaces a mapping (no MAP_FIXED).
+    let p = unsafe { libc::mmap(hint as *mut libc::c_void, len, libc::PROT_NONE, flags, -1, 0) };
+    if p == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    if exact && p as usize != hint {
+        // SAFETY: an old kernel placed it elsewhere; give it back.
+        unsafe { libc::munmap(p, len) };
+        return Err(io::Error::from_raw_os_error(libc::EEXIST));
+    }
+    Ok(p as usize + GUARD)
+}
+
+/// Looks for free address space within reach of `near`.
+fn place_near(near: u64) -> Option<usize> {
+    // Where the kernel would put it anyway is often near: libraries.
+    if let Ok(at) = reserve(0, false) {
+        if (at as u64).abs_diff(near) < REACH && (at as u64 + REGION_SIZE as u64).abs_diff(near) < REACH {
+            return Some(at);
+        }
+        // SAFETY: just reserved, unused.
+        unsafe { libc::munmap((at - GUARD) as *mut libc::c_void, REGION_SIZE + 2 * GUARD) };
+    }
+    let mut noise = [0u8; 2];
+    // SAFETY: fills two bytes of ours.
+    unsafe { libc::getrandom(noise.as_mut_ptr().cast(), 2, 0) };
+    let jitter = u64::from(u16::from_le_bytes(noise) & 0xfff) << 12;
+    // Outwards from the code in both directions; far enough first that a heap behind the program
+    // can grow.
+    for step in 1..56u64 {
+        let off = step * (32 << 20) + jitter;
+        for at in [near.checked_sub(off + (256 << 20)), near.checked_add(off + (512 << 20))].into_iter().flatten()
+        {
+            let at = at & !0xfff;
+            if at < 0x20_0000 || at > 0x7fff_0000_0000 || at.abs_diff(near) > REACH - REGION_SIZE as u64 {
+                continue;
+            }
+            if let Ok(p) = reserve(at as usize, true) {
+                return Some(p);
+            }
+        }
+    }
+    None
+}
+
+/// Maps `fd` over the usable part of a reservation.
+///
+/// # Safety
+/// `at` must come from [`reserve`] and nothing else may live there.
+unsafe fn map_view(at: usize, fd: i32, prot: i32) -> io::Result<()> {
+    // SAFETY: as the caller promises.
+    let p = unsafe {
+        libc::mmap(
+            at as *mut libc::c_void,
+            REGION_SIZE,
+            prot,
+            libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE,
+            fd,
+            0,
+        )
+    };
+    if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_views_show_the_same_bytes_and_neither_is_both() {
+        let mut m = CodeMemory::default();
+        let r = m.add_region(new_memfd as *const () as u64).unwrap();
+        let _ = m.add_unit(r, 0).unwrap();
+        let at = HostPc(m.regions[r].rx + 64);
+        m.write(at, &[0xb8, 42, 0, 0, 0, 0xc3]);
+        // SAFETY: the bytes are `mov eax, 42; ret`.
+        let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(at.0) };
+        assert_eq!(f(), 42);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(!maps.lines().any(|l| l.contains("code-cache") && l.contains("rwx")));
+        assert_eq!(maps.lines().filter(|l| l.contains("code-cache")).count(), 2);
+    }
+
+    #[test]
+    fn unsharing_keeps_the_contents() {
+        let mut m = CodeMemory::default();
+        let r = m.add_region(0).unwrap();
+        let u = m.add_unit(r, 0).unwrap();
+        let at = HostPc(m.units[u as usize].hot);
+        m.units[u as usize].populate(6, 0);
+        m.write(at, &[0xb8, 7, 0, 0, 0, 0xc3]);
+        m.units[u as usize].hot += 6;
+        m.unshare().unwrap();
+        // SAFETY: as above.
+        let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(at.0) };
+        assert_eq!(f(), 7);
+    }
+}
