@@ -22,3 +22,7 @@ pub mod snapshot;
 pub mod builder;
 
 pub mod verify;
+
+pub mod eval;
+
+pub mod interp;

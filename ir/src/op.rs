@@ -214,6 +214,7 @@ const VEC: TypeSet = TypeSet::of(&[Type::V128, Type::V256, Type::V512]);
 const BITS: TypeSet = INT.or(BIT).or(VEC);
 const MEM: TypeSet = INT.or(FLOAT).or(VEC);
 const ANY: TypeSet = MEM.or(BIT).or(TypeSet::of(&[Type::Flags]));
+const DATA: TypeSet = MEM.or(BIT);
 const SCALAR: TypeSet = INT64.or(FLOAT);
 const L8_16: TypeSet = TypeSet::of(&[Type::I8, Type::I16]);
 const L16_32: TypeSet = TypeSet::of(&[Type::I16, Type::I32]);
@@ -349,7 +350,7 @@ ops! {
     Select "select" (I1, R, R) -> R, R in ANY; Pure "The second operand if the first is 1, else the third."
 
     // --- width and parts -------------------------------------------------------------------------
-    Zext "zext" (T) -> R, T in ANY, R in BITS where Wider; Pure "Zero-extended bits, of any type (a float's bits into a vector, too)."
+    Zext "zext" (T) -> R, T in DATA, R in BITS where Wider; Pure "Zero-extended bits, of any type (a float's bits into a vector, too)."
     Sext "sext" (T) -> R, T in BITS, R in INT where Wider; Pure "Sign-extended integer."
     Trunc "trunc" (T) -> R, T in BITS, R in BITS_OR_FLOAT where Narrower; Pure "The low bits."
     Bitcast "bitcast" (T) -> R, T in MEM, R in MEM where SameBits; Pure "The same bits as another type of the same width."
