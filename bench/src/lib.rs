@@ -1,0 +1,18 @@
+//! Benchmark programs and their measurement: the inside of the `speedup` binary.
+//!
+//! Data flows forward: [`catalogue`] says which programs there are, [`build`] and
+//! [`startup`] make command lines of them, [`runner`] wraps these, [`process`] runs one,
+//! [`experiment`] runs them in turns and compares outputs, [`stats`] condenses, [`report`]
+//! shows. Nothing here knows how a runner works: it is a command like any other.
+//!
+//! Figures are ratios to the same binary run natively in the same rounds. What fails is
+//! counted and shown, and never takes the other results with it.
+
+pub mod build;
+pub mod catalogue;
+pub mod experiment;
+pub mod process;
+pub mod report;
+pub mod runner;
+pub mod startup;
+pub mod stats;
