@@ -1,0 +1,9 @@
+// hazard: a dynamically linked executable at a fixed address.
+// flags: -no-pie -O2
+// tiers: interp
+#include "hazard.h"
+static __thread int t = 7;
+int main(int argc, char **argv) {
+  printf("%d %d %s\n", argc, t, strrchr(argv[0], '/'));
+  return done();
+}

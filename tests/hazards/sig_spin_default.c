@@ -1,0 +1,8 @@
+// hazard: an endless loop is killed by a signal that has no handler.
+// ends: signal 14
+#include "hazard.h"
+int main(void) {
+  alarm_ms(50);
+  for (;;)
+    asm volatile("");
+}

@@ -1,0 +1,1 @@
+//! Random C programs made by csmith.

@@ -1,0 +1,125 @@
+//! What is under test: `dynrun`, where it is, with which tier.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Ways to run a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// As the kernel runs it: the oracle.
+    Native,
+    /// Under `dynrun`, limited to a tier.
+    Dynrun {
+        /// The binary.
+        binary: PathBuf,
+        /// Value of its option `--tier`.
+        tier: Tier,
+    },
+}
+
+/// A tier of `dynrun`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Interpreter only.
+    Interp,
+    /// Copied blocks.
+    Block,
+    /// Blocks and traces, the default of `dynrun`.
+    Trace,
+}
+
+impl Tier {
+    /// All of them, slowest first.
+    pub const ALL: [Self; 3] = [Self::Interp, Self::Block, Self::Trace];
+
+    /// The name that `--tier` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interp => "interp",
+            Self::Block => "block",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Subject {
+    /// A command that runs `program`; the caller adds arguments, directory and environment.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        match self {
+            Self::Native => Command::new(program),
+            Self::Dynrun { binary, tier } => {
+                let mut command = Command::new(binary);
+                command.args(["--tier", tier.name(), "--"]).arg(program);
+                command
+            }
+        }
+    }
+
+    /// Short name for test names and messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Dynrun { tier, .. } => tier.name(),
+        }
+    }
+
+    /// The same program under `dynrun` with `tier`, or natively when there is no `dynrun` to test.
+    #[must_use]
+    pub fn for_tier(binary: Option<&Path>, tier: Tier) -> Self {
+        binary.map_or(Self::Native, |binary| Self::Dynrun { binary: binary.to_owned(), tier })
+    }
+}
+
+/// Why there is nothing to test.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// No such file.
+    #[error("{0} does not exist: run `cargo build --release -p runtime` first, or set DYNRUN")]
+    Missing(PathBuf),
+    /// The test executable is not inside a target directory.
+    #[error("cannot tell the target directory from the path of this test: set DYNRUN")]
+    NoTarget,
+}
+
+/// The `dynrun` to test: `$DYNRUN`, or `release/dynrun` beside the profile directory that this test
+/// was built into. `None` when `DYNRUN` is set but empty: compare native with native.
+///
+/// # Errors
+/// When the binary does not exist.
+pub fn locate() -> Result<Option<PathBuf>, SubjectError> {
+    let path = match env::var_os("DYNRUN") {
+        Some(value) if value.is_empty() => return Ok(None),
+        Some(value) => PathBuf::from(value),
+        None => target_dir()?.join("release/dynrun"),
+    };
+    match path.canonicalize() {
+        Ok(path) => Ok(Some(path)),
+        Err(_) => Err(SubjectError::Missing(path)),
+    }
+}
+
+/// The tiers to test: those in `E2E_TIERS` (comma separated), or `block` and `trace`. The
+/// interpreter is asked for by name only, or by programs that declare themselves quick.
+#[must_use]
+pub fn tiers() -> Vec<Tier> {
+    match env::var("E2E_TIERS") {
+        Ok(list) => {
+            let wanted: Vec<&str> = list.split(',').map(str::trim).collect();
+            Tier::ALL.into_iter().filter(|tier| wanted.contains(&tier.name())).collect()
+        }
+        Err(_) => vec![Tier::Block, Tier::Trace],
+    }
+}
+
+/// `target`, from `target/<profile>/deps/<this test>`.
+///
+/// # Errors
+/// When the executable is somewhere else.
+pub fn target_dir() -> Result<PathBuf, SubjectError> {
+    let exe = env::current_exe().map_err(|_| SubjectError::NoTarget)?;
+    exe.ancestors().nth(3).map(Path::to_owned).ok_or(SubjectError::NoTarget)
+}
