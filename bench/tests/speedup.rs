@@ -1,0 +1,114 @@
+//! The `speedup` binary from outside: what it prints, what it writes, how it fails. The
+//! programs run with next to no work; no time is asserted.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn speedup(work: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_speedup")).arg("--work").arg(work).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Asserts exit status 2 and one line on standard error that contains `part`.
+fn refuses(work: &Path, arguments: &[&str], part: &str) {
+    let output = speedup(work, arguments);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(part) && !error.contains("panicked"), "{error}");
+}
+
+#[test]
+fn native_against_native_in_all_forms_of_output() {
+    let work = tempfile::tempdir().unwrap();
+    let (csv, json) = (work.path().join("x.csv"), work.path().join("x.json"));
+    let output = speedup(
+        work.path(),
+        &[
+            "--programs=fib,virt",
+            "--levels=O1,O3",
+            "--runners=native,native",
+            "--runs=2",
+            "--scale=0.01",
+            "--csv",
+            csv.to_str().unwrap(),
+            "--json",
+            json.to_str().unwrap(),
+        ],
+    );
+    let table = text(&output.stdout);
+    assert!(output.status.success(), "{table}{}", text(&output.stderr));
+    assert!(table.contains("native#2: ") && table.contains("(geometric mean of 4)"), "{table}");
+    assert_eq!(fs::read_to_string(csv).unwrap().lines().count(), 1 + 2 * 2 * 2);
+    let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(value["cases"].as_array().unwrap().len(), 4);
+    assert_eq!(value["cases"][0]["verdicts"][1]["measured"]["full"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_runner_that_lies_is_a_failure_and_the_rest_is_shown() {
+    let work = tempfile::tempdir().unwrap();
+    let liar = work.path().join("liar");
+    fs::write(&liar, "#!/bin/sh\necho 42\n").unwrap();
+    fs::set_permissions(&liar, fs::Permissions::from_mode(0o755)).unwrap();
+    let runners = format!("native,good=env,bad={}", liar.display());
+    let output =
+        speedup(work.path(), &["--programs=fib", "--runs=1", "--scale=0.01", "--runners", runners.as_str()]);
+    let table = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(table.contains("FAILED: fib O2 under bad: another output than natively"), "{table}");
+    assert!(table.contains("good: ") && table.contains("bad: nothing measured, 1 failed"), "{table}");
+    assert_eq!(fs::read_to_string(work.path().join("kept/fib-O2.bad.stdout")).unwrap(), "42\n");
+    assert!(fs::read_to_string(work.path().join("kept/fib-O2.bad.wanted")).unwrap().starts_with("fib "));
+}
+
+#[test]
+fn whole_processes_are_measured_without_levels() {
+    let work = tempfile::tempdir().unwrap();
+    let output = speedup(
+        work.path(),
+        &["--programs=true|shell-loop", "--levels=O1,O2", "--runners=native,env", "--runs=1", "--steady"],
+    );
+    let table = text(&output.stdout);
+    assert!(output.status.success(), "{table}");
+    assert!(table.contains("(geometric mean of 2)"), "{table}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_a_line() {
+    let work = tempfile::tempdir().unwrap();
+    let work = work.path();
+    refuses(work, &["--programs=no-such-program"], "no program is called no-such-program");
+    refuses(work, &["--programs=("], "--programs (");
+    refuses(work, &["--programs=fib", "--class=startup"], "no program is in the classes");
+    refuses(work, &["--programs=fib", "--runners=no-such-runner"], "no-such-runner");
+    refuses(work, &["--programs=fib", "--runners=native", "--csv=/nonexistent/x.csv"], "/nonexistent/x.csv");
+    refuses(work, &["--programs=fib", "--cc=gcc-of-nowhere"], "install the package gcc");
+    refuses(work, &["--programs=fib", "--runners=native", "--pin=9999"], "--pin 9999");
+    refuses(work, &["--levels=O7"], "a level is O0");
+    refuses(work, &["--scale=-1"], "not a positive number");
+    refuses(Path::new("/proc/nowhere"), &["--programs=fib"], "/proc/nowhere");
+}
+
+#[test]
+fn a_compiler_that_fails_leaves_the_programs_it_can_build() {
+    let work = tempfile::tempdir().unwrap();
+    let cc = work.path().join("gcc");
+    fs::write(&cc, "#!/bin/sh\ncase \"$*\" in *mutual*) echo 'mutual.c: error: no' >&2; exit 1;; esac\nexec gcc \"$@\"\n")
+        .unwrap();
+    fs::set_permissions(&cc, fs::Permissions::from_mode(0o755)).unwrap();
+    let compiler = format!("--cc={}", cc.display());
+    let arguments = ["--programs=fib,mutual", "--runners=native,env", "--runs=1", "--scale=0.01", &compiler];
+    let output = speedup(work.path(), &arguments);
+    let table = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(
+        table.contains("not built: mutual O2: gcc … ") && table.contains("mutual.c: error: no"),
+        "{table}"
+    );
+    assert!(table.contains("(geometric mean of 1)"), "{table}");
+}
