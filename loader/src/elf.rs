@@ -9,7 +9,8 @@
 //! one that does not must fail the same way. So the ELF class, version, OS ABI and section headers are not
 //! looked at, and program headers may come in any order. The kernel's checks fall into two groups:
 //! those before the old program is thrown away ([`Headers::read`], [`Headers::interpreter`]) give an errno,
-//! those after it ([`Headers::layout`]) kill the process.
+//! those after it ([`Headers::layout`]) kill the process. Known difference: an interpreter whose addresses wrap
+//! around the end of the address space is refused, while the kernel maps such a segment below the others.
 //!
 //! # Invariants of a [`Layout`]
 //! Every range of every segment is page-aligned and lies inside `span`; no arithmetic on the unrelocated
@@ -169,9 +170,6 @@ impl Headers {
                 phdr_addr = phoff - ph.p_offset + ph.p_vaddr;
             }
             segments.push(segment);
-        }
-        if segments.is_empty() && !fixed {
-            return Err(LayoutFault::NoSegment);
         }
         let stack = self.phdrs.iter().rev().find(|ph| ph.p_type == PT_GNU_STACK);
         Ok(Layout {

@@ -177,8 +177,8 @@ pub enum FormatFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutFault {
-    /// There is nothing to load.
-    #[error("no loadable segment")]
+    /// The interpreter has nothing to load. (A program without segments is the kernel's idea of a program.)
+    #[error("the interpreter has no loadable segment")]
     NoSegment,
     /// A segment lies outside the address space.
     #[error("a segment lies outside the address space")]
@@ -238,7 +238,7 @@ impl LoadError {
     /// Whether the kernel would have killed the process by SIGSEGV rather than return [`errno`](Self::errno),
     /// because the fault shows only after the old program is gone.
     pub fn kills(&self) -> bool {
-        matches!(self, LoadError::Malformed { .. })
+        matches!(self, LoadError::Malformed { .. } | LoadError::Map { .. })
     }
 
     /// Whether the kernel would run the program and only this loader cannot; the caller may fall back to

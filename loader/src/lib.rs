@@ -147,7 +147,13 @@ pub fn load(request: &Request) -> Result<Image, LoadError> {
     // Everything that can be refused by looking is refused before anything is mapped.
     let layout = program.headers.layout(program.file.size).map_err(layout_error(&program.file))?;
     let interpreter = match &program.interpreter {
-        Some((file, headers)) => Some((file, headers.layout(file.size).map_err(layout_error(file))?)),
+        Some((file, headers)) => {
+            let layout = headers.layout(file.size).map_err(layout_error(file))?;
+            if layout.segments.is_empty() {
+                return Err(layout_error(file)(LayoutFault::NoSegment));
+            }
+            Some((file, layout))
+        }
         None => None,
     };
     let mut image = PartialImage::default();

@@ -70,7 +70,7 @@ fn check_chain(first: &Path, path: &Path, depth: usize) -> Result<Kind, LoadErro
         }
         Format::OtherArch(machine) => Ok(Kind::OtherArch(machine)),
         Format::Script(line) => {
-            let interpreter = path_of(&line.interpreter);
+            let interpreter = path_of(line.interpreter.to_bytes());
             let runs = check_chain(first, &interpreter, depth + 1)
                 .map_err(|e| blame_interpreter(e, path, &interpreter))?;
             Ok(Kind::Script { interpreter, argument: line.argument, runs: Box::new(runs) })
@@ -117,7 +117,7 @@ pub(crate) fn find(path: &Path, argv: &[CString], shell: bool) -> Result<Program
             Err(e) => return Err(e),
         };
         let script = CString::new(current.as_os_str().as_bytes()).unwrap_or_default();
-        let next = path_of(&line.interpreter);
+        let next = path_of(line.interpreter.to_bytes());
         let added = [Some(line.interpreter), line.argument, Some(script)];
         argv.splice(..1, added.into_iter().flatten());
         asked_by = Some(std::mem::replace(&mut current, next));
@@ -141,8 +141,10 @@ fn blame_interpreter(error: LoadError, path: &Path, interpreter: &Path) -> LoadE
     }
 }
 
-fn path_of(name: &CStr) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(name.to_bytes()))
+/// The path that an interpreter's name means. The kernel takes an empty one for the current directory here, which
+/// it does not do for the name given to `execve`.
+fn path_of(name: &[u8]) -> PathBuf {
+    if name.is_empty() { PathBuf::from(".") } else { PathBuf::from(OsStr::from_bytes(name)) }
 }
 
 enum Format {
@@ -246,7 +248,7 @@ impl Executable {
                 return Err(LoadError::Read { path: self.path.clone(), errno });
             }
         };
-        let path = PathBuf::from(OsStr::from_bytes(&name));
+        let path = path_of(&name);
         let file = Executable::open(&path).map_err(|e| blame_interpreter(e, &self.path, &path))?;
         if file.head.bytes().len() < goblin::elf64::header::SIZEOF_EHDR {
             return Err(LoadError::Read { path, errno: libc::EIO });
