@@ -26,7 +26,15 @@ pub trait StubWriter: Send {
     /// A stub that leaves to the dispatcher with the number of the exit.
     fn exit_stub(&self, at: HostPc, common: HostPc, exit: ExitId, out: &mut Vec<u8>);
     /// Code that decrements the 4-byte cell, leaves with `hot` at zero and else goes to `entry`.
-    fn counter_stub(&self, at: HostPc, common: HostPc, cell: u32, hot: ExitId, entry: HostPc, out: &mut Vec<u8>);
+    fn counter_stub(
+        &self,
+        at: HostPc,
+        common: HostPc,
+        cell: u32,
+        hot: ExitId,
+        entry: HostPc,
+        out: &mut Vec<u8>,
+    );
     /// A jump that reaches any address.
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>);
     /// Where the last mismatch in a chain of indirect entries goes, in the region's common code.
@@ -302,10 +310,9 @@ impl Cache {
 
     fn retired_free(&mut self, region: usize) -> Option<u32> {
         let rx = self.memory.regions[region].rx;
-        let i = self
-            .retired
-            .iter()
-            .position(|&(e, u)| e == 0 && (rx..rx + crate::memory::REGION_SIZE).contains(&self.memory.units[u as usize].start))?;
+        let i = self.retired.iter().position(|&(e, u)| {
+            e == 0 && (rx..rx + crate::memory::REGION_SIZE).contains(&self.memory.units[u as usize].start)
+        })?;
         Some(self.retired.swap_remove(i).1)
     }
 
@@ -314,9 +321,7 @@ impl Cache {
         let keep: Vec<u32> = self.current.iter().flatten().copied().collect();
         let oldest = (0..self.memory.units.len() as u32)
             .filter(|u| !keep.contains(u) && !self.retired.iter().any(|r| r.1 == *u))
-            .filter(|&u| {
-                (rx..rx + crate::memory::REGION_SIZE).contains(&self.memory.units[u as usize].start)
-            })
+            .filter(|&u| (rx..rx + crate::memory::REGION_SIZE).contains(&self.memory.units[u as usize].start))
             .min_by_key(|&u| self.memory.units[u as usize].age);
         if let Some(u) = oldest {
             self.evict(u);
@@ -332,7 +337,11 @@ impl Cache {
             }
         }
         self.stats.evicted_units += 1;
-        self.events.push(EventKind::Evict, GuestPc(self.memory.units[unit as usize].start as u64), frags.len() as u64);
+        self.events.push(
+            EventKind::Evict,
+            GuestPc(self.memory.units[unit as usize].start as u64),
+            frags.len() as u64,
+        );
         self.retired.push((self.epoch, unit));
         self.epoch += 1;
     }
@@ -584,16 +593,17 @@ impl Cache {
     /// Gives a block a counting entry, so that arrivals through it are counted.
     pub fn mark_head(&mut self, id: FragId) -> bool {
         let f = self.frag(id);
-        if f.counter.is_some() || !f.live || f.kind != FragmentKind::Block || self.config.policy.threshold == 0 {
+        if f.counter.is_some()
+            || !f.live
+            || f.kind != FragmentKind::Block
+            || self.config.policy.threshold == 0
+        {
             return false;
         }
         let (pc, unit, entry) = (f.pc, f.unit, f.entry);
         let failures = self.failures.get(&pc.0).copied().unwrap_or(0);
-        let value = if failures == 0 {
-            self.config.policy.threshold
-        } else {
-            self.config.policy.penalty(failures)
-        };
+        let value =
+            if failures == 0 { self.config.policy.threshold } else { self.config.policy.penalty(failures) };
         let Some(at) = self.try_cold(unit, STUB_ROOM * 2) else { return false };
         let Some(cell) = self.table.new_counter(value) else { return false };
         let common = HostPc(self.memory.regions[self.memory.region_of(at.0).expect("a unit's address")].rx);
@@ -668,7 +678,8 @@ impl Cache {
                     check: HostPc(at.0 + check as usize),
                     mismatch: HostPc(at.0 + mismatch as usize),
                 };
-                let common = HostPc(self.memory.regions[self.memory.region_of(at.0).expect("a unit's address")].rx);
+                let common =
+                    HostPc(self.memory.regions[self.memory.region_of(at.0).expect("a unit's address")].rx);
                 let end = self.stubs.mismatch(common);
                 self.patch_rel(e.mismatch, end);
                 self.frags[id.0 as usize].indirect = Some(e);
@@ -744,14 +755,13 @@ impl Cache {
     }
 
     fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = FragId> {
-        let hit = move |f: &Fragment| {
-            f.source.iter().any(|&(p, n)| p.0 < end && start < p.0 + u64::from(n))
-        };
+        let hit = move |f: &Fragment| f.source.iter().any(|&(p, n)| p.0 < end && start < p.0 + u64::from(n));
         let pages = start >> 12..=(end.max(start + 1) - 1) >> 12;
         // A huge range is cheaper to find from the side of the pages that have code.
         let few = end.saturating_sub(start) >> 12 <= self.pages.len() as u64;
         let by_range = few.then(|| pages.clone().filter_map(|p| self.pages.get(&p)));
-        let by_page = (!few).then(|| self.pages.iter().filter(move |(p, _)| pages.contains(p)).map(|(_, l)| l));
+        let by_page =
+            (!few).then(|| self.pages.iter().filter(move |(p, _)| pages.contains(p)).map(|(_, l)| l));
         by_range
             .into_iter()
             .flatten()

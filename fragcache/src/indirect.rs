@@ -193,9 +193,7 @@ impl IndirectTable {
 
     /// True when `frag` is reachable through the table for `pc`.
     pub fn contains(&self, pc: GuestPc, frag: FragId) -> bool {
-        self.chains
-            .get(&(hash(pc) as u16))
-            .is_some_and(|c| c.iter().any(|&(p, f, _)| p == pc && f == frag))
+        self.chains.get(&(hash(pc) as u16)).is_some_and(|c| c.iter().any(|&(p, f, _)| p == pc && f == frag))
     }
 
     /// Number of entries.
@@ -229,7 +227,10 @@ mod tests {
         assert_eq!(hash(a), hash(b));
         let mut patches = Vec::new();
         assert!(t.insert(a, FragId(1), entry(100), |_, _| unreachable!()));
-        assert!(t.insert(b, FragId(2), entry(200), |f, to| { patches.push((f, to)); true }));
+        assert!(t.insert(b, FragId(2), entry(200), |f, to| {
+            patches.push((f, to));
+            true
+        }));
         assert_eq!(patches, [(HostPc(102), HostPc(201))]);
         let slot = |t: &IndirectTable, i: usize| unsafe { *((t.address() as usize + i * 8) as *const u64) };
         assert_eq!(slot(&t, hash(a)), 100);

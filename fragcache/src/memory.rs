@@ -237,11 +237,7 @@ impl CodeMemory {
 
     /// Address ranges that belong to code memory, both views with their guards.
     pub fn ranges(&self) -> Vec<(usize, usize)> {
-        self.regions
-            .iter()
-            .flat_map(|r| [r.rx, r.rw])
-            .map(|s| (s - GUARD, s + REGION_SIZE + GUARD))
-            .collect()
+        self.regions.iter().flat_map(|r| [r.rx, r.rw]).map(|s| (s - GUARD, s + REGION_SIZE + GUARD)).collect()
     }
 }
 
@@ -319,7 +315,8 @@ fn place_near(near: u64) -> Option<usize> {
     // can grow.
     for step in 1..56u64 {
         let off = step * (32 << 20) + jitter;
-        for at in [near.checked_sub(off + (256 << 20)), near.checked_add(off + (512 << 20))].into_iter().flatten()
+        for at in
+            [near.checked_sub(off + (256 << 20)), near.checked_add(off + (512 << 20))].into_iter().flatten()
         {
             let at = at & !0xfff;
             if at < 0x20_0000 || at > 0x7fff_0000_0000 || at.abs_diff(near) > REACH - REGION_SIZE as u64 {

@@ -1,0 +1,320 @@
+//! The dispatcher: looks fragments up, makes them, enters them, and handles how they are left.
+
+use crate::codemap::Watch;
+use crate::context::{EXIT_FAULT, EXIT_MISS, EXIT_STEP};
+use crate::enter;
+use crate::process::{Shared, process};
+use crate::record::Recording;
+use crate::signal::{self, Fault};
+use crate::syscall;
+use crate::thread::Thread;
+use crate::translate::{BlockMode, TranslateError, service};
+use fragcache::events::{AbortReason, EventKind};
+use fragcache::{ExitId, ExitKind, FragId, FragmentKind, GuestPc};
+use std::sync::atomic::Ordering;
+
+/// Runs the guest on this thread, from its context, for ever.
+pub fn run(thread: &mut Thread) -> ! {
+    loop {
+        if thread.has_pending() {
+            abort_recording(thread, AbortReason::Interrupted);
+            signal::deliver(thread);
+        }
+        let pc = GuestPc(thread.context.pc);
+        if let Err(e) = prepare(thread, pc) {
+            match e {
+                TranslateError::NotExecutable(at) => {
+                    abort_recording(thread, AbortReason::NotTraceable);
+                    let fault = Fault::no_code(at.0, crate::syscall::memory::is_mapped(at.0));
+                    signal::deliver_fault(thread, fault);
+                    continue;
+                }
+                TranslateError::Cache(e) => crate::report::fatal(&format!("{e}; try --cache-limit")),
+            }
+        }
+        // SAFETY: `gs` is this thread's context and `prepare` set a target for its `pc`.
+        unsafe { enter::enter(&raw mut thread.context) };
+        thread.clean_upper_halves();
+        // The record of the exit is valid only until this thread counts as outside.
+        let way = match thread.context.exit {
+            id @ EXIT_MISS.. => Err(id),
+            id => {
+                let shared = process().lock();
+                let e = shared.cache.exit(ExitId(id));
+                Ok((ExitId(id), e.kind, e.from))
+            }
+        };
+        thread.epoch.store(0, Ordering::Release);
+        leave(thread, way);
+    }
+}
+
+/// Finds or makes the fragment for `pc` and sets it as the target.
+fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
+    let process = process();
+    let mut guard = process.lock();
+    let shared = &mut *guard;
+    let exit = thread.last_exit.take();
+    let by_indirect = std::mem::take(&mut thread.by_indirect);
+    let frag = if std::mem::take(&mut thread.step) {
+        make(shared, pc, BlockMode { single: true, ..BlockMode::default() })?
+    } else if thread.recording.is_some() {
+        match record(thread, shared, pc)? {
+            Some(f) => f,
+            None => find(shared, pc, exit, by_indirect)?,
+        }
+    } else {
+        find(shared, pc, exit, by_indirect)?
+    };
+    if shared.cache.has_retired() {
+        let threads = process.threads.lock().unwrap_or_else(|e| e.into_inner());
+        // SAFETY: records of registered threads are mapped.
+        let oldest = threads
+            .iter()
+            .map(|t| unsafe { (*t.0).epoch.load(Ordering::Acquire) })
+            .filter(|&e| e != 0)
+            .min()
+            .unwrap_or(u64::MAX);
+        shared.cache.reclaim(oldest);
+    }
+    thread.epoch.store(shared.cache.epoch(), Ordering::Release);
+    thread.context.target = shared.cache.frag(frag).entry.0 as u64;
+    Ok(())
+}
+
+fn find(
+    shared: &mut Shared,
+    pc: GuestPc,
+    exit: Option<ExitId>,
+    by_indirect: bool,
+) -> Result<FragId, TranslateError> {
+    let frag = match shared.cache.lookup(pc) {
+        Some(f) => f,
+        None => make(shared, pc, BlockMode { indirect: by_indirect, ..BlockMode::default() })?,
+    };
+    if let Some(e) = exit
+        && shared.cache.exit(e).kind == ExitKind::Direct(pc)
+    {
+        shared.cache.link(e, frag);
+    }
+    if by_indirect {
+        if shared.cache.frag(frag).kind == FragmentKind::Block
+            && !shared.translator.return_sites.contains(&pc.0)
+        {
+            shared.cache.mark_head(frag);
+        }
+        shared.cache.insert_indirect(frag);
+    }
+    Ok(frag)
+}
+
+/// Executable guest bytes from `pc` to the end of their mapping.
+fn code_at(shared: &mut Shared, pc: GuestPc) -> Option<&'static [u8]> {
+    let first = shared.map.range_at(pc.0)?;
+    let mut end = first.end;
+    // Instructions may run across adjacent mappings.
+    while end - pc.0 < 4096
+        && let Some(next) = shared.map.range_at(end)
+    {
+        end = next.end;
+    }
+    let len = (end - pc.0).min(4096) as usize;
+    // SAFETY: guest memory that the guest may execute is mapped; it may change under us, which the
+    // watch on its pages turns into an invalidation. Execute-only memory is readable here unless
+    // protection keys say otherwise.
+    Some(unsafe { std::slice::from_raw_parts(pc.0 as *const u8, len) })
+}
+
+/// Translates a block; its pages are watched.
+fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId, TranslateError> {
+    let range = shared.map.range_at(pc.0).ok_or(TranslateError::NotExecutable(pc))?;
+    if range.prot & libc::PROT_WRITE != 0 || range.shared {
+        if mode.single {
+            // Executed once, now: nothing to keep current.
+        } else {
+            // A block may reach into the next page; both have the same fate.
+            let mut watch = shared.map.watch_for_code(pc.page(), range);
+            let next = GuestPc(pc.0 + 512).page();
+            if next != pc.page()
+                && let Some(r) = shared.map.range_at(next << 12)
+            {
+                let w = shared.map.watch_for_code(next, r);
+                if w == Some(Watch::Checked) {
+                    watch = w;
+                }
+            }
+            mode.checked = watch == Some(Watch::Checked);
+        }
+    }
+    let mut bytes = code_at(shared, pc).ok_or(TranslateError::NotExecutable(pc))?;
+    bytes = &bytes[..bytes.len().min(1024)];
+    if range.prot & libc::PROT_WRITE != 0 || range.shared {
+        bytes = &bytes[..bytes.len().min(512)];
+    }
+    let Shared { cache, translator, .. } = shared;
+    translator.block(cache, bytes, pc, mode)
+}
+
+/// One step of a recording that has arrived at `pc`; the private fragment to execute next, or
+/// `None` when the recording has ended.
+fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Option<FragId>, TranslateError> {
+    let Some(r) = thread.recording.as_mut() else { return Ok(None) };
+    r.arrive(pc);
+    if let Some(f) = r.current.take() {
+        shared.cache.kill(f);
+    }
+    let policy = *shared.cache.policy();
+    let range = shared.map.range_at(pc.0);
+    let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
+    let done = r.stops
+        || writable
+        || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
+        || !r.steps.is_empty()
+            && shared.cache.lookup(pc).is_some_and(|f| shared.cache.frag(f).kind == FragmentKind::Trace)
+        || r.steps.len() >= policy.max_blocks as usize
+        || r.instructions >= policy.max_instructions as usize;
+    if done {
+        finish(thread, shared);
+        return Ok(None);
+    }
+    let bytes = code_at(shared, pc).ok_or(TranslateError::NotExecutable(pc))?;
+    let (n, stops) = shared.translator.basic_block(&bytes[..bytes.len().min(1024)], pc);
+    r.instructions += n;
+    r.stops = stops;
+    r.steps.push(crate::translate::Step { pc, next: pc });
+    let frag = make(shared, pc, BlockMode { private: true, ..BlockMode::default() })?;
+    r.current = Some(frag);
+    Ok(Some(frag))
+}
+
+/// Makes a trace of what was recorded.
+fn finish(thread: &mut Thread, shared: &mut Shared) {
+    let Some(mut r) = thread.recording.take() else { return };
+    if r.stops {
+        // The last block ends in a service: the trace ends before it when there is anything before.
+        r.steps.pop();
+        if let Some(last) = r.steps.last() {
+            debug_assert_ne!(last.next, GuestPc(0));
+        }
+    }
+    let alive = shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc;
+    if r.steps.is_empty() || !alive {
+        if alive {
+            shared.cache.penalise(r.head);
+        }
+        shared.cache.events.push(EventKind::Abort, r.pc, AbortReason::TooShort as u64);
+        return;
+    }
+    // Bytes come from the map of code; borrowed apart from the rest.
+    let mut ranges = Vec::with_capacity(r.steps.len());
+    for s in &r.steps {
+        match code_at(shared, s.pc) {
+            Some(b) => ranges.push((s.pc, &b[..b.len().min(1024)])),
+            None => return,
+        }
+    }
+    let Shared { cache, translator, .. } = shared;
+    let made = translator.trace(cache, &r.steps, |pc| ranges.iter().find(|x| x.0 == pc).map(|x| x.1));
+    if made.is_err() {
+        cache.events.push(EventKind::Abort, r.pc, AbortReason::NotTraceable as u64);
+    }
+}
+
+fn abort_recording(thread: &mut Thread, reason: AbortReason) {
+    if thread.recording.is_none() {
+        return;
+    }
+    let mut shared = process().lock();
+    let Some(r) = thread.recording.take() else { return };
+    if let Some(f) = r.current {
+        shared.cache.kill(f);
+    }
+    if shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc {
+        shared.cache.penalise(r.head);
+    }
+    shared.cache.events.push(EventKind::Abort, r.pc, reason as u64);
+}
+
+/// Handles the way out that was taken.
+fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
+    let counts = &process().counts;
+    match way {
+        Err(EXIT_MISS) => {
+            counts.misses.fetch_add(1, Ordering::Relaxed);
+            thread.by_indirect = thread.recording.is_none();
+        }
+        Err(EXIT_STEP) => {
+            abort_recording(thread, AbortReason::CodeChanged);
+            thread.step = true;
+        }
+        Err(EXIT_FAULT) => {
+            abort_recording(thread, AbortReason::Interrupted);
+            if let Some(fault) = thread.fault.take() {
+                signal::deliver_fault(thread, fault);
+            }
+        }
+        // EXIT_INTERRUPTED, EXIT_RESUME: nothing to do.
+        Err(_) => {}
+        Ok((id, ExitKind::Direct(pc), _)) => {
+            counts.direct.fetch_add(1, Ordering::Relaxed);
+            thread.context.pc = pc.0;
+            thread.last_exit = Some(id);
+        }
+        Ok((_, ExitKind::Service(pc, what), from)) => {
+            thread.context.pc = pc.0;
+            serve(thread, pc, what, from);
+        }
+        // An indirect exit leaves through the table's miss routine.
+        Ok((_, ExitKind::Indirect, _)) => {}
+    }
+}
+
+fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
+    match what {
+        service::SYSCALL => {
+            if let Some(r) = &mut thread.recording {
+                r.stops = true;
+                let mut shared = process().lock();
+                if let Some(r) = &mut thread.recording
+                    && let Some(f) = r.current.take()
+                {
+                    shared.cache.kill(f);
+                }
+                if let Some(r) = &mut thread.recording
+                    && let Some(last) = r.steps.last_mut()
+                {
+                    last.next = pc;
+                }
+                finish(thread, &mut shared);
+            }
+            process().counts.syscalls.fetch_add(1, Ordering::Relaxed);
+            syscall::handle(thread);
+        }
+        service::INT80 => {
+            abort_recording(thread, AbortReason::NotTraceable);
+            syscall::handle_int80(thread);
+        }
+        service::EMULATE => {
+            abort_recording(thread, AbortReason::NotTraceable);
+            crate::emulate::step(thread, pc);
+        }
+        service::CHANGED => {
+            abort_recording(thread, AbortReason::CodeChanged);
+            let mut shared = process().lock();
+            if shared.cache.frag(from).live {
+                shared.cache.kill(from);
+            }
+        }
+        fragcache::cache::HOT => {
+            process().counts.hot.fetch_add(1, Ordering::Relaxed);
+            if thread.recording.is_none() {
+                let mut shared = process().lock();
+                if shared.cache.frag(from).live {
+                    shared.cache.events.push(EventKind::Record, pc, 0);
+                    thread.recording = Some(Recording::new(from, pc));
+                }
+            }
+        }
+        _ => {}
+    }
+}

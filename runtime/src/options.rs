@@ -1,0 +1,141 @@
+//! The command line of `dynrun`, each option with an environment twin that children inherit.
+
+use clap::{Parser, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Which engine executes guest code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    /// Lifted instructions in the IR interpreter; what is not modelled one at a time natively.
+    Interp,
+    /// Blocks copied into the code cache.
+    Block,
+    /// Blocks, and traces of hot paths.
+    Trace,
+}
+
+/// Run a program from a code cache, unchanged and under observation.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "dynrun", version, about, long_about = None, disable_help_subcommand = true)]
+#[command(
+    after_help = "Options after PROGRAM belong to the program. Exit status: the program's; 127 when it is \
+not found, 126 when it cannot be run, 125 when dynrun itself fails."
+)]
+pub struct Options {
+    /// Execution tier
+    #[arg(long, value_enum, default_value = "trace", env = "DYNRUN_TIER")]
+    pub tier: Tier,
+
+    /// Optimisation level 0 to 3; 0 makes no traces
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, env = "DYNRUN_O",
+          value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub level: u8,
+
+    /// Arrivals at a loop head before its path is recorded
+    #[arg(long, value_name = "N", default_value_t = 60, env = "DYNRUN_HOT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub hot: u32,
+
+    /// Statistics at exit: a table on standard error, or JSON into FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
+          env = "DYNRUN_STATS")]
+    pub stats: Option<PathBuf>,
+
+    /// Diagnostic messages on standard error, for example "debug" or "dynrun=info"
+    #[arg(long, value_name = "FILTER", env = "DYNRUN_LOG")]
+    pub log: Option<String>,
+
+    /// Write the event log at exit, one JSON object a line
+    #[arg(long, value_name = "FILE", env = "DYNRUN_EVENTS")]
+    pub events: Option<PathBuf>,
+
+    /// Print fragments at exit on standard error: the one for a guest address, or "all"
+    #[arg(long, value_name = "PC|all", env = "DYNRUN_DUMP")]
+    pub dump: Option<String>,
+
+    /// Run in lockstep with the program single-stepped natively; stop at the first difference
+    #[arg(long, env = "DYNRUN_VERIFY", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub verify: bool,
+
+    /// Run programs that the program executes natively
+    #[arg(long, env = "DYNRUN_NO_FOLLOW", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_follow: bool,
+
+    /// Write /tmp/perf-PID.map for perf
+    #[arg(long, env = "DYNRUN_PERF_MAP", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub perf_map: bool,
+
+    /// Size of the code cache in MiB before old code is evicted
+    #[arg(long, value_name = "MIB", default_value_t = 256, env = "DYNRUN_CACHE_LIMIT",
+          value_parser = clap::value_parser!(u32).range(2..=65536))]
+    pub cache_limit: u32,
+
+    /// Load at fixed addresses
+    #[arg(long, env = "DYNRUN_NO_ASLR", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_aslr: bool,
+
+    /// Name the program sees as its argv[0]
+    #[arg(long, value_name = "NAME")]
+    pub argv0: Option<OsString>,
+
+    /// Print the manual page
+    #[arg(long, hide = true)]
+    pub man: bool,
+
+    /// Print a completion script
+    #[arg(long, value_name = "SHELL", hide = true)]
+    pub completions: Option<clap_complete::Shell>,
+
+    /// The program and its arguments
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
+}
+
+impl Options {
+    /// Whether traces are made.
+    pub fn traces(&self) -> bool {
+        self.tier == Tier::Trace && self.level > 0
+    }
+
+    /// The options as arguments for another dynrun that runs what this program executes.
+    pub fn forward(&self) -> Vec<OsString> {
+        let mut v: Vec<OsString> = vec![
+            "--tier".into(),
+            match self.tier {
+                Tier::Interp => "interp",
+                Tier::Block => "block",
+                Tier::Trace => "trace",
+            }
+            .into(),
+            format!("-O{}", self.level).into(),
+            format!("--hot={}", self.hot).into(),
+            format!("--cache-limit={}", self.cache_limit).into(),
+        ];
+        let mut with = |name: &str, value: &Option<PathBuf>| {
+            if let Some(p) = value {
+                let mut s = OsString::from(format!("--{name}="));
+                s.push(p);
+                v.push(s);
+            }
+        };
+        with("stats", &self.stats);
+        with("events", &self.events);
+        if let Some(l) = &self.log {
+            v.push(format!("--log={l}").into());
+        }
+        if let Some(d) = &self.dump {
+            v.push(format!("--dump={d}").into());
+        }
+        for (on, name) in [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr")] {
+            if on {
+                v.push(name.into());
+            }
+        }
+        v
+    }
+}

@@ -1,0 +1,84 @@
+//! What all threads of the guest process share.
+
+use crate::codemap::CodeMap;
+use crate::options::Options;
+use crate::stats::Counts;
+use crate::thread::{StateLayout, ThreadRef};
+use crate::translate::Translator;
+use fragcache::Cache;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+/// Code cache, map of code and translator: changed together, under one lock.
+#[derive(Debug)]
+pub struct Shared {
+    /// Fragments.
+    pub cache: Cache,
+    /// Guest code.
+    pub map: CodeMap,
+    /// Makes the former from the latter.
+    pub translator: Translator,
+}
+
+/// The guest process.
+#[derive(Debug)]
+pub struct Process {
+    /// How it is to be run.
+    pub options: Options,
+    /// The program that runs (of a script: its interpreter), as `/proc/self/exe` shows it.
+    pub exe: PathBuf,
+    /// Arguments as the guest got them, each ended by a zero byte.
+    pub cmdline: Vec<u8>,
+    /// See [`Shared`].
+    pub shared: Mutex<Option<Shared>>,
+    /// Threads that may be in the cache.
+    pub threads: Mutex<Vec<ThreadRef>>,
+    /// Threads that are ending.
+    pub ended: Mutex<Vec<ThreadRef>>,
+    /// Address ranges of the runtime's own that the guest must not see.
+    pub own_ranges: Mutex<Vec<(usize, usize)>>,
+    /// The guest's program break.
+    pub brk: Mutex<Option<loader::GuestBrk>>,
+    /// The guest's stack and heap for naming in maps.
+    pub stack: (u64, u64),
+    /// Vector state.
+    pub layout: StateLayout,
+    /// Counters for `--stats`.
+    pub counts: Counts,
+}
+
+static PROCESS: OnceLock<Process> = OnceLock::new();
+
+/// The process. Set once before any guest code runs.
+pub fn process() -> &'static Process {
+    PROCESS.get().expect("the process is set up before anything uses it")
+}
+
+/// Publishes the process.
+pub fn set(process: Process) {
+    if PROCESS.set(process).is_err() {
+        unreachable!("set up once");
+    }
+}
+
+/// The shared state, locked.
+pub struct SharedGuard(MutexGuard<'static, Option<Shared>>);
+
+impl std::ops::Deref for SharedGuard {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        self.0.as_ref().expect("set up before guest code runs")
+    }
+}
+impl std::ops::DerefMut for SharedGuard {
+    fn deref_mut(&mut self) -> &mut Shared {
+        self.0.as_mut().expect("set up before guest code runs")
+    }
+}
+
+impl Process {
+    /// Locks the shared state.
+    pub fn lock(&'static self) -> SharedGuard {
+        SharedGuard(self.shared.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+}

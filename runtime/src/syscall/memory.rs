@@ -1,0 +1,255 @@
+//! Memory calls: the kernel does them, and the map of code follows.
+
+use super::Call;
+use crate::codemap::CodeRange;
+use crate::process::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const PAGE: u64 = 4096;
+
+fn failed(v: i64) -> bool {
+    (-4095..0).contains(&v)
+}
+
+fn pages(start: u64, len: u64) -> (u64, u64) {
+    (start & !(PAGE - 1), start.wrapping_add(len).wrapping_add(PAGE - 1) & !(PAGE - 1))
+}
+
+/// Fragments from `[start, end)` and the knowledge about it go.
+fn forget(start: u64, end: u64) {
+    let mut shared = process().lock();
+    if !shared.map.is_clear(start, end) {
+        shared.cache.invalidate(start, end);
+        shared.map.remove(start, end);
+    }
+}
+
+/// `mmap`
+pub fn mmap(call: &Call) -> i64 {
+    let [at, len, prot, flags, ..] = call.args;
+    let fixed = flags as i32 & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
+    if fixed && flags as i32 & libc::MAP_FIXED_NOREPLACE != libc::MAP_FIXED_NOREPLACE {
+        // What was there is gone before anything else can be.
+        let (start, end) = pages(at, len);
+        forget(start, end);
+    }
+    let v = call.pass();
+    if !failed(v) && prot as i32 & libc::PROT_EXEC != 0 {
+        let (start, end) = pages(v as u64, len);
+        let shared = matches!(flags as i32 & 0xf, libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE);
+        process().lock().map.insert(CodeRange { start, end, prot: prot as i32, shared });
+    }
+    v
+}
+
+/// `munmap`
+pub fn munmap(call: &Call) -> i64 {
+    let v = call.pass();
+    if !failed(v) {
+        let (start, end) = pages(call.args[0], call.args[1]);
+        forget(start, end);
+    }
+    v
+}
+
+/// `mprotect`, `pkey_mprotect`
+pub fn mprotect(call: &Call) -> i64 {
+    let [at, len, prot, ..] = call.args;
+    let prot = prot as i32;
+    let (start, end) = pages(at, len);
+    let mut shared = process().lock();
+    let before = shared.map.within(start, end);
+    if before.is_empty() && prot & libc::PROT_EXEC == 0 {
+        drop(shared);
+        return call.pass();
+    }
+    let v = call.pass();
+    if failed(v) {
+        return v;
+    }
+    if prot & libc::PROT_EXEC == 0 {
+        shared.cache.invalidate(start, end);
+        shared.map.remove(start, end);
+        return v;
+    }
+    // Pages that become writable, or whose protection we had changed: drop what was made from them;
+    // the next translation watches them again.
+    if prot & libc::PROT_WRITE != 0 || before.iter().any(|r| r.prot & libc::PROT_WRITE != 0) {
+        shared.cache.invalidate(start, end);
+    }
+    let was_shared = before.iter().any(|r| r.shared) || (before.is_empty() && is_shared(start));
+    shared.map.insert(CodeRange { start, end, prot, shared: was_shared });
+    v
+}
+
+/// `mremap`
+pub fn mremap(call: &Call) -> i64 {
+    let [old, old_len, new_len, flags, ..] = call.args;
+    let (start, end) = pages(old, old_len);
+    let mut shared = process().lock();
+    let before = shared.map.within(start, end.max(start + PAGE));
+    if flags & libc::MREMAP_FIXED as u64 != 0 {
+        let (s, e) = pages(call.args[4], new_len);
+        if !shared.map.is_clear(s, e) {
+            shared.cache.invalidate(s, e);
+            shared.map.remove(s, e);
+        }
+    }
+    if before.is_empty() {
+        drop(shared);
+        return call.pass();
+    }
+    for page in shared.map.unprotect_all() {
+        shared.cache.invalidate(page << 12, (page + 1) << 12);
+    }
+    let v = call.pass();
+    if failed(v) {
+        return v;
+    }
+    shared.cache.invalidate(start, end);
+    if flags & 4 == 0 {
+        // Not MREMAP_DONTUNMAP.
+        shared.map.remove(start, end);
+    }
+    let (ns, ne) = pages(v as u64, new_len);
+    let r = before[0];
+    shared.map.insert(CodeRange { start: ns, end: ne, prot: r.prot, shared: r.shared });
+    v
+}
+
+/// `brk`, on a program break of the guest's own.
+pub fn brk(call: &Call) -> i64 {
+    let mut brk = process().brk.lock().unwrap_or_else(|e| e.into_inner());
+    match brk.as_mut() {
+        Some(b) => {
+            let before = b.current().0;
+            let v = b.brk(loader::GuestAddr(call.args[0])).0;
+            drop(brk);
+            if v < before {
+                forget(v & !(PAGE - 1), before);
+            }
+            v as i64
+        }
+        None => -i64::from(libc::ENOMEM),
+    }
+}
+
+/// System V shared memory and old calls that change mappings: afterwards the kernel is asked what
+/// is executable now.
+pub fn shared_memory(call: &Call) -> i64 {
+    let v = call.pass();
+    if !failed(v) {
+        let mut shared = process().lock();
+        shared.cache.flush();
+        drop(shared);
+        rescan();
+    }
+    v
+}
+
+static RETRIES: AtomicBool = AtomicBool::new(true);
+
+/// Passes a call on. If the kernel could not write to guest memory because pages are watched for
+/// writes, they are released and the call is made again.
+pub fn pass_writing(call: &Call) -> i64 {
+    let v = call.pass();
+    if v == -i64::from(libc::EFAULT) && RETRIES.load(Ordering::Relaxed) {
+        let mut shared = process().lock();
+        let released = shared.map.unprotect_all();
+        for page in &released {
+            shared.cache.invalidate(page << 12, (page + 1) << 12);
+        }
+        drop(shared);
+        if !released.is_empty() {
+            return call.pass();
+        }
+    }
+    v
+}
+
+/// One line of `/proc/self/maps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// First address.
+    pub start: u64,
+    /// One past the last.
+    pub end: u64,
+    /// `PROT_*`
+    pub prot: i32,
+    /// Shared mapping.
+    pub shared: bool,
+    /// What stands behind the protection: offset, device, inode, path.
+    pub rest: String,
+}
+
+/// The kernel's view of this process's memory.
+pub fn kernel_maps() -> Vec<Mapped> {
+    let text = std::fs::read("/proc/self/maps").unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Mapped> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let (flags, rest) = rest.split_once(' ')?;
+    let f = flags.as_bytes();
+    let mut prot = 0;
+    for (i, (c, p)) in
+        [(b'r', libc::PROT_READ), (b'w', libc::PROT_WRITE), (b'x', libc::PROT_EXEC)].into_iter().enumerate()
+    {
+        if f.get(i) == Some(&c) {
+            prot |= p;
+        }
+    }
+    Some(Mapped {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        prot,
+        shared: f.get(3) == Some(&b's'),
+        rest: rest.to_owned(),
+    })
+}
+
+fn is_shared(at: u64) -> bool {
+    kernel_maps().iter().any(|m| m.shared && (m.start..m.end).contains(&at))
+}
+
+/// Whether anything is mapped at an address.
+pub fn is_mapped(at: u64) -> bool {
+    let mut v = 0u8;
+    // SAFETY: mincore only writes to the local.
+    unsafe { libc::mincore((at & !(PAGE - 1)) as *mut libc::c_void, 1, &raw mut v) == 0 }
+}
+
+/// Builds the map of code anew from the kernel's view, without our own memory.
+pub fn rescan() {
+    let own = own_ranges();
+    let maps = kernel_maps();
+    let mut shared = process().lock();
+    let pages = shared.map.unprotect_all();
+    for p in pages {
+        shared.cache.invalidate(p << 12, (p + 1) << 12);
+    }
+    shared.map.remove(0, u64::MAX);
+    for m in maps {
+        if m.prot & libc::PROT_EXEC != 0 && !own.iter().any(|o| o.0 < m.end && m.start < o.1) {
+            shared.map.insert(CodeRange { start: m.start, end: m.end, prot: m.prot, shared: m.shared });
+        }
+    }
+}
+
+/// Everything in the address space that is the runtime's.
+pub fn own_ranges() -> Vec<(u64, u64)> {
+    let mut v: Vec<(u64, u64)> = process()
+        .own_ranges
+        .lock()
+        .unwrap_or_else(|e| e.into_inner())
+        .iter()
+        .map(|r| (r.0 as u64, r.1 as u64))
+        .collect();
+    let shared = process().lock();
+    v.extend(shared.cache.memory.ranges().into_iter().map(|r| (r.0 as u64, r.1 as u64)));
+    let t = shared.cache.table.range();
+    v.push((t.0 as u64, t.1 as u64));
+    v
+}

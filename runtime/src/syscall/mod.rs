@@ -1,0 +1,158 @@
+//! System calls of the guest: most go to the kernel as they are, the rest is done here.
+//!
+//! [`handle`] is called with the guest's state saved, the number in `rax` and `pc` behind the
+//! instruction. One match is the table of everything that is not passed through; each group has a
+//! module: [`memory`] (code that appears, moves and goes), [`task`] (threads, processes, exec,
+//! exit), [`signals`], [`files`] (what the program must not see of us).
+//!
+//! Every call that can block is made in a window in which a signal is never lost (`enter.rs`).
+
+pub mod files;
+pub mod memory;
+pub mod signals;
+pub mod task;
+
+use crate::enter::{self, NOT_STARTED};
+use crate::signal;
+use crate::thread::Thread;
+
+/// State that a new thread or process inherits.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// Signals sent while blocked that the kernel could not keep for us (as siginfo words).
+    pub withheld: Vec<[u64; 16]>,
+}
+
+/// A guest call: number and arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Number.
+    pub number: u64,
+    /// Arguments.
+    pub args: [u64; 6],
+}
+
+impl Call {
+    /// Passes the call to the kernel, possibly with other arguments.
+    pub fn pass(&self) -> i64 {
+        let a = &self.args;
+        enter::guest_syscall(&[self.number, a[0], a[1], a[2], a[3], a[4], a[5]])
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The value for `rax`.
+    Return(i64),
+    /// The guest's registers were set by the call itself (`rt_sigreturn`).
+    Done,
+}
+
+/// Length of the `syscall` and `int 0x80` instructions.
+const INSTRUCTION: u64 = 2;
+
+/// Handles the call that the guest's registers describe.
+pub fn handle(thread: &mut Thread) {
+    let g = &thread.context.gpr;
+    let call = Call { number: g[0], args: [g[7], g[6], g[2], g[10], g[8], g[9]] };
+    let back = thread.context.pc;
+    // The instruction's own effects.
+    thread.context.gpr[1] = back;
+    thread.context.gpr[11] = thread.context.rflags;
+    let outcome = perform(thread, &call);
+    match outcome {
+        Outcome::Done => {}
+        Outcome::Return(NOT_STARTED) => restart(thread, &call),
+        Outcome::Return(v)
+            if v == -i64::from(libc::EINTR) && thread.has_pending() && restarts(thread, &call) =>
+        {
+            restart(thread, &call);
+        }
+        Outcome::Return(v) => thread.context.gpr[0] = v as u64,
+    }
+}
+
+fn restart(thread: &mut Thread, call: &Call) {
+    thread.context.gpr[0] = call.number;
+    thread.context.pc -= INSTRUCTION;
+}
+
+/// Whether the kernel would run the call again after the handler of the signal that waits.
+fn restarts(thread: &Thread, call: &Call) -> bool {
+    let Some(s) = thread.queue.first() else { return false };
+    let action = thread.actions.lock().unwrap_or_else(|e| e.into_inner()).0[s as usize];
+    action.flags & libc::SA_RESTART as u64 != 0 && signals::restartable(call)
+}
+
+fn perform(thread: &mut Thread, call: &Call) -> Outcome {
+    let a = &call.args;
+    let v = match call.number as i64 {
+        libc::SYS_mmap => memory::mmap(call),
+        libc::SYS_munmap => memory::munmap(call),
+        libc::SYS_mprotect | libc::SYS_pkey_mprotect => memory::mprotect(call),
+        libc::SYS_mremap => memory::mremap(call),
+        libc::SYS_brk => memory::brk(call),
+        libc::SYS_shmat | libc::SYS_shmdt | libc::SYS_remap_file_pages => memory::shared_memory(call),
+        libc::SYS_rt_sigaction => signals::sigaction(thread, call),
+        libc::SYS_rt_sigprocmask => signals::sigprocmask(thread, call),
+        libc::SYS_rt_sigreturn => {
+            signal::sigreturn(thread);
+            return Outcome::Done;
+        }
+        libc::SYS_rt_sigsuspend => signals::sigsuspend(thread, call),
+        libc::SYS_rt_sigpending => signals::sigpending(thread, call),
+        libc::SYS_ppoll | libc::SYS_pselect6 | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
+            signals::with_mask(thread, call)
+        }
+        libc::SYS_sigaltstack => signals::sigaltstack(thread, call),
+        libc::SYS_clone | libc::SYS_clone3 | libc::SYS_fork | libc::SYS_vfork => task::clone(thread, call),
+        libc::SYS_execve | libc::SYS_execveat => task::execve(thread, call),
+        libc::SYS_exit => task::exit(thread, a[0] as i32),
+        libc::SYS_exit_group => task::exit_group(thread, a[0] as i32),
+        libc::SYS_arch_prctl => task::arch_prctl(thread, call),
+        libc::SYS_rseq => -i64::from(libc::ENOSYS),
+        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => files::open(thread, call),
+        libc::SYS_readlink | libc::SYS_readlinkat => files::readlink(thread, call),
+        libc::SYS_close | libc::SYS_close_range | libc::SYS_dup2 | libc::SYS_dup3 => files::descriptors(call),
+        _ => memory::pass_writing(call),
+    };
+    Outcome::Return(v)
+}
+
+/// A call through `int 0x80`: the kernel's 32-bit table. Passed on as it is; only calls that would
+/// end up outside our control are refused.
+pub fn handle_int80(thread: &mut Thread) {
+    let g = &mut thread.context.gpr;
+    const FORBIDDEN: [u32; 12] = [2, 11, 90, 119, 120, 125, 163, 173, 174, 190, 192, 243];
+    if FORBIDDEN.contains(&(g[0] as u32)) {
+        g[0] = -i64::from(libc::ENOSYS) as u64;
+        return;
+    }
+    if g[0] as u32 == 1 || g[0] as u32 == 252 {
+        let status = g[3] as i32;
+        task::exit_group(thread, status);
+    }
+    let mut rax = g[0];
+    // SAFETY: the guest's own system call with 32-bit arguments; rbx and rbp are swapped in by hand
+    // because the compiler reserves them.
+    unsafe {
+        std::arch::asm!(
+            "xchg rbx, {b}",
+            "push rbp",
+            "mov rbp, {p}",
+            "int 0x80",
+            "pop rbp",
+            "xchg rbx, {b}",
+            b = inout(reg) g[3] => _,
+            p = in(reg) g[5],
+            inout("rax") rax,
+            in("rcx") g[1], in("rdx") g[2], in("rsi") g[6], in("rdi") g[7],
+            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+        );
+    }
+    g[0] = rax;
+    for r in 8..12 {
+        g[r] = 0;
+    }
+}

@@ -1,0 +1,251 @@
+//! Signal calls: the guest's handlers, masks and stacks, kept beside the kernel's.
+
+use super::Call;
+use crate::enter;
+use crate::signal::{self, KernelAction, read_guest, write_guest};
+use crate::thread::Thread;
+
+const EFAULT: i64 = -(libc::EFAULT as i64);
+const EINVAL: i64 = -(libc::EINVAL as i64);
+
+fn read_u64(at: u64) -> Result<u64, ()> {
+    let mut b = [0u8; 8];
+    read_guest(at, &mut b)?;
+    Ok(u64::from_le_bytes(b))
+}
+
+/// `rt_sigaction`
+pub fn sigaction(thread: &mut Thread, call: &Call) -> i64 {
+    let [signal, new_at, old_at, size, ..] = call.args;
+    if size != 8 {
+        return EINVAL;
+    }
+    let mut new = None;
+    if new_at != 0 {
+        let mut b = [0u8; 32];
+        if read_guest(new_at, &mut b).is_err() {
+            return EFAULT;
+        }
+        let get = |i: usize| u64::from_le_bytes(b[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
+        new = Some(KernelAction { handler: get(0), flags: get(1), restorer: get(2), mask: get(3) });
+    }
+    match signal::set_action(thread, signal as i32, new) {
+        Err(e) => -i64::from(e),
+        Ok(old) => {
+            if old_at != 0 {
+                let mut b = [0u8; 32];
+                for (i, v) in [old.handler, old.flags, old.restorer, old.mask].into_iter().enumerate() {
+                    b[i * 8..i * 8 + 8].copy_from_slice(&v.to_le_bytes());
+                }
+                if write_guest(old_at, &b).is_err() {
+                    return EFAULT;
+                }
+            }
+            0
+        }
+    }
+}
+
+/// `rt_sigprocmask`
+pub fn sigprocmask(thread: &mut Thread, call: &Call) -> i64 {
+    let [how, new_at, old_at, size, ..] = call.args;
+    if size != 8 {
+        return EINVAL;
+    }
+    if thread.has_pending() {
+        return enter::NOT_STARTED;
+    }
+    let old = thread.mask;
+    if new_at != 0 {
+        let Ok(set) = read_u64(new_at) else { return EFAULT };
+        let new = match how as i32 {
+            libc::SIG_BLOCK => old | set,
+            libc::SIG_UNBLOCK => old & !set,
+            libc::SIG_SETMASK => set,
+            _ => return EINVAL,
+        };
+        thread.mask = new & !(signal::bit(libc::SIGKILL) | signal::bit(libc::SIGSTOP));
+        signal::set_host_mask(thread.mask);
+        if thread.has_pending() {
+            // It came between our look and the change; with everything blocked since.
+            signal::block_all();
+        }
+        signal::mask_changed(thread);
+    }
+    if old_at != 0 && write_guest(old_at, &old.to_le_bytes()).is_err() {
+        return EFAULT;
+    }
+    0
+}
+
+/// `rt_sigsuspend`
+pub fn sigsuspend(thread: &mut Thread, call: &Call) -> i64 {
+    let [mask_at, size, ..] = call.args;
+    if size != 8 {
+        return EINVAL;
+    }
+    let Ok(mask) = read_u64(mask_at) else { return EFAULT };
+    if thread.has_pending() {
+        return enter::NOT_STARTED;
+    }
+    let old = thread.mask;
+    thread.mask = mask & !(signal::bit(libc::SIGKILL) | signal::bit(libc::SIGSTOP));
+    signal::mask_changed(thread);
+    let host = thread.mask & !OURS_BITS;
+    let v = enter::guest_syscall(&[libc::SYS_rt_sigsuspend as u64, &raw const host as u64, 8, 0, 0, 0, 0]);
+    // The handler runs with the suspended mask, its frame restores the old one. A signal that was
+    // pending before the call counts as having ended it.
+    thread.saved_mask = Some(old);
+    let _ = v;
+    -i64::from(libc::EINTR)
+}
+
+const OURS_BITS: u64 = signal::bit(libc::SIGSEGV)
+    | signal::bit(libc::SIGBUS)
+    | signal::bit(libc::SIGTRAP)
+    | signal::bit(libc::SIGFPE)
+    | signal::bit(libc::SIGILL);
+
+/// `rt_sigpending`
+pub fn sigpending(thread: &mut Thread, call: &Call) -> i64 {
+    let v = call.pass();
+    if v == 0 && !thread.inherited.withheld.is_empty() && call.args[1] == 8 {
+        if let Ok(mut set) = read_u64(call.args[0]) {
+            for i in &thread.inherited.withheld {
+                set |= signal::bit(i[0] as u32 as i32);
+            }
+            if write_guest(call.args[0], &set.to_le_bytes()).is_err() {
+                return EFAULT;
+            }
+        }
+    }
+    v
+}
+
+/// Calls that wait with another mask: `ppoll`, `pselect6`, `epoll_pwait`, `epoll_pwait2`.
+pub fn with_mask(thread: &mut Thread, call: &Call) -> i64 {
+    let (arg, indirect) = match call.number as i64 {
+        libc::SYS_ppoll => (3, false),
+        libc::SYS_pselect6 => (5, true),
+        _ => (4, false),
+    };
+    let mut at = call.args[arg];
+    if indirect && at != 0 {
+        match read_u64(at) {
+            Ok(p) => at = p,
+            Err(()) => return EFAULT,
+        }
+    }
+    if at == 0 {
+        return super::memory::pass_writing(call);
+    }
+    let Ok(mask) = read_u64(at) else { return EFAULT };
+    if thread.has_pending() {
+        return enter::NOT_STARTED;
+    }
+    let old = thread.mask;
+    let host = mask & !OURS_BITS;
+    let pair = [&raw const host as u64, 8];
+    let mut c = *call;
+    c.args[arg] = if indirect { pair.as_ptr() as u64 } else { &raw const host as u64 };
+    let v = super::memory::pass_writing(&c);
+    if thread.has_pending() {
+        // Taken under the temporary mask; the frame restores the guest's.
+        thread.saved_mask = Some(old);
+        thread.mask = mask;
+        if v == enter::NOT_STARTED {
+            return -i64::from(libc::EINTR);
+        }
+    }
+    v
+}
+
+/// `sigaltstack`
+pub fn sigaltstack(thread: &mut Thread, call: &Call) -> i64 {
+    let [new_at, old_at, ..] = call.args;
+    let old = thread.altstack;
+    let old_flags = signal::altstack_flags(thread);
+    if new_at != 0 {
+        let mut b = [0u8; 24];
+        if read_guest(new_at, &mut b).is_err() {
+            return EFAULT;
+        }
+        let get = |i: usize| u64::from_le_bytes(b[i..i + 8].try_into().expect("eight bytes"));
+        let flags = get(8) as u32 as i32;
+        if old_flags & libc::SS_ONSTACK != 0 {
+            return -i64::from(libc::EPERM);
+        }
+        const AUTODISARM: i32 = 1 << 31;
+        match flags & !AUTODISARM {
+            0 | libc::SS_ONSTACK => {
+                if get(16) < 2048 {
+                    return -i64::from(libc::ENOMEM);
+                }
+                thread.altstack.sp = get(0);
+                thread.altstack.size = get(16);
+                thread.altstack.flags = flags & AUTODISARM;
+            }
+            libc::SS_DISABLE => {
+                thread.altstack.sp = 0;
+                thread.altstack.size = 0;
+                thread.altstack.flags = libc::SS_DISABLE;
+            }
+            _ => return EINVAL,
+        }
+    }
+    if old_at != 0 {
+        let mut b = [0u8; 24];
+        b[..8].copy_from_slice(&old.sp.to_le_bytes());
+        b[8..12].copy_from_slice(&old_flags.to_le_bytes());
+        b[16..].copy_from_slice(&old.size.to_le_bytes());
+        if write_guest(old_at, &b).is_err() {
+            return EFAULT;
+        }
+    }
+    0
+}
+
+/// Whether a call is made again after a handler with `SA_RESTART` (signal(7), "Interruption of
+/// system calls and library functions by signal handlers").
+pub fn restartable(call: &Call) -> bool {
+    matches!(
+        call.number as i64,
+        libc::SYS_read
+            | libc::SYS_readv
+            | libc::SYS_write
+            | libc::SYS_writev
+            | libc::SYS_pread64
+            | libc::SYS_pwrite64
+            | libc::SYS_preadv
+            | libc::SYS_pwritev
+            | libc::SYS_ioctl
+            | libc::SYS_open
+            | libc::SYS_openat
+            | libc::SYS_openat2
+            | libc::SYS_wait4
+            | libc::SYS_waitid
+            | libc::SYS_accept
+            | libc::SYS_accept4
+            | libc::SYS_connect
+            | libc::SYS_recvfrom
+            | libc::SYS_recvmsg
+            | libc::SYS_recvmmsg
+            | libc::SYS_sendto
+            | libc::SYS_sendmsg
+            | libc::SYS_sendmmsg
+            | libc::SYS_flock
+            | libc::SYS_fcntl
+            | libc::SYS_futex
+            | libc::SYS_mq_timedreceive
+            | libc::SYS_mq_timedsend
+            | libc::SYS_getrandom
+            | libc::SYS_sendfile
+            | libc::SYS_splice
+            | libc::SYS_tee
+            | libc::SYS_vmsplice
+            | libc::SYS_copy_file_range
+            | libc::SYS_fallocate
+            | libc::SYS_fsync
+            | libc::SYS_fdatasync
+    )
+}

@@ -1,0 +1,940 @@
+//! Guest code to fragments by copying: blocks (tier 1) and straight traces (tier 2).
+//!
+//! Guest registers live in the same host registers, so an instruction is copied as it is unless it
+//! depends on where it stands (`rip`-relative operands), leaves the straight line, or uses `gs`.
+//! Rewritten sequences follow one rule, on which exact state at faults rests (`signal.rs` undoes
+//! spills by reading the host code of the faulting instruction): before the guest instruction's
+//! own memory access only `mov gs:[slot], reg` and loads into such spilled registers are executed.
+//!
+//! A block is a line of guest code in address order: conditional branches leave it by exits and
+//! execution falls through, until an unconditional transfer, a system call, a limit, or an address
+//! that has a fragment already. Return addresses on the guest's stack are the guest's own.
+
+use crate::context::{off, reg};
+use crate::stubs::{self, DeadAtEntry};
+use fragcache::{Cache, CacheError, ExitKind, FragId, FragmentKind, GuestPc, NewExit, NewFragment};
+use iced_x86::{
+    Code, ConditionCode, ConstantOffsets, Decoder, DecoderError, DecoderOptions, Encoder, FlowControl,
+    Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
+};
+
+/// What the dispatcher must do at a service exit.
+pub mod service {
+    /// A `syscall` instruction; the exit's address is the one after it.
+    pub const SYSCALL: u32 = 1;
+    /// An `int 0x80` instruction; likewise.
+    pub const INT80: u32 = 2;
+    /// A far transfer or segment load at the exit's address, to be executed by the runtime.
+    pub const EMULATE: u32 = 3;
+    /// The source bytes of a checking fragment changed.
+    pub const CHANGED: u32 = 4;
+}
+
+/// Longest block in instructions.
+const MAX_BLOCK: usize = 64;
+/// Most conditional exits of a block.
+const MAX_BRANCHES: usize = 8;
+/// Bytes to ask of the cache for one guest instruction, on the safe side of the worst sequence.
+const ROOM_PER_INSTRUCTION: usize = 112;
+
+/// Why code could not be translated.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// No executable memory at the address.
+    #[error("no executable memory at {0}")]
+    NotExecutable(GuestPc),
+    /// The cache has no room.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// How a block is to be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockMode {
+    /// It is reached by an indirect branch: give it an entry for those.
+    pub indirect: bool,
+    /// For one run only, one basic block.
+    pub private: bool,
+    /// Only the first instruction.
+    pub single: bool,
+    /// It must compare its source bytes at entry.
+    pub checked: bool,
+}
+
+/// One basic block of a recorded path.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Where it begins.
+    pub pc: GuestPc,
+    /// Where the path went on.
+    pub next: GuestPc,
+}
+
+struct Decoded {
+    instruction: Instruction,
+    offsets: ConstantOffsets,
+}
+
+/// The translator; it keeps its buffers between blocks.
+pub struct Translator {
+    code: Vec<u8>,
+    cold: Vec<Cold>,
+    exits: Vec<NewExit>,
+    map: Vec<(u8, u8)>,
+    line: Vec<Decoded>,
+    info: InstructionInfoFactory,
+    encoder: Encoder,
+    bmi2: bool,
+    at: usize,
+    /// Exact registers and flags at every fault, because a handler could look.
+    pub exact: bool,
+    /// Guest addresses that follow a call: not worth counting as trace heads.
+    pub return_sites: rustc_hash::FxHashSet<u64>,
+}
+
+impl std::fmt::Debug for Translator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Translator").field("exact", &self.exact).finish_non_exhaustive()
+    }
+}
+
+/// Code to be placed after the line: the tail of an indirect branch whose prediction failed.
+struct Cold {
+    /// Offset of the rel32 that leads here.
+    from: usize,
+    source: GuestPc,
+}
+
+impl Default for Translator {
+    fn default() -> Self {
+        Translator {
+            code: Vec::with_capacity(8192),
+            cold: Vec::new(),
+            exits: Vec::new(),
+            map: Vec::new(),
+            line: Vec::new(),
+            info: InstructionInfoFactory::new(),
+            encoder: Encoder::new(64),
+            bmi2: std::is_x86_feature_detected!("bmi2"),
+            at: 0,
+            exact: false,
+            return_sites: Default::default(),
+        }
+    }
+}
+
+/// True when a block ends with this instruction whatever it does.
+fn ends_line(i: &Instruction) -> bool {
+    match i.flow_control() {
+        FlowControl::Next | FlowControl::ConditionalBranch => needs_runtime(i).is_some(),
+        FlowControl::XbeginXabortXend => false,
+        FlowControl::Call if i.code() == Code::Vmcall || i.code() == Code::Vmmcall => false,
+        _ => true,
+    }
+}
+
+/// The service that an instruction needs, if any.
+fn needs_runtime(i: &Instruction) -> Option<u32> {
+    match i.code() {
+        Code::Syscall => Some(service::SYSCALL),
+        Code::Int_imm8 if i.immediate8() == 0x80 => Some(service::INT80),
+        Code::Retfd
+        | Code::Retfq
+        | Code::Retfw
+        | Code::Retfd_imm16
+        | Code::Retfq_imm16
+        | Code::Retfw_imm16
+        | Code::Iretd
+        | Code::Iretq
+        | Code::Iretw => Some(service::EMULATE),
+        Code::Jmp_m1616
+        | Code::Jmp_m1632
+        | Code::Jmp_m1664
+        | Code::Call_m1616
+        | Code::Call_m1632
+        | Code::Call_m1664 => Some(service::EMULATE),
+        Code::Mov_Sreg_r32m16 | Code::Mov_Sreg_r64m16 | Code::Mov_Sreg_rm16
+            if i.op0_register() == Register::GS =>
+        {
+            Some(service::EMULATE)
+        }
+        Code::Popq_GS | Code::Popw_GS | Code::Lgs_r16_m1616 | Code::Lgs_r32_m1632 | Code::Lgs_r64_m1664 => {
+            Some(service::EMULATE)
+        }
+        _ => None,
+    }
+}
+
+fn register_number(r: Register) -> usize {
+    r.full_register().number()
+}
+
+impl Translator {
+    /// Decodes guest code from `pc` into `self.line`: up to `max` instructions, to the end of the
+    /// line, at most `branches` conditional branches inside.
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        pc: GuestPc,
+        max: usize,
+        branches: usize,
+        mut stop: impl FnMut(u64) -> bool,
+    ) {
+        let mut decoder = Decoder::with_ip(64, bytes, pc.0, DecoderOptions::NONE);
+        let mut left = branches;
+        let mut n = 0;
+        while n < max {
+            let mut instruction = Instruction::default();
+            decoder.decode_out(&mut instruction);
+            if instruction.is_invalid() {
+                if decoder.last_error() == DecoderError::NoMoreBytes && n > 0 {
+                    // The rest lies on a page that is not executable: the fault is due when
+                    // execution gets there.
+                    break;
+                }
+                let offsets = ConstantOffsets::default();
+                self.line.push(Decoded { instruction, offsets });
+                break;
+            }
+            let offsets = if instruction.is_ip_rel_memory_operand() {
+                decoder.get_constant_offsets(&instruction)
+            } else {
+                ConstantOffsets::default()
+            };
+            let end = ends_line(&instruction);
+            let branch = instruction.flow_control() == FlowControl::ConditionalBranch;
+            let next = instruction.next_ip();
+            self.line.push(Decoded { instruction, offsets });
+            n += 1;
+            if end {
+                break;
+            }
+            if branch {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+                if stop(next) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self, at: usize) {
+        self.code.clear();
+        self.cold.clear();
+        self.exits.clear();
+        self.map.clear();
+        self.at = at;
+    }
+
+    /// Makes a block at `pc`. `bytes` are the executable guest bytes from there on.
+    pub fn block(
+        &mut self,
+        cache: &mut Cache,
+        bytes: &[u8],
+        pc: GuestPc,
+        mode: BlockMode,
+    ) -> Result<FragId, TranslateError> {
+        self.line.clear();
+        let (max, branches) = if mode.single {
+            (1, 0)
+        } else if mode.checked {
+            (24, 0)
+        } else if mode.private {
+            (MAX_BLOCK, 0)
+        } else {
+            (MAX_BLOCK, MAX_BRANCHES)
+        };
+        self.decode(bytes, pc, max, branches, |next| cache.lookup(GuestPc(next)).is_some());
+        let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
+        let at = cache.begin(pc, room, self.line.len() + 4)?;
+        self.reset(at.0);
+        let len = self.line.iter().map(|d| d.instruction.len().max(1)).sum::<usize>();
+        let mut indirect = None;
+        if mode.indirect {
+            let dead = self.dead_from(0);
+            indirect = Some(stubs::indirect_entry(&mut self.code, self.at, pc, dead));
+        }
+        let entry = if indirect.is_some() { self.code.len() } else { 0 };
+        if mode.checked {
+            self.check_source(&bytes[..len.min(bytes.len())], pc);
+        }
+        self.note_prologue();
+        let line = std::mem::take(&mut self.line);
+        let mut next = pc.0;
+        let mut open = true;
+        for d in &line {
+            let before = self.code.len();
+            let i = &d.instruction;
+            let source = GuestPc(next);
+            next += i.len().max(1) as u64;
+            open = self.emit(d, &bytes[(source.0 - pc.0) as usize..], source);
+            self.note(before, i.len().max(1));
+        }
+        if open {
+            let before = self.code.len();
+            self.exit_jump(GuestPc(next), GuestPc(next));
+            self.note_more(before);
+        }
+        self.line = line;
+        self.place_cold();
+        let kind = if mode.private || mode.single { FragmentKind::Private } else { FragmentKind::Block };
+        Ok(cache.commit(NewFragment {
+            pc,
+            kind,
+            at,
+            entry: entry as u32,
+            code: &self.code,
+            exits: &self.exits,
+            source: vec![(pc, len as u32)],
+            map: self.map.clone(),
+            indirect,
+        }))
+    }
+
+    /// Makes a straight trace from a recorded path. `bytes_at` gives the executable bytes at an
+    /// address.
+    pub fn trace(
+        &mut self,
+        cache: &mut Cache,
+        steps: &[Step],
+        mut bytes_at: impl FnMut(GuestPc) -> Option<&'static [u8]>,
+    ) -> Result<FragId, TranslateError> {
+        let pc = steps[0].pc;
+        self.line.clear();
+        let mut bounds = Vec::with_capacity(steps.len() + 1);
+        for s in steps {
+            bounds.push(self.line.len());
+            let bytes = bytes_at(s.pc).ok_or(TranslateError::NotExecutable(s.pc))?;
+            self.decode(bytes, s.pc, MAX_BLOCK, 0, |_| false);
+        }
+        bounds.push(self.line.len());
+        let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
+        let at = cache.begin(pc, room, self.line.len() + 4)?;
+        self.reset(at.0);
+        self.note_prologue();
+        let line = std::mem::take(&mut self.line);
+        let mut source = Vec::with_capacity(steps.len());
+        let mut open = true;
+        let mut last = pc;
+        for (k, s) in steps.iter().enumerate() {
+            let bytes = bytes_at(s.pc).ok_or(TranslateError::NotExecutable(s.pc))?;
+            let part = &line[bounds[k]..bounds[k + 1]];
+            let len: usize = part.iter().map(|d| d.instruction.len().max(1)).sum();
+            source.push((s.pc, len as u32));
+            let mut next = s.pc.0;
+            for (j, d) in part.iter().enumerate() {
+                let before = self.code.len();
+                let i = &d.instruction;
+                let here = GuestPc(next);
+                next += i.len().max(1) as u64;
+                let is_last = j + 1 == part.len();
+                let follows = if k + 1 < steps.len() { &line[bounds[k + 1]..] } else { &[] };
+                open = if is_last {
+                    self.emit_towards(d, &bytes[(here.0 - s.pc.0) as usize..], here, s.next, follows)
+                } else {
+                    self.emit(d, &bytes[(here.0 - s.pc.0) as usize..], here)
+                };
+                self.note(before, i.len().max(1));
+            }
+            last = s.next;
+        }
+        if open {
+            let before = self.code.len();
+            let from = steps.last().map_or(pc, |s| s.pc);
+            self.exit_jump(from, last);
+            self.note_more(before);
+        }
+        self.line = line;
+        self.place_cold();
+        Ok(cache.commit(NewFragment {
+            pc,
+            kind: FragmentKind::Trace,
+            at,
+            entry: 0,
+            code: &self.code,
+            exits: &self.exits,
+            source,
+            map: self.map.clone(),
+            indirect: None,
+        }))
+    }
+
+    /// How many instructions the basic block at the start of `bytes` has, and whether it ends in a
+    /// way that a trace cannot go on from.
+    pub fn basic_block(&mut self, bytes: &[u8], pc: GuestPc) -> (usize, bool) {
+        self.line.clear();
+        self.decode(bytes, pc, MAX_BLOCK, 0, |_| false);
+        let stops = self.line.last().is_none_or(|d| {
+            d.instruction.is_invalid() || needs_runtime(&d.instruction).is_some() || {
+                matches!(d.instruction.flow_control(), FlowControl::Interrupt | FlowControl::Exception)
+            }
+        });
+        (self.line.len(), stops)
+    }
+
+    fn note_prologue(&mut self) {
+        let mut n = self.code.len();
+        // Host lengths are bytes; a long prologue takes several pairs.
+        while n > 0 {
+            let k = n.min(255);
+            self.map.push((k as u8, 0));
+            n -= k;
+        }
+    }
+
+    fn note(&mut self, before: usize, guest: usize) {
+        let host = self.code.len() - before;
+        let first = host.min(255);
+        self.map.push((first as u8, guest as u8));
+        let mut left = host - first;
+        while left > 0 {
+            let k = left.min(255);
+            self.map.push((k as u8, 0));
+            left -= k;
+        }
+    }
+
+    fn note_more(&mut self, before: usize) {
+        let host = self.code.len() - before;
+        self.map.push((host.min(255) as u8, 0));
+    }
+
+    /// What is certainly overwritten, before it is read or seen, by the code that starts at
+    /// `self.line[from]`.
+    fn dead_from(&mut self, from: usize) -> DeadAtEntry {
+        let line = std::mem::take(&mut self.line);
+        let dead = self.dead_in(&line[from..]);
+        self.line = line;
+        dead
+    }
+
+    fn dead_in(&mut self, line: &[Decoded]) -> DeadAtEntry {
+        use iced_x86::RflagsBits as F;
+        const STATUS: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
+        let mut dead = DeadAtEntry::default();
+        let (mut flags_open, mut written) = (true, 0u32);
+        let mut open = [true; 3];
+        for d in line.iter().take(12) {
+            let i = &d.instruction;
+            if i.is_invalid() || needs_runtime(i).is_some() {
+                break;
+            }
+            let info = self.info.info(i);
+            let touches_memory = !info.used_memory().is_empty();
+            if touches_memory && self.exact {
+                break;
+            }
+            if flags_open {
+                if i.rflags_read() & STATUS & !written != 0 {
+                    flags_open = false;
+                } else {
+                    written |= i.rflags_modified() & STATUS;
+                    if written == STATUS {
+                        dead.flags = true;
+                        flags_open = false;
+                    }
+                }
+            }
+            for (k, full) in [Register::RAX, Register::RCX, Register::RDX].into_iter().enumerate() {
+                if !open[k] {
+                    continue;
+                }
+                let mut read = false;
+                let mut write = false;
+                for u in info.used_registers() {
+                    if u.register().full_register() != full {
+                        continue;
+                    }
+                    match u.access() {
+                        OpAccess::Write if u.register().size() >= 4 => write = true,
+                        _ => read = true,
+                    }
+                }
+                if read {
+                    open[k] = false;
+                } else if write {
+                    dead.regs[k] = true;
+                    open[k] = false;
+                }
+            }
+            if i.flow_control() != FlowControl::Next || (!flags_open && !open.contains(&true)) {
+                break;
+            }
+        }
+        dead
+    }
+
+    /// Emits one instruction of a line; returns whether execution goes on behind it.
+    fn emit(&mut self, d: &Decoded, bytes: &[u8], source: GuestPc) -> bool {
+        let i = &d.instruction;
+        if i.is_invalid() {
+            self.code.extend_from_slice(&[0x0f, 0x0b]); // ud2 raises what the guest's bytes would
+            return false;
+        }
+        if let Some(what) = needs_runtime(i) {
+            let go_on = if what == service::EMULATE { source.0 } else { i.next_ip() };
+            self.service(source, GuestPc(go_on), what);
+            return false;
+        }
+        match i.flow_control() {
+            FlowControl::Next | FlowControl::XbeginXabortXend => {
+                self.plain(d, bytes);
+                true
+            }
+            FlowControl::ConditionalBranch => {
+                self.conditional(i, bytes, source, GuestPc(i.near_branch_target()), false);
+                true
+            }
+            FlowControl::UnconditionalBranch => {
+                self.exit_jump(source, GuestPc(i.near_branch_target()));
+                false
+            }
+            FlowControl::Call if i.is_call_near() => {
+                self.push_return(i.next_ip());
+                self.exit_jump(source, GuestPc(i.near_branch_target()));
+                false
+            }
+            FlowControl::IndirectBranch | FlowControl::IndirectCall | FlowControl::Return => {
+                self.load_target(d, bytes);
+                self.look_up(source);
+                false
+            }
+            FlowControl::Interrupt => {
+                self.code.extend_from_slice(&bytes[..i.len()]);
+                self.exit_jump(source, GuestPc(i.next_ip()));
+                false
+            }
+            _ => {
+                // What faults by itself faults here; `signal.rs` gives it the guest's address.
+                self.code.extend_from_slice(&bytes[..i.len()]);
+                false
+            }
+        }
+    }
+
+    /// Emits the last instruction of a step so that execution goes on behind it when the path
+    /// continues at `next`. Returns whether it can.
+    fn emit_towards(
+        &mut self,
+        d: &Decoded,
+        bytes: &[u8],
+        source: GuestPc,
+        next: GuestPc,
+        follows: &[Decoded],
+    ) -> bool {
+        let i = &d.instruction;
+        if i.is_invalid() || needs_runtime(i).is_some() {
+            return self.emit(d, bytes, source);
+        }
+        match i.flow_control() {
+            FlowControl::ConditionalBranch => {
+                let taken = GuestPc(i.near_branch_target());
+                if next == taken && next.0 != i.next_ip() {
+                    self.conditional(i, bytes, source, GuestPc(i.next_ip()), true);
+                } else {
+                    self.conditional(i, bytes, source, taken, false);
+                }
+                true
+            }
+            FlowControl::UnconditionalBranch => true,
+            FlowControl::Call if i.is_call_near() => {
+                self.push_return(i.next_ip());
+                true
+            }
+            FlowControl::IndirectBranch | FlowControl::IndirectCall | FlowControl::Return
+                if !follows.is_empty() =>
+            {
+                self.load_target(d, bytes);
+                let dead = self.dead_in(follows);
+                self.predict(source, next, dead);
+                true
+            }
+            _ => self.emit(d, bytes, source),
+        }
+    }
+
+    /// A conditional branch that leaves to `target`; `inverted` when it leaves because the branch is
+    /// not taken.
+    fn conditional(
+        &mut self,
+        i: &Instruction,
+        bytes: &[u8],
+        source: GuestPc,
+        target: GuestPc,
+        inverted: bool,
+    ) {
+        let condition = i.condition_code();
+        if condition != ConditionCode::None {
+            // The encodings of conditions follow iced's order of names: o no b ae e ne be a s ns p np l ge le g.
+            let cc = (condition as u8 - ConditionCode::o as u8) ^ u8::from(inverted);
+            stubs::align_field(&mut self.code, self.at, 2);
+            self.code.extend_from_slice(&[0x0f, 0x80 | cc]);
+            self.exit_field(source, target);
+            return;
+        }
+        // loop, loope, loopne, jrcxz, jecxz have short forms only.
+        let n = i.len();
+        self.code.extend_from_slice(&bytes[..n - 1]);
+        if inverted {
+            // Taken: over the jump.
+            self.code.push(0);
+            let over = self.code.len();
+            stubs::align_field(&mut self.code, self.at, 1);
+            self.exit_jump_here(source, target);
+            self.code[over - 1] = (self.code.len() - over) as u8;
+        } else {
+            self.code.extend_from_slice(&[2, 0xeb, 0]);
+            let over = self.code.len();
+            stubs::align_field(&mut self.code, self.at, 1);
+            self.exit_jump_here(source, target);
+            self.code[over - 1] = (self.code.len() - over) as u8;
+        }
+    }
+
+    fn exit_field(&mut self, source: GuestPc, target: GuestPc) {
+        self.exits.push(NewExit { source, kind: ExitKind::Direct(target), patch: self.code.len() as u32 });
+        self.code.extend_from_slice(&[0; 4]);
+    }
+
+    fn exit_jump_here(&mut self, source: GuestPc, target: GuestPc) {
+        self.code.push(0xe9);
+        self.exit_field(source, target);
+    }
+
+    fn exit_jump(&mut self, source: GuestPc, target: GuestPc) {
+        stubs::align_field(&mut self.code, self.at, 1);
+        self.exit_jump_here(source, target);
+    }
+
+    fn service(&mut self, source: GuestPc, go_on: GuestPc, what: u32) {
+        stubs::align_field(&mut self.code, self.at, 1);
+        self.code.push(0xe9);
+        self.exits.push(NewExit {
+            source,
+            kind: ExitKind::Service(go_on, what),
+            patch: self.code.len() as u32,
+        });
+        self.code.extend_from_slice(&[0; 4]);
+    }
+
+    fn push_return(&mut self, address: u64) {
+        self.return_sites.insert(address);
+        self.code.push(0x68);
+        self.code.extend_from_slice(&(address as u32).to_le_bytes());
+        if i32::try_from(address as i64).is_err() {
+            self.code.extend_from_slice(&[0xc7, 0x44, 0x24, 0x04]);
+            self.code.extend_from_slice(&((address >> 32) as u32).to_le_bytes());
+        }
+    }
+
+    /// Puts the target of an indirect branch into rcx (spilled), with the branch's other effects.
+    fn load_target(&mut self, d: &Decoded, bytes: &[u8]) {
+        let i = &d.instruction;
+        stubs::store_slot(&mut self.code, off::SPILL_RCX, reg::RCX);
+        if i.flow_control() == FlowControl::Return {
+            self.code.push(0x59); // pop rcx
+            if i.op_count() > 0 {
+                self.code.extend_from_slice(&[0x48, 0x8d, 0xa4, 0x24]); // lea rsp, [rsp + imm]
+                self.code.extend_from_slice(&u32::from(i.immediate16()).to_le_bytes());
+            }
+            return;
+        }
+        if i.op0_kind() == OpKind::Register {
+            let r = register_number(i.op0_register());
+            if r != reg::RCX {
+                // mov rcx, r
+                self.code.extend_from_slice(&[
+                    0x48 | ((r >> 3) as u8) << 2,
+                    0x89,
+                    0xc1 | ((r & 7) as u8) << 3,
+                ]);
+            }
+        } else {
+            let mut load = Instruction::default();
+            load.set_code(Code::Mov_r64_rm64);
+            load.set_op0_register(Register::RCX);
+            load.set_op1_kind(OpKind::Memory);
+            load.set_memory_base(i.memory_base());
+            load.set_memory_index(i.memory_index());
+            load.set_memory_index_scale(i.memory_index_scale());
+            load.set_memory_displacement64(i.memory_displacement64());
+            load.set_memory_displ_size(i.memory_displ_size());
+            load.set_segment_prefix(i.segment_prefix());
+            load.set_len(i.len());
+            load.set_ip(i.ip());
+            let _ = bytes;
+            self.with_reachable_operand(&load);
+        }
+        if i.flow_control() == FlowControl::IndirectCall {
+            self.push_return(i.next_ip());
+        }
+    }
+
+    /// Hashes rcx and jumps through the table. rdx is not spilled yet.
+    fn look_up(&mut self, source: GuestPc) {
+        stubs::store_slot(&mut self.code, off::SPILL_RDX, reg::RDX);
+        self.look_up_spilled(source);
+    }
+
+    fn look_up_spilled(&mut self, source: GuestPc) {
+        if self.bmi2 {
+            self.code.extend_from_slice(&[0xc4, 0xe3, 0x7b, 0xf0, 0xd1, 16]); // rorx edx, ecx, 16
+        } else {
+            stubs::store_slot(&mut self.code, off::SPILL_MISC, reg::RCX);
+            self.code.extend_from_slice(&[0x65, 0x0f, 0xb7, 0x14, 0x25]); // movzx edx, word gs:[misc + 2]
+            self.code.extend_from_slice(&(off::SPILL_MISC + 2).to_le_bytes());
+        }
+        self.code.extend_from_slice(&[0x8d, 0x14, 0x0a]); // lea edx, [rdx + rcx]
+        self.code.extend_from_slice(&[0x0f, 0xb7, 0xd2]); // movzx edx, dx
+        stubs::align_field(&mut self.code, self.at, 3);
+        self.code.extend_from_slice(&[0xff, 0x24, 0xd5]); // jmp [rdx*8 + table]
+        self.exits.push(NewExit { source, kind: ExitKind::Indirect, patch: self.code.len() as u32 });
+        self.code.extend_from_slice(&[0; 4]);
+    }
+
+    /// Goes on in line when rcx is `next`, else through the table.
+    fn predict(&mut self, source: GuestPc, next: GuestPc, dead: DeadAtEntry) {
+        stubs::store_slot(&mut self.code, off::SPILL_RAX, reg::RAX);
+        stubs::save_flags(&mut self.code);
+        stubs::store_slot(&mut self.code, off::SPILL_RDX, reg::RDX);
+        stubs::load_address(&mut self.code, self.at, reg::RDX, next.0);
+        self.code.extend_from_slice(&[0x48, 0x39, 0xd1, 0x0f, 0x85]); // cmp rcx, rdx; jne cold
+        self.cold.push(Cold { from: self.code.len(), source });
+        self.code.extend_from_slice(&[0; 4]);
+        stubs::restore_scratch(&mut self.code, dead);
+    }
+
+    fn place_cold(&mut self) {
+        for c in std::mem::take(&mut self.cold) {
+            let before = self.code.len();
+            let d = (self.code.len() - (c.from + 4)) as i32;
+            self.code[c.from..c.from + 4].copy_from_slice(&d.to_le_bytes());
+            stubs::restore_flags(&mut self.code);
+            stubs::load_slot(&mut self.code, reg::RAX, off::SPILL_RAX);
+            self.look_up_spilled(c.source);
+            self.note_more(before);
+        }
+    }
+
+    /// Copies an instruction that goes on to the next, rewritten where its place matters.
+    fn plain(&mut self, d: &Decoded, bytes: &[u8]) {
+        let i = &d.instruction;
+        let n = i.len();
+        match i.code() {
+            Code::Rdgsbase_r64 => {
+                return stubs::load_slot(&mut self.code, register_number(i.op0_register()), off::GUEST_GS);
+            }
+            Code::Rdgsbase_r32 => {
+                let r = register_number(i.op0_register());
+                stubs::load_slot(&mut self.code, r, off::GUEST_GS);
+                // mov r32, r32 clears the upper half
+                let rex = 0x40 | ((r >> 3) as u8) << 2 | (r >> 3) as u8;
+                self.code.extend_from_slice(&[rex, 0x89, 0xc0 | ((r & 7) as u8) << 3 | (r & 7) as u8]);
+                return;
+            }
+            Code::Wrgsbase_r64 => {
+                return stubs::store_slot(&mut self.code, off::GUEST_GS, register_number(i.op0_register()));
+            }
+            Code::Wrgsbase_r32 => {
+                stubs::store_slot(&mut self.code, off::GUEST_GS, register_number(i.op0_register()));
+                return stubs::store_slot_imm(&mut self.code, off::GUEST_GS + 4, 0);
+            }
+            _ => {}
+        }
+        let has_memory = i.memory_base() != Register::None
+            || i.memory_index() != Register::None
+            || i.segment_prefix() != Register::None
+            || i.is_ip_rel_memory_operand();
+        if !has_memory {
+            self.code.extend_from_slice(&bytes[..n]);
+            return;
+        }
+        if i.is_ip_rel_memory_operand() {
+            let target = i.ip_rel_memory_address();
+            let end = (self.at + self.code.len() + n) as u64;
+            let field = d.offsets.displacement_offset();
+            if i.memory_base() == Register::RIP
+                && i.segment_prefix() != Register::GS
+                && d.offsets.displacement_size() == 4
+                && let Ok(new) = i32::try_from(target.wrapping_sub(end) as i64)
+            {
+                let at = self.code.len();
+                self.code.extend_from_slice(&bytes[..n]);
+                self.code[at + field..at + field + 4].copy_from_slice(&new.to_le_bytes());
+                return;
+            }
+            if i.code() == Code::Lea_r64_m {
+                stubs::load_imm(&mut self.code, register_number(i.op0_register()), target);
+                return;
+            }
+            self.with_reachable_operand(i);
+            return;
+        }
+        if i.segment_prefix() == Register::GS && uses_segment(i) {
+            self.with_reachable_operand(i);
+            return;
+        }
+        self.code.extend_from_slice(&bytes[..n]);
+    }
+
+    /// Emits an instruction whose memory operand is out of `rip` reach or lies in `gs`, with the
+    /// address in registers that it does not use itself.
+    fn with_reachable_operand(&mut self, i: &Instruction) {
+        let gs = i.segment_prefix() == Register::GS;
+        let near = i.is_ip_rel_memory_operand();
+        let mut moved = *i;
+        if !near && !gs {
+            self.encode(&moved);
+            return;
+        }
+        if near && !gs && i.memory_base() == Register::RIP {
+            // In reach after all? (Loads made for indirect branches come here directly.)
+            let end = (self.at + self.code.len() + 16) as u64;
+            if i32::try_from(i.ip_rel_memory_address().wrapping_sub(end) as i64)
+                .is_ok_and(|d| d.abs() < i32::MAX - 64)
+            {
+                self.encode(&moved);
+                return;
+            }
+        }
+        let used: Vec<usize> = self
+            .info
+            .info(i)
+            .used_registers()
+            .iter()
+            .filter(|u| u.register().is_gpr())
+            .map(|u| register_number(u.register()))
+            .collect();
+        let mut free = [reg::RBX, reg::RSI, reg::RDI, reg::R8, reg::R9, reg::R10, reg::R11]
+            .into_iter()
+            .filter(|r| !used.contains(r));
+        let (Some(a), Some(b)) = (free.next(), free.next()) else { return };
+        let iced = |r: usize| Register::RAX + r as u32;
+        // High byte registers (ah…) cannot be encoded beside r8…; a and b are then below 8 as only
+        // rbx, rsi, rdi come first and such instructions use few registers.
+        stubs::store_slot(&mut self.code, off::SPILL_MISC, a);
+        if near {
+            stubs::load_imm(&mut self.code, a, i.ip_rel_memory_address());
+        } else {
+            let mut lea = Instruction::default();
+            lea.set_code(Code::Lea_r64_m);
+            lea.set_op0_register(iced(a));
+            lea.set_op1_kind(OpKind::Memory);
+            lea.set_memory_base(i.memory_base());
+            lea.set_memory_index(i.memory_index());
+            lea.set_memory_index_scale(i.memory_index_scale());
+            lea.set_memory_displacement64(i.memory_displacement64());
+            lea.set_memory_displ_size(i.memory_displ_size());
+            self.encode(&lea);
+        }
+        moved.set_segment_prefix(Register::None);
+        moved.set_memory_base(iced(a));
+        moved.set_memory_index(Register::None);
+        moved.set_memory_index_scale(1);
+        moved.set_memory_displacement64(0);
+        moved.set_memory_displ_size(0);
+        if gs {
+            stubs::store_slot(&mut self.code, off::SPILL_RDX, b);
+            stubs::load_slot(&mut self.code, b, off::GUEST_GS);
+            moved.set_memory_index(iced(b));
+        }
+        self.encode(&moved);
+        stubs::load_slot(&mut self.code, a, off::SPILL_MISC);
+        if gs {
+            stubs::load_slot(&mut self.code, b, off::SPILL_RDX);
+        }
+    }
+
+    fn encode(&mut self, i: &Instruction) {
+        let ip = (self.at + self.code.len()) as u64;
+        match self.encoder.encode(i, ip) {
+            Ok(_) => {
+                let bytes = self.encoder.take_buffer();
+                self.code.extend_from_slice(&bytes);
+                let mut bytes = bytes;
+                bytes.clear();
+                self.encoder.set_buffer(bytes);
+            }
+            Err(_) => {
+                // What cannot be encoded faults like an unknown instruction rather than do something else.
+                let mut bytes = self.encoder.take_buffer();
+                bytes.clear();
+                self.encoder.set_buffer(bytes);
+                self.code.extend_from_slice(&[0x0f, 0x0b]);
+            }
+        }
+    }
+
+    /// Compares the source bytes with what was translated; leaves when they differ.
+    fn check_source(&mut self, bytes: &[u8], pc: GuestPc) {
+        stubs::store_slot(&mut self.code, off::SPILL_RAX, reg::RAX);
+        stubs::save_flags(&mut self.code);
+        stubs::store_slot(&mut self.code, off::SPILL_RCX, reg::RCX);
+        stubs::store_slot(&mut self.code, off::SPILL_RDX, reg::RDX);
+        stubs::load_imm(&mut self.code, reg::RDX, pc.0);
+        let mut failed = Vec::new();
+        let mut k = 0;
+        while k < bytes.len() {
+            let n = match bytes.len() - k {
+                8.. => 8,
+                4.. => 4,
+                _ => 1,
+            };
+            match n {
+                8 => {
+                    let v = u64::from_le_bytes(bytes[k..k + 8].try_into().expect("eight bytes"));
+                    stubs::load_imm(&mut self.code, reg::RCX, v);
+                    self.code.extend_from_slice(&[0x48, 0x39, 0x8a]); // cmp [rdx + k], rcx
+                    self.code.extend_from_slice(&(k as u32).to_le_bytes());
+                }
+                4 => {
+                    self.code.extend_from_slice(&[0x81, 0xba]); // cmp dword [rdx + k], imm
+                    self.code.extend_from_slice(&(k as u32).to_le_bytes());
+                    self.code.extend_from_slice(&bytes[k..k + 4]);
+                }
+                _ => {
+                    self.code.extend_from_slice(&[0x80, 0xba]); // cmp byte [rdx + k], imm
+                    self.code.extend_from_slice(&(k as u32).to_le_bytes());
+                    self.code.push(bytes[k]);
+                }
+            }
+            self.code.extend_from_slice(&[0x0f, 0x85, 0, 0, 0, 0]);
+            failed.push(self.code.len());
+            k += n;
+        }
+        let all = DeadAtEntry::default();
+        stubs::restore_scratch(&mut self.code, all);
+        // Over the failure path.
+        self.code.extend_from_slice(&[0xeb, 0]);
+        let over = self.code.len();
+        for f in failed {
+            let d = (self.code.len() - f) as u32;
+            self.code[f - 4..f].copy_from_slice(&d.to_le_bytes());
+        }
+        stubs::restore_scratch(&mut self.code, all);
+        self.service(pc, pc, service::CHANGED);
+        self.code[over - 1] = (self.code.len() - over) as u8;
+    }
+}
+
+/// True when the segment prefix matters: the instruction has an explicit memory operand or reads a
+/// string through it.
+fn uses_segment(i: &Instruction) -> bool {
+    (0..i.op_count()).any(|k| {
+        matches!(
+            i.op_kind(k),
+            OpKind::Memory
+                | OpKind::MemorySegSI
+                | OpKind::MemorySegESI
+                | OpKind::MemorySegRSI
+                | OpKind::MemorySegDI
+                | OpKind::MemorySegEDI
+                | OpKind::MemorySegRDI
+        )
+    }) && i.code() != Code::Lea_r64_m
+        && i.code() != Code::Lea_r32_m
+        && i.code() != Code::Lea_r16_m
+}
