@@ -6,10 +6,14 @@
 //! decisions without mapping anything, [`resolve`] looks a name up in `PATH`, [`GuestBrk`] is the guest's own
 //! program break.
 //!
+//! For lockstep verification [`Tracee`] runs the program natively in a second process, one instruction at a time, and
+//! [`load_like`] builds the image of that process here, at the same addresses.
+//!
 //! What this crate must not know: instructions, traces, code caches.
 //!
 //! In reading order: `error` (why not), `elf` and `script` (file formats, as data), `program` (from path to open
-//! files), `map`, `stack`, `brk` (memory). `unsafe` is confined to `sys`, `map`, `stack` and `brk`.
+//! files), `map`, `stack`, `brk` (memory); then `regions`, `ptrace`, `mirror` for the second process. `unsafe` is
+//! confined to `sys`, `map`, `stack`, `brk`, `ptrace` and `mirror`.
 //!
 //! # Oracle
 //! The kernel. A file that it runs, we run, at the same kind of addresses with the same stack; one that it
@@ -19,7 +23,10 @@ mod brk;
 mod elf;
 mod error;
 mod map;
+mod mirror;
 mod program;
+mod ptrace;
+mod regions;
 mod resolve;
 mod script;
 mod stack;
@@ -35,7 +42,10 @@ use std::sync::Arc;
 pub use brk::GuestBrk;
 pub use elf::{ADDRESS_END, PAGE};
 pub use error::{FormatFault, LayoutFault, LoadError};
+pub use mirror::{Changes, Difference, Mirror, MirrorError, load_like};
 pub use program::{Kind, check};
+pub use ptrace::{Stop, TraceError, Tracee};
+pub use regions::{Region, parse_maps};
 pub use resolve::resolve;
 
 use map::{Place, PlaceError};
