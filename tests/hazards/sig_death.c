@@ -15,6 +15,8 @@ int main(void) {
         raise(s);
       else
         kill(getpid(), s);
+      if (s >= SIGCHLD && s <= SIGTTOU)
+        sleep_ms(30); /* let the parent see that it continued */
       _exit(77);
     }
     int status;

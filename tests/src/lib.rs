@@ -9,6 +9,7 @@
 //! - [`subject`]: where `dynrun` is, which tiers to try, how a command is wrapped in it;
 //! - [`compare`]: two outcomes, one verdict, and a message that a person can act upon;
 //! - [`hazard`]: C and assembly programs with their build and run directives in the header;
+//! - [`program`]: real programs, a shell file each;
 //! - [`csmith`]: random C programs;
 //! - [`suite`]: the glue to the test runner.
 //!
@@ -27,5 +28,6 @@ pub mod compare;
 pub mod csmith;
 pub mod hazard;
 pub mod process;
+pub mod program;
 pub mod subject;
 pub mod suite;
