@@ -21,8 +21,14 @@ pub mod snapshot;
 
 pub mod builder;
 
+pub mod print;
+
+pub mod parse;
+
 pub mod verify;
 
 pub mod eval;
 
 pub mod interp;
+
+pub mod filetest;

@@ -494,9 +494,14 @@ impl Op {
         Op::ALL.iter().copied().find(|op| op.info().name == name)
     }
 
-    /// Is it a function of its operands that cannot fault? Such operations may stand in recipes.
+    /// Is it a function of its operands that cannot fault?
     pub fn is_pure(self) -> bool {
         self.info().effect == OpEffect::Pure && self != Op::Phi
+    }
+
+    /// May it stand in a recipe? Pure, and of operands alone: what a slot held at entry is no longer there when an exit is taken.
+    pub fn is_recipe(self) -> bool {
+        self.is_pure() && self != Op::Slot
     }
 }
 

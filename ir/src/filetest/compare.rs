@@ -1,0 +1,169 @@
+//! Do two traces mean the same? Tried on states: those of the `run` rows, variations of them, and random ones.
+//!
+//! Two runs agree when they end alike (exit kind and resume pc, or the same fault), with the same slots, the same
+//! memory, and the same natives and helper calls in the same order. Exit *numbers* may differ: a pass may split exits. States on which the
+//! first trace breaks the front end's promise of disjoint classes are skipped, and those on which a loop runs too long.
+
+use super::TestMachine;
+use super::machine::mix;
+use super::rows::{FUEL, Row, result_text, show};
+use crate::interp::{Interp, Outcome, State};
+use crate::trace::{Decls, Trace};
+use crate::types::*;
+
+/// A state on which two traces differ.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}: {before} before, {after} after, on {state}")]
+pub struct Difference {
+    /// What differs.
+    pub what: String,
+    /// In the first trace.
+    pub before: String,
+    /// In the second.
+    pub after: String,
+    /// The state they began with.
+    pub state: String,
+}
+
+/// Runs both traces on `count` states derived from the rows and at random (deterministically).
+///
+/// # Errors
+/// The first state on which they differ.
+pub fn compare(before: &Trace, after: &Trace, rows: &[&Row], count: u64) -> Result<(), Difference> {
+    let mut interp = Interp::new();
+    for i in 0..count {
+        let mut random = Random(mix(i));
+        let row = rows.get(random.below(2 * rows.len() as u64) as usize);
+        let (mut state, machine) = match row {
+            Some(row) => row.start(before, Some(i)),
+            None => (State::new(&before.decls), TestMachine::new(before.decls.alias(), Some(i))),
+        };
+        for slot in 0..before.decls.slots.len() {
+            // Of a row, change little.
+            if row.is_none() || random.below(4) == 0 {
+                state.set_wide(SlotId(slot as u16), &random.value(&before.decls));
+            }
+        }
+        compare_on(before, after, &mut interp, &state, &machine)?;
+    }
+    Ok(())
+}
+
+fn compare_on(
+    before: &Trace,
+    after: &Trace,
+    interp: &mut Interp,
+    state: &State,
+    machine: &TestMachine,
+) -> Result<(), Difference> {
+    let mut run = |trace: &Trace| {
+        let (mut state, mut machine) = (state.clone(), machine.clone());
+        let outcome = interp.run(trace, &mut state, &mut machine, FUEL);
+        (outcome, state, machine)
+    };
+    let (x, state_x, machine_x) = run(before);
+    let (y, state_y, machine_y) = run(after);
+    if x == Outcome::OutOfFuel || y == Outcome::OutOfFuel || machine_x.broke_promise {
+        return Ok(());
+    }
+    let start = describe(state, &before.decls);
+    let differ = |what: String, before: String, after: String| {
+        Err(Difference { what, before, after, state: start.clone() })
+    };
+    match (x, y) {
+        (Outcome::Exit { kind: k, resume: r, .. }, Outcome::Exit { kind: l, resume: s, .. })
+            if (k, r) == (l, s) => {}
+        (Outcome::Fault { fault: f, pc: p, .. }, Outcome::Fault { fault: g, pc: q, .. })
+            if (f, p) == (g, q) => {}
+        (Outcome::Raised, Outcome::Raised) => {}
+        _ => return differ("the result".into(), result_text(&x), result_text(&y)),
+    }
+    for (i, slot) in before.decls.slots.iter().enumerate() {
+        let id = SlotId(i as u16);
+        let (a, b) = (state_x.get_wide(id), state_y.get_wide(id));
+        if a != b {
+            return differ(format!("slot {}", slot.name), show(a, slot.ty), show(b, slot.ty));
+        }
+    }
+    if machine_x.memory != machine_y.memory {
+        let other = |m: &TestMachine, n: &TestMachine| {
+            m.memory.iter().find(|(a, b)| n.memory.get(a) != Some(b)).map(|(a, b)| (*a, *b))
+        };
+        let show = |b: Option<(u64, u8)>| b.map_or("unwritten".into(), |(a, b)| format!("{b:#x} at {a:#x}"));
+        return differ(
+            "memory".into(),
+            show(other(&machine_x, &machine_y)),
+            show(other(&machine_y, &machine_x)),
+        );
+    }
+    if machine_x.events != machine_y.events {
+        let count = |m: &TestMachine| format!("{} natives and calls", m.events.len());
+        return differ("what was executed or called".into(), count(&machine_x), count(&machine_y));
+    }
+    Ok(())
+}
+
+fn describe(state: &State, decls: &Decls) -> String {
+    let each = decls
+        .slots
+        .iter()
+        .enumerate()
+        .map(|(i, s)| format!("{}={}", s.name, show(state.get_wide(SlotId(i as u16)), s.ty)));
+    each.collect::<Vec<_>>().join(" ")
+}
+
+/// A stream of test values.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        mix(self.0)
+    }
+
+    /// Less than `n` (0 for 0).
+    fn below(&mut self, n: u64) -> u64 {
+        self.next().checked_rem(n).unwrap_or(0)
+    }
+
+    /// Small numbers, edges, boxed words and plain noise.
+    fn value(&mut self, decls: &Decls) -> Wide {
+        let noise = self.next();
+        let low = match self.below(6) {
+            0 => noise & 15,
+            1 => (noise & 15).wrapping_neg(),
+            2 => 1 << (noise & 63),
+            3 => ((noise & 63) as f64).to_bits(),
+            4 if !decls.tags.is_empty() => {
+                let tag = self.below(decls.tags.len() as u64);
+                crate::eval::box_word(decls, noise & 0xffff, TagId(tag as u8))
+            }
+            4 => noise & 0xffff_fff8,
+            _ => noise,
+        };
+        std::array::from_fn(|i| if i == 0 { low } else { self.next() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    fn trace(body: &str) -> Trace {
+        let text = format!("slot a: i64\nclass m\ntrace t entry 0x0 {{\n{body}\n}}");
+        parse(&text).expect("test input").trace
+    }
+
+    #[test]
+    fn finds_a_difference_in_a_slot_and_in_memory() {
+        let x = trace("%0: i64 = slot a\n%1: i64 = add %0, 1\nend exit 0\nexit 0 resume 0x1 { a = %1 }");
+        let y = trace("%0: i64 = slot a\n%1: i64 = or %0, 1\nend exit 0\nexit 0 resume 0x1 { a = %1 }");
+        assert_eq!(compare(&x, &x, &[], 50), Ok(()));
+        assert_eq!(compare(&x, &y, &[], 50).map_err(|d| d.what), Err("slot a".into()));
+        let x = trace("%0: i64 = slot a\nstore %0, [%0] !m\nend exit 0\nexit 0 resume 0x1 { }");
+        let y = trace("%0: i64 = slot a\nstore %0, [%0 + 1] !m\nend exit 0\nexit 0 resume 0x1 { }");
+        assert_eq!(compare(&x, &x, &[], 50), Ok(()));
+        assert_eq!(compare(&x, &y, &[], 50).map_err(|d| d.what), Err("memory".into()));
+    }
+}
