@@ -47,6 +47,7 @@ pub use program::{Kind, check};
 pub use ptrace::{Stop, TraceError, Tracee};
 pub use regions::{Region, parse_maps};
 pub use resolve::resolve;
+pub use sys::environment;
 
 use map::{Place, PlaceError};
 use program::Executable;

@@ -30,6 +30,9 @@ const NT_X86_XSTATE: c_int = 0x202;
 /// More than any extended state there is: AMX needs 11 KiB.
 const XSTATE_MAX: usize = 16 << 10;
 
+/// The signal of a stop at a system call, under `PTRACE_O_TRACESYSGOOD`.
+const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
+
 /// Auxiliary vector entry that programs skip.
 const AT_IGNORE: u64 = 1;
 
@@ -61,6 +64,8 @@ pub enum TraceError {
 pub enum Stop {
     /// One instruction was executed (a system call or a repeated string instruction's single round count as one).
     Stepped,
+    /// It entered a system call or is about to leave one; see [`Tracee::run_to_syscall`].
+    Syscall,
     /// A signal waits to be delivered. Pass it to the next [`Tracee::step`], or it is suppressed.
     Signal(i32),
     /// It has become another program and stands before that one's first instruction.
@@ -107,7 +112,7 @@ impl Tracee {
                 return Err(LoadError::Malformed { path, why }.into());
             }
         }
-        let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACEEXEC;
+        let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESYSGOOD;
         let memory = ptrace("PTRACE_SETOPTIONS", libc::PTRACE_SETOPTIONS, pid, 0, options as usize)
             .and_then(|()| open_memory(pid));
         match memory {
@@ -135,6 +140,24 @@ impl Tracee {
         self.resume("PTRACE_SINGLESTEP", libc::PTRACE_SINGLESTEP, signal)
     }
 
+    /// Executes instructions up to and including the next branch that is taken, or only one where the CPU or the
+    /// virtual machine cannot do that; [`Stop::Stepped`] in both cases. Several times quicker than single steps.
+    pub fn step_block(&mut self, signal: i32) -> Result<Stop, TraceError> {
+        /// Missing in the `libc` crate.
+        const PTRACE_SINGLEBLOCK: libc::c_uint = 33;
+        match self.resume("PTRACE_SINGLEBLOCK", PTRACE_SINGLEBLOCK, signal) {
+            Err(TraceError::System { errno: libc::EIO, .. }) => self.step(signal),
+            result => result,
+        }
+    }
+
+    /// Lets it run until it enters a system call, or if it has entered one, until it is about to leave it: both are
+    /// [`Stop::Syscall`]. On entry `orig_rax` is the call's number (-1 written there skips it) and `rax` is
+    /// `-ENOSYS`; on leaving `rax` is the result.
+    pub fn run_to_syscall(&mut self, signal: i32) -> Result<Stop, TraceError> {
+        self.resume("PTRACE_SYSCALL", libc::PTRACE_SYSCALL, signal)
+    }
+
     /// Lets it run until a signal arrives for it, it executes another program, or it ends.
     pub fn run(&mut self, signal: i32) -> Result<Stop, TraceError> {
         self.resume("PTRACE_CONT", libc::PTRACE_CONT, signal)
@@ -149,6 +172,7 @@ impl Tracee {
                 self.memory = open_memory(self.pid)?;
                 Stop::Exec
             }
+            Event::Stopped { signal: SYSCALL_STOP, .. } => Stop::Syscall,
             Event::Stopped { signal: libc::SIGTRAP, .. } if self.trap_is_step()? => Stop::Stepped,
             Event::Stopped { signal, .. } => Stop::Signal(signal),
         };
@@ -371,6 +395,8 @@ fn fork_and_exec(
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
         strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
     };
+    /// Changes nothing and returns the personality there is.
+    const ASK_PERSONALITY: libc::c_ulong = 0xffff_ffff;
     // Everything that allocates is done before the fork.
     let (argv, envp) = (pointers(argv), pointers(envp));
     // SAFETY: between fork and exec the child makes system calls only. All pointers live in this frame, which the
@@ -378,8 +404,9 @@ fn fork_and_exec(
     let pid = unsafe {
         let pid = libc::fork();
         if pid == 0 {
-            let persona = if aslr { 0 } else { libc::ADDR_NO_RANDOMIZE };
-            libc::personality(persona as libc::c_ulong);
+            let fixed = libc::ADDR_NO_RANDOMIZE as libc::c_ulong;
+            let persona = libc::personality(ASK_PERSONALITY) as libc::c_ulong;
+            libc::personality(if aslr { persona & !fixed } else { persona | fixed });
             if libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) == 0 {
                 libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr());
             }

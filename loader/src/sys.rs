@@ -3,7 +3,7 @@
 //! Plain calls that touch no memory but their own buffers; everything that maps or writes guest memory is
 //! in `map`, `stack` and `brk`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -27,6 +27,25 @@ pub(crate) fn own_exec_name() -> Option<(u64, usize)> {
     // nothing unmaps while the process lives.
     let len = unsafe { CStr::from_ptr(addr as *const libc::c_char) }.count_bytes();
     Some((addr, len))
+}
+
+/// This process's environment, every entry as it is: unlike [`std::env::vars_os`] also those without a `=`. Not while
+/// another thread changes it.
+pub fn environment() -> Vec<CString> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut entries = Vec::new();
+    // SAFETY: the C library's list of NUL-terminated strings, which ends with a null pointer, or null itself. Nobody
+    // changes it meanwhile, as the function demands of its callers.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            entries.push(CStr::from_ptr(*next).to_owned());
+            next = next.add(1);
+        }
+    }
+    entries
 }
 
 /// Random bytes from the kernel; zeros where it has none to give, which no kernel since 3.17 does.

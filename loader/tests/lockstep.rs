@@ -5,8 +5,16 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
 
 use loader::{GuestAddr, Request, Stop, Tracee, load_like};
+
+/// Tests of this file run one by one: a program that is written by one thread while another forks stays open for
+/// writing in that child, and then it is "busy".
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 fn request(path: &Path, args: &[&str], aslr: bool) -> Request {
     let path_arg = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
@@ -41,6 +49,7 @@ fn tiny(dir: &Path) -> PathBuf {
 
 #[test]
 fn steps_registers_and_memory() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let program = tiny(dir.path());
     let mut tracee = Tracee::spawn(&request(&program, &["x"], true)).expect("starts");
@@ -86,7 +95,33 @@ fn steps_registers_and_memory() {
 }
 
 #[test]
+fn blocks_and_system_calls() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let source = r#"
+        __asm__(".globl _start\n_start: mov $1000, %ecx\n 1: nop\n nop\n nop\n nop\n loop 1b\n mov $39, %eax\n syscall\n"
+            " mov %eax, %ebx\n mov $60, %eax\n syscall\n");
+    "#;
+    let program = compile(dir.path(), "loop", source, &["-nostdlib", "-static", "-no-pie"]);
+    let mut tracee = Tracee::spawn(&request(&program, &[], true)).expect("starts");
+    assert_eq!(tracee.step_block(0), Ok(Stop::Stepped));
+    let after = tracee.registers().expect("stopped");
+    assert!(after.rcx == 999 || after.rcx == 1000);
+    assert_eq!(tracee.run_to_syscall(0), Ok(Stop::Syscall));
+    let entry = tracee.registers().expect("stopped");
+    assert_eq!((entry.orig_rax, entry.rax as i64), (libc::SYS_getpid as u64, -i64::from(libc::ENOSYS)));
+    assert_eq!(tracee.run_to_syscall(0), Ok(Stop::Syscall));
+    let exit = tracee.registers().expect("stopped");
+    assert_eq!(exit.rax, tracee.pid() as u64);
+    assert_eq!(tracee.step(0), Ok(Stop::Stepped));
+    assert_eq!(tracee.registers().expect("stopped").rbx, exit.rax);
+    assert_eq!(tracee.run_to_syscall(0), Ok(Stop::Syscall));
+    assert_eq!(tracee.run_to_syscall(0), Ok(Stop::Exited(0)));
+}
+
+#[test]
 fn what_does_not_start() {
+    let _alone = alone();
     for path in ["/nonexistent", "/etc/passwd", "/"] {
         let error = Tracee::spawn(&request(Path::new(path), &[], true)).expect_err("does not start");
         assert!(error.to_string().starts_with(path), "{error}");
@@ -101,6 +136,7 @@ fn what_does_not_start() {
 
 #[test]
 fn signals_are_seen_and_delivered() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let source = r#"
         #include <signal.h>
@@ -123,6 +159,7 @@ fn signals_are_seen_and_delivered() {
 
 #[test]
 fn a_script_and_an_exec() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("text");
     std::fs::write(&path, "exec /bin/sh -c 'exit 4'\n").expect("writes");
@@ -201,6 +238,7 @@ fn assert_same(tracee: &Tracee, mirror: &loader::Mirror) {
 
 #[test]
 fn a_mirror_follows() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let program = compile(dir.path(), "changes", CHANGES, &["-O0"]);
     for aslr in [true, false] {
@@ -234,6 +272,7 @@ fn a_mirror_follows() {
 
 #[test]
 fn memory_of_ours_is_not_replaced() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let program = tiny(dir.path());
     let tracee = Tracee::spawn(&request(&program, &[], true)).expect("starts");

@@ -5,8 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
 
 use loader::{LoadError, Request, load, resolve};
+
+/// Tests of this file run one by one: a program that is written by one thread while another forks stays open for
+/// writing in that child, and then it is "busy".
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 fn refusal(name: &OsStr, path: Option<&OsStr>) -> Option<LoadError> {
     let path = match resolve(name, path) {
@@ -33,6 +41,7 @@ fn write(dir: &Path, name: &str, mode: u32, bytes: &[u8]) -> PathBuf {
 
 #[test]
 fn as_a_shell_would() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let dir = dir.path();
     let program = std::fs::read("/bin/true").expect("reads");
@@ -79,6 +88,7 @@ fn as_a_shell_would() {
 
 #[test]
 fn what_the_kernel_kills() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let program = std::fs::read("/bin/true").expect("reads");
     let path = write(dir.path(), "cut", 0o755, &program[..4096]);
@@ -89,6 +99,7 @@ fn what_the_kernel_kills() {
 
 #[test]
 fn path_lookup() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     for d in [&one, &two] {
@@ -110,6 +121,7 @@ fn path_lookup() {
 
 #[test]
 fn too_many_arguments() {
+    let _alone = alone();
     let long = CString::new(vec![b'x'; 128 << 10]).expect("no NUL");
     let request = |argv: Vec<CString>| Request {
         path: "/bin/true".into(),

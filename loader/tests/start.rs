@@ -9,11 +9,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
 
 use loader::{Image, LoadError, Request, load};
 
 /// In the order in which `Command` passes them on.
 const ENV: [(&str, &str); 3] = [("LC_ALL", "C"), ("MARK", "a b=c"), ("PATH", "/usr/bin:/bin")];
+
+/// Tests of this file run one by one: a program that is written by one thread while another forks stays open for
+/// writing in that child, and then it is "busy".
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 fn c(text: impl AsRef<OsStr>) -> CString {
     CString::new(text.as_ref().as_bytes()).expect("no NUL in tests")
@@ -91,6 +99,7 @@ fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
 
 #[test]
 fn dynamic_programs() {
+    let _alone = alone();
     same("/bin/true", &[]);
     same("/bin/false", &[]);
     same("/bin/echo", &["hello", "", "wörld"]);
@@ -135,6 +144,7 @@ int main(int argc, char **argv, char **envp) {
 
 #[test]
 fn every_kind_of_executable() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let kinds: [(&str, &[&str]); 6] = [
         ("pie", &["-pie", "-fPIE"]),
@@ -153,11 +163,13 @@ fn every_kind_of_executable() {
 
 #[test]
 fn the_dynamic_linker_itself() {
+    let _alone = alone();
     same("/lib64/ld-linux-x86-64.so.2", &["/bin/echo", "through the linker"]);
 }
 
 #[test]
 fn executable_stack() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let source = r#"
         int main(void) { char code[] = {0xb8, 7, 0, 0, 0, 0xc3}; return ((int (*)(void))code)(); }
@@ -169,6 +181,7 @@ fn executable_stack() {
 
 #[test]
 fn a_stack_grows_to_its_limit_and_no_further() {
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let source = r#"
         #include <stdlib.h>
@@ -186,6 +199,7 @@ fn a_stack_grows_to_its_limit_and_no_further() {
 
 #[test]
 fn scripts() {
+    let _alone = alone();
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("temporary directory");
     let write = |name: &str, text: &str| {
