@@ -638,6 +638,13 @@ impl Cache {
         true
     }
 
+    /// Starts the counter of a head anew.
+    pub fn rearm(&mut self, id: FragId) {
+        if let Some(c) = self.frag(id).counter {
+            self.table.set_counter(c.cell, self.config.policy.threshold);
+        }
+    }
+
     /// After a recording that gave no trace: count again, longer each time.
     pub fn penalise(&mut self, id: FragId) {
         let f = self.frag(id);

@@ -167,6 +167,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
     let done = r.stops
+        || r.ends
         || writable
         || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
         || !r.steps.is_empty()
@@ -178,10 +179,8 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         return Ok(None);
     }
     let bytes = code_at(shared, pc).ok_or(TranslateError::NotExecutable(pc))?;
-    let (n, stops) = shared.translator.basic_block(&bytes[..bytes.len().min(1024)], pc);
-    r.instructions += n;
-    r.stops = stops;
-    r.steps.push(crate::translate::Step { pc, next: pc });
+    let shape = shared.translator.basic_block(&bytes[..bytes.len().min(1024)], pc);
+    r.block(pc, shape);
     let frag = make(shared, pc, BlockMode { private: true, ..BlockMode::default() })?;
     r.current = Some(frag);
     Ok(Some(frag))
@@ -307,9 +306,11 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
         }
         fragcache::cache::HOT => {
             process().counts.hot.fetch_add(1, Ordering::Relaxed);
-            if thread.recording.is_none() {
-                let mut shared = process().lock();
-                if shared.cache.frag(from).live {
+            let mut shared = process().lock();
+            if shared.cache.frag(from).live {
+                // Should this recording come to nothing without a verdict, the head counts again.
+                shared.cache.rearm(from);
+                if thread.recording.is_none() {
                     shared.cache.events.push(EventKind::Record, pc, 0);
                     thread.recording = Some(Recording::new(from, pc));
                 }

@@ -80,13 +80,6 @@ global_asm!(
     "mov rdx, gs:[0xd0]",
     "mov dword ptr gs:[0x20], 0xffffff00",
     "jmp dynrun_exit",
-    // The end of a chain of indirect entries: in addition flags are in ax, rax is spilled.
-    ".globl dynrun_mismatch",
-    "dynrun_mismatch:",
-    "add al, 0x7f",
-    "sahf",
-    "mov rax, gs:[0xc0]",
-    "jmp dynrun_miss",
     ".p2align 4",
     ".globl dynrun_exit",
     "dynrun_exit:",
@@ -238,7 +231,6 @@ unsafe extern "C" {
     fn dynrun_enter_end();
     fn dynrun_enter_back_out();
     fn dynrun_miss();
-    fn dynrun_mismatch();
     fn dynrun_exit();
     fn dynrun_syscall(args: *const u64) -> i64;
     fn dynrun_syscall_check();
@@ -265,10 +257,6 @@ impl Labels {
     /// Empty slot of the indirect table.
     pub fn miss() -> usize {
         dynrun_miss as *const () as usize
-    }
-    /// End of a chain of indirect entries.
-    pub fn mismatch() -> usize {
-        dynrun_mismatch as *const () as usize
     }
     /// The kernel calls this for every signal.
     pub fn signal_entry() -> usize {

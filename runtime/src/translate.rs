@@ -70,6 +70,30 @@ pub struct Step {
     pub next: GuestPc,
 }
 
+/// How a basic block ends, as far as a recorder cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockEnd {
+    /// The path can go on behind it.
+    Plain,
+    /// A call.
+    Call,
+    /// A return.
+    Return,
+    /// A jump that selects among many targets.
+    Select,
+    /// Nothing can follow; the runtime must act.
+    Stop,
+}
+
+/// A basic block in short.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockShape {
+    /// Guest instructions.
+    pub instructions: usize,
+    /// Its end.
+    pub end: BlockEnd,
+}
+
 struct Decoded {
     instruction: Instruction,
     offsets: ConstantOffsets,
@@ -79,6 +103,8 @@ struct Decoded {
 pub struct Translator {
     code: Vec<u8>,
     cold: Vec<Cold>,
+    /// Offsets of rip-relative displacements and the 8-byte constants they refer to.
+    constants: Vec<(usize, u64)>,
     exits: Vec<NewExit>,
     map: Vec<(u8, u8)>,
     line: Vec<Decoded>,
@@ -110,6 +136,7 @@ impl Default for Translator {
         Translator {
             code: Vec::with_capacity(8192),
             cold: Vec::new(),
+            constants: Vec::new(),
             exits: Vec::new(),
             map: Vec::new(),
             line: Vec::new(),
@@ -224,6 +251,7 @@ impl Translator {
     fn reset(&mut self, at: usize) {
         self.code.clear();
         self.cold.clear();
+        self.constants.clear();
         self.exits.clear();
         self.map.clear();
         self.at = at;
@@ -362,17 +390,25 @@ impl Translator {
         }))
     }
 
-    /// How many instructions the basic block at the start of `bytes` has, and whether it ends in a
-    /// way that a trace cannot go on from.
-    pub fn basic_block(&mut self, bytes: &[u8], pc: GuestPc) -> (usize, bool) {
+    /// What a recorder needs to know about the basic block at the start of `bytes`.
+    pub fn basic_block(&mut self, bytes: &[u8], pc: GuestPc) -> BlockShape {
         self.line.clear();
         self.decode(bytes, pc, MAX_BLOCK, 0, |_| false);
-        let stops = self.line.last().is_none_or(|d| {
-            d.instruction.is_invalid() || needs_runtime(&d.instruction).is_some() || {
-                matches!(d.instruction.flow_control(), FlowControl::Interrupt | FlowControl::Exception)
-            }
-        });
-        (self.line.len(), stops)
+        let instructions = self.line.len();
+        let end = match self.line.last().map(|d| &d.instruction) {
+            None => BlockEnd::Stop,
+            Some(i) if i.is_invalid() || needs_runtime(i).is_some() => BlockEnd::Stop,
+            Some(i) => match i.flow_control() {
+                FlowControl::Interrupt | FlowControl::Exception => BlockEnd::Stop,
+                FlowControl::Return => BlockEnd::Return,
+                FlowControl::Call | FlowControl::IndirectCall => BlockEnd::Call,
+                // A jump through a fixed place in memory is a stub of a shared library; others
+                // select among many targets, which the table does better than one guess.
+                FlowControl::IndirectBranch if !i.is_ip_rel_memory_operand() => BlockEnd::Select,
+                _ => BlockEnd::Plain,
+            },
+        };
+        BlockShape { instructions, end }
     }
 
     fn note_prologue(&mut self) {
@@ -412,55 +448,30 @@ impl Translator {
     }
 
     fn dead_in(&mut self, line: &[Decoded]) -> DeadAtEntry {
-        use iced_x86::RflagsBits as F;
-        const STATUS: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
-        let mut dead = DeadAtEntry::default();
-        let (mut flags_open, mut written) = (true, 0u32);
-        let mut open = [true; 3];
+        let mut dead = [false; 2];
+        let mut open = [true; 2];
         for d in line.iter().take(12) {
             let i = &d.instruction;
             if i.is_invalid() || needs_runtime(i).is_some() {
                 break;
             }
             let info = self.info.info(i);
-            let touches_memory = !info.used_memory().is_empty();
-            if touches_memory && self.exact {
+            if self.exact && !info.used_memory().is_empty() {
                 break;
             }
-            if flags_open {
-                if i.rflags_read() & STATUS & !written != 0 {
-                    flags_open = false;
-                } else {
-                    written |= i.rflags_modified() & STATUS;
-                    if written == STATUS {
-                        dead.flags = true;
-                        flags_open = false;
-                    }
-                }
-            }
-            for (k, full) in [Register::RAX, Register::RCX, Register::RDX].into_iter().enumerate() {
+            for (k, full) in [Register::RCX, Register::RDX].into_iter().enumerate() {
                 if !open[k] {
                     continue;
                 }
-                let mut read = false;
-                let mut write = false;
-                for u in info.used_registers() {
-                    if u.register().full_register() != full {
-                        continue;
-                    }
-                    match u.access() {
-                        OpAccess::Write if u.register().size() >= 4 => write = true,
-                        _ => read = true,
-                    }
-                }
-                if read {
-                    open[k] = false;
-                } else if write {
-                    dead.regs[k] = true;
+                let of_full =
+                    || info.used_registers().iter().filter(|u| u.register().full_register() == full);
+                let overwrites = of_full().all(|u| u.access() == OpAccess::Write && u.register().size() >= 4);
+                if of_full().next().is_some() {
+                    dead[k] = overwrites;
                     open[k] = false;
                 }
             }
-            if i.flow_control() != FlowControl::Next || (!flags_open && !open.contains(&true)) {
+            if i.flow_control() != FlowControl::Next || !open.contains(&true) {
                 break;
             }
         }
@@ -622,11 +633,14 @@ impl Translator {
 
     fn push_return(&mut self, address: u64) {
         self.return_sites.insert(address);
-        self.code.push(0x68);
-        self.code.extend_from_slice(&(address as u32).to_le_bytes());
-        if i32::try_from(address as i64).is_err() {
-            self.code.extend_from_slice(&[0xc7, 0x44, 0x24, 0x04]);
-            self.code.extend_from_slice(&((address >> 32) as u32).to_le_bytes());
+        if i32::try_from(address as i64).is_ok() {
+            self.code.push(0x68);
+            self.code.extend_from_slice(&(address as u32).to_le_bytes());
+        } else {
+            // One 8-byte store, so that the return's load is forwarded from it.
+            self.code.extend_from_slice(&[0xff, 0x35]); // push qword [rip + constant]
+            self.constants.push((self.code.len(), address));
+            self.code.extend_from_slice(&[0; 4]);
         }
     }
 
@@ -697,14 +711,9 @@ impl Translator {
 
     /// Goes on in line when rcx is `next`, else through the table.
     fn predict(&mut self, source: GuestPc, next: GuestPc, dead: DeadAtEntry) {
-        stubs::store_slot(&mut self.code, off::SPILL_RAX, reg::RAX);
-        stubs::save_flags(&mut self.code);
         stubs::store_slot(&mut self.code, off::SPILL_RDX, reg::RDX);
-        stubs::load_address(&mut self.code, self.at, reg::RDX, next.0);
-        self.code.extend_from_slice(&[0x48, 0x39, 0xd1, 0x0f, 0x85]); // cmp rcx, rdx; jne cold
-        self.cold.push(Cold { from: self.code.len(), source });
-        self.code.extend_from_slice(&[0; 4]);
-        stubs::restore_scratch(&mut self.code, dead);
+        let from = stubs::compare_target(&mut self.code, self.at, next.0, dead) as usize;
+        self.cold.push(Cold { from, source });
     }
 
     fn place_cold(&mut self) {
@@ -712,11 +721,22 @@ impl Translator {
             let before = self.code.len();
             let d = (self.code.len() - (c.from + 4)) as i32;
             self.code[c.from..c.from + 4].copy_from_slice(&d.to_le_bytes());
-            stubs::restore_flags(&mut self.code);
-            stubs::load_slot(&mut self.code, reg::RAX, off::SPILL_RAX);
             self.look_up_spilled(c.source);
             self.note_more(before);
         }
+        if self.constants.is_empty() {
+            return;
+        }
+        let before = self.code.len();
+        while !(self.at + self.code.len()).is_multiple_of(8) {
+            self.code.push(0xcc);
+        }
+        for (field, value) in std::mem::take(&mut self.constants) {
+            let d = (self.code.len() - (field + 4)) as i32;
+            self.code[field..field + 4].copy_from_slice(&d.to_le_bytes());
+            self.code.extend_from_slice(&value.to_le_bytes());
+        }
+        self.note_more(before);
     }
 
     /// Copies an instruction that goes on to the next, rewritten where its place matters.
@@ -868,6 +888,13 @@ impl Translator {
         }
     }
 
+    fn restore_checked(&mut self) {
+        stubs::restore_flags(&mut self.code);
+        stubs::load_slot(&mut self.code, reg::RAX, off::SPILL_RAX);
+        stubs::load_slot(&mut self.code, reg::RCX, off::SPILL_RCX);
+        stubs::load_slot(&mut self.code, reg::RDX, off::SPILL_RDX);
+    }
+
     /// Compares the source bytes with what was translated; leaves when they differ.
     fn check_source(&mut self, bytes: &[u8], pc: GuestPc) {
         stubs::store_slot(&mut self.code, off::SPILL_RAX, reg::RAX);
@@ -905,8 +932,7 @@ impl Translator {
             failed.push(self.code.len());
             k += n;
         }
-        let all = DeadAtEntry::default();
-        stubs::restore_scratch(&mut self.code, all);
+        self.restore_checked();
         // Over the failure path.
         self.code.extend_from_slice(&[0xeb, 0]);
         let over = self.code.len();
@@ -914,7 +940,7 @@ impl Translator {
             let d = (self.code.len() - f) as u32;
             self.code[f - 4..f].copy_from_slice(&d.to_le_bytes());
         }
-        stubs::restore_scratch(&mut self.code, all);
+        self.restore_checked();
         self.service(pc, pc, service::CHANGED);
         self.code[over - 1] = (self.code.len() - over) as u8;
     }
