@@ -1,14 +1,24 @@
 //! Guest instructions: bytes → decoded instruction with its registers, flags, memory operands and control
 //! flow → trace IR.
 //!
-//! Reading order: [`x86_64::inst`] says what a decoded instruction is, [`x86_64::decode`] makes one,
-//! [`x86_64::liveness`] asks which flags and registers are dead.
+//! A guest is a value of a type that implements [`Guest`]; [`x86_64::X86_64`] is one. Per guest, in the order
+//! data flows: what an instruction is (`inst`), bytes → instruction (`decode`), what is dead ahead
+//! (`liveness`), the guest's state as slots (`slots`), the meaning of each instruction (`semantics`), and the
+//! lifter that writes it down as IR (`lift` and its parts).
+//!
+//! What is not modelled becomes a `native` operation with exact effects, so lifting refuses only what
+//! cannot stand in a trace at all ([`Lifted::Leave`]).
 //!
 //! What this crate must not know: code caches, processes, how traces are run.
 
 #![forbid(unsafe_code)]
 
+use ir::builder::Builder;
+use ir::snapshot::ExitKind;
+use ir::trace::{Decls, Trace};
+use ir::types::{Operand, Pc};
 use std::fmt;
+use std::sync::Arc;
 
 pub mod x86_64;
 
@@ -67,5 +77,114 @@ impl DecodeError {
         match *self {
             DecodeError::Truncated { pc, .. } | DecodeError::Invalid { pc } => pc,
         }
+    }
+}
+
+/// How floating point is lifted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Fp {
+    /// As `native` operations: exact under any control word, sticky exception flags included.
+    #[default]
+    Native,
+    /// As operations of the IR. The trace assumes `FpDefault` (control word at its default); sticky
+    /// exception flags are those that the generated code happens to raise.
+    AssumeDefault,
+}
+
+/// What an instruction did with control, besides what it did to the state in the [`Builder`].
+///
+/// State changes of a branch (a pushed return address, a decremented counter) have been made when this is
+/// returned, and hold on every way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lifted {
+    /// Control goes on behind the instruction.
+    Next,
+    /// Control goes to `taken` if the `i1` operand is 1, else behind the instruction.
+    Branch {
+        /// The condition.
+        cond: Operand,
+        /// Where it goes when the condition holds.
+        taken: GuestPc,
+    },
+    /// Control goes to a known place.
+    Jump {
+        /// The place.
+        target: GuestPc,
+        /// Why.
+        kind: ExitKind,
+    },
+    /// Control goes to a computed place.
+    Indirect {
+        /// An `i64`.
+        target: Operand,
+        /// Why.
+        kind: ExitKind,
+    },
+    /// The instruction has not been lifted: the trace must leave here, and whoever runs it does what `kind`
+    /// says and goes on at `resume`. The state is the one before the instruction.
+    Leave {
+        /// Where to go on: the instruction itself for [`ExitKind::Step`].
+        resume: GuestPc,
+        /// What to do first.
+        kind: ExitKind,
+    },
+}
+
+/// A guest architecture: its state as data, and its instructions.
+pub trait Guest {
+    /// A decoded instruction.
+    type Inst;
+
+    /// State slots and alias classes of its traces.
+    fn decls(&self) -> &Arc<Decls>;
+
+    /// Decodes the instruction at `pc`, whose bytes are at the start of `bytes`.
+    ///
+    /// # Errors
+    /// When there is none; see [`DecodeError`].
+    fn decode(&self, bytes: &[u8], pc: GuestPc) -> Result<Self::Inst, DecodeError>;
+
+    /// Where the instruction is, and where the next one is.
+    fn range(&self, inst: &Self::Inst) -> (GuestPc, GuestPc);
+
+    /// Does lifting need no `native` operation and no leaving? Cheap: no lifting happens.
+    fn is_modelled(&self, inst: &Self::Inst, fp: Fp) -> bool;
+
+    /// Writes the instruction into the builder. The caller has marked its place ([`Builder::at`]) and makes the exits
+    /// that the result asks for. `bytes` are the instruction's own.
+    fn lift(&self, inst: &Self::Inst, bytes: &[u8], fp: Fp, b: &mut Builder) -> Lifted;
+
+    /// A trace of this one instruction: it ends by an exit to where control goes, and a conditional branch
+    /// has a second exit by a guard, for the way that is not taken. `b` must be over this guest's declarations; it is
+    /// reset first, and keeps its memory for the next time.
+    fn lift_one_into(&self, inst: &Self::Inst, bytes: &[u8], fp: Fp, b: &mut Builder) {
+        let (pc, next) = self.range(inst);
+        b.reset(Pc::Addr(pc.0));
+        b.at(Pc::Addr(pc.0));
+        let end = match self.lift(inst, bytes, fp, b) {
+            Lifted::Next => b.exit(Pc::Addr(next.0), ExitKind::Jump),
+            Lifted::Branch { cond, taken } => {
+                let other = b.exit(Pc::Addr(next.0), ExitKind::Jump);
+                b.guard(cond, other);
+                b.exit(Pc::Addr(taken.0), ExitKind::Jump)
+            }
+            Lifted::Jump { target, kind } => b.exit(Pc::Addr(target.0), kind),
+            Lifted::Indirect { target, kind } => b.exit_indirect(target, kind),
+            Lifted::Leave { resume, kind } => b.exit(Pc::Addr(resume.0), kind),
+        };
+        b.end_exit(end);
+    }
+
+    /// As [`Guest::lift_one_into`], from bytes to a trace of its own.
+    ///
+    /// # Errors
+    /// When there is no instruction.
+    fn lift_one(&self, bytes: &[u8], pc: GuestPc, fp: Fp) -> Result<Trace, DecodeError> {
+        let inst = self.decode(bytes, pc)?;
+        let (start, end) = self.range(&inst);
+        let len = end.0.wrapping_sub(start.0) as usize;
+        let mut b = Builder::new(self.decls().clone(), "one", Pc::Addr(pc.0));
+        self.lift_one_into(&inst, &bytes[..len.min(bytes.len())], fp, &mut b);
+        Ok(b.finish())
     }
 }

@@ -10,6 +10,7 @@
 //! - One [`Cpu`] at a time per process (a lock inside sees to it); it stays on its thread.
 //! - Memory operands, `rsp` and string pointers must point into [`Cpu::memory`]; elsewhere the instruction
 //!   may fault (reported) or, if it names memory of the test itself, destroy it.
+//! - The code page and the memory are mapped below 4 GiB, so that 32-bit addresses reach them.
 //! - Instructions that load segments, change `fs`/`gs` bases or enter the kernel are not to be run.
 
 use std::arch::naked_asm;
@@ -139,11 +140,6 @@ impl Cpu {
         self.fs_base
     }
 
-    /// Are the upper halves of `ymm` registers compared?
-    pub fn has_avx(&self) -> bool {
-        self.avx
-    }
-
     /// Address of the guest's memory.
     pub fn memory_base(&self) -> u64 {
         self.memory as u64
@@ -183,7 +179,6 @@ impl Cpu {
     }
 
     /// Runs the instruction on this state and memory; the state becomes the one after it.
-    #[expect(static_mut_refs, reason = "copies in and out; no reference lives while instructions run")]
     pub fn run(&mut self, regs: &mut Regs) -> Outcome {
         // SAFETY: the lock makes this the only user of the statics; the code page holds an instruction
         // between two stubs that lead back here; `enter` keeps the ABI.
@@ -224,7 +219,7 @@ impl Drop for Cpu {
 fn map(len: usize) -> *mut u8 {
     // SAFETY: a fresh anonymous mapping touches nothing that exists.
     let p = unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
         libc::mmap(null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
     };
     assert_ne!(p, libc::MAP_FAILED, "mmap of {len} bytes");

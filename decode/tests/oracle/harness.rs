@@ -1,36 +1,15 @@
 //! The oracle's own test: what it loads it stores back, and what runs is seen. If this fails, no other
 //! oracle test means anything.
 
-mod cpu;
-
-use cpu::{Cpu, FLAGS, Outcome, Regs};
-
-/// A small generator of our own, so that tests need no crate and a seed reproduces a failure.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
-fn random_regs(cpu: &Cpu, rng: &mut Rng) -> Regs {
-    let mut regs = Regs { mxcsr: 0x1f80, flags: rng.next() & FLAGS, ..Regs::default() };
-    regs.gpr.iter_mut().for_each(|r| *r = rng.next());
-    regs.vec.iter_mut().flatten().for_each(|w| *w = rng.next());
-    regs.gpr[4] = cpu.memory_base() + 2048;
-    regs
-}
+use crate::cpu::{Cpu, Outcome};
+use crate::rng::Rng;
 
 #[test]
 fn nop_changes_nothing() {
-    let (mut cpu, mut rng) = (Cpu::new(), Rng(1));
+    let (mut cpu, mut rng) = (Cpu::new(), Rng::new(1));
     cpu.set_code(&[0x90]);
     for _ in 0..100 {
-        let before = random_regs(&cpu, &mut rng);
+        let before = rng.regs(&cpu);
         let mut after = before;
         assert_eq!(cpu.run(&mut after), Outcome::Left(cpu.pc() + 1));
         assert_eq!(after, before);
@@ -39,8 +18,8 @@ fn nop_changes_nothing() {
 
 #[test]
 fn results_flags_and_memory_are_seen() {
-    let (mut cpu, mut rng) = (Cpu::new(), Rng(2));
-    let mut regs = random_regs(&cpu, &mut rng);
+    let (mut cpu, mut rng) = (Cpu::new(), Rng::new(2));
+    let mut regs = rng.regs(&cpu);
     // add [rbx], al
     cpu.set_code(&[0x00, 0x03]);
     regs.gpr[3] = cpu.memory_base() + 7;
@@ -59,8 +38,8 @@ fn results_flags_and_memory_are_seen() {
 
 #[test]
 fn branches_and_faults_are_told_apart() {
-    let (mut cpu, mut rng) = (Cpu::new(), Rng(3));
-    let mut regs = random_regs(&cpu, &mut rng);
+    let (mut cpu, mut rng) = (Cpu::new(), Rng::new(3));
+    let mut regs = rng.regs(&cpu);
     let rel = (cpu.taken() - cpu.pc() - 2) as u8;
     cpu.set_code(&[0x74, rel]);
     regs.flags = 0x40;
@@ -92,8 +71,8 @@ fn branches_and_faults_are_told_apart() {
 
 #[test]
 fn segments_have_their_bases() {
-    let (mut cpu, mut rng) = (Cpu::new(), Rng(4));
-    let mut regs = random_regs(&cpu, &mut rng);
+    let (mut cpu, mut rng) = (Cpu::new(), Rng::new(4));
+    let mut regs = rng.regs(&cpu);
     // mov rax, gs:[rcx]
     cpu.set_code(&[0x65, 0x48, 0x8b, 0x01]);
     regs.gpr[1] = (cpu.memory_base() + 16).wrapping_sub(cpu.gs_base());
