@@ -18,6 +18,7 @@ use crate::link;
 use crate::memory::{COMMON_SIZE, CodeMemory, UNIT_SIZE};
 use crate::select::Policy;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// Host code that depends on the client's conventions.
 pub trait StubWriter: Send {
@@ -99,9 +100,9 @@ pub struct NewFragment<'a> {
     /// The exits.
     pub exits: &'a [NewExit],
     /// See [`Fragment::source`].
-    pub source: Vec<(GuestPc, u32)>,
+    pub source: &'a [(GuestPc, u32)],
     /// See [`Fragment::map`].
-    pub map: Vec<(u8, u8)>,
+    pub map: &'a [(u8, u8)],
     /// Offsets of start, check and mismatch field of an indirect entry in front of the entry.
     pub indirect: Option<(u32, u32, u32)>,
 }
@@ -162,8 +163,12 @@ impl std::fmt::Debug for Cache {
     }
 }
 
-/// Bytes of stub space reserved for each exit.
-const STUB_ROOM: usize = 64;
+/// Fragments that a small program has; saves growing the tables at its start.
+const INITIAL_FRAGMENTS: usize = 3000;
+/// Bytes reserved for the stub of an exit.
+const EXIT_STUB: usize = 20;
+/// Bytes reserved for any other stub: a counter, an indirect entry.
+const STUB_ROOM: usize = 128;
 
 impl Cache {
     /// An empty cache. `miss` is the routine for empty slots of the indirect table.
@@ -175,11 +180,11 @@ impl Cache {
             stats: CacheStats::default(),
             config,
             stubs,
-            frags: Vec::new(),
-            exits: Vec::new(),
+            frags: Vec::with_capacity(INITIAL_FRAGMENTS),
+            exits: Vec::with_capacity(3 * INITIAL_FRAGMENTS),
             free_frags: Vec::new(),
             free_exits: Vec::new(),
-            lookup: FxHashMap::default(),
+            lookup: FxHashMap::with_capacity_and_hasher(INITIAL_FRAGMENTS, Default::default()),
             pages: FxHashMap::default(),
             failures: FxHashMap::default(),
             current: Vec::new(),
@@ -234,7 +239,7 @@ impl Cache {
     /// An address for a fragment of at most `size` bytes with at most `exits` exits, near the guest
     /// code it is made from.
     pub fn begin(&mut self, near: GuestPc, size: usize, exits: usize) -> Result<HostPc, CacheError> {
-        let cold = (exits + 2) * STUB_ROOM;
+        let cold = exits * EXIT_STUB + 2 * STUB_ROOM;
         let need = size + cold + 64;
         if need > UNIT_SIZE {
             return Err(CacheError::TooLarge(size));
@@ -406,10 +411,10 @@ impl Cache {
             entry: HostPc(new.at.0 + new.entry as usize),
             start: new.at,
             len: new.code.len() as u32,
-            exits: Vec::with_capacity(new.exits.len()),
-            incoming: Vec::new(),
-            source: new.source,
-            map: new.map,
+            exits: SmallVec::new(),
+            incoming: SmallVec::new(),
+            source: SmallVec::from_slice(new.source),
+            map: new.map.into(),
             indirect: new.indirect.map(|(s, c, m)| IndirectEntry {
                 start: HostPc(new.at.0 + s as usize),
                 check: HostPc(new.at.0 + c as usize),
@@ -462,11 +467,11 @@ impl Cache {
                 self.patch_abs(patch, table);
                 continue;
             }
+            let at = self.place_cold(unit, EXIT_STUB);
             let mut stub = std::mem::take(&mut self.buffer);
             stub.clear();
-            let at = self.place_cold(unit, STUB_ROOM / 2);
             self.stubs.exit_stub(at, common, exit, &mut stub);
-            assert!(stub.len() <= STUB_ROOM / 2, "exit stub too large");
+            assert!(stub.len() <= EXIT_STUB, "exit stub too large");
             self.memory.write(at, &stub);
             self.buffer = stub;
             self.exits[exit.0 as usize].stub = at;
@@ -514,14 +519,14 @@ impl Cache {
 
     fn place_cold(&mut self, unit: u32, size: usize) -> HostPc {
         let u = &mut self.memory.units[unit as usize];
-        u.cold = (u.cold - size) & !15;
+        u.cold = (u.cold - size) & !3;
         debug_assert!(u.cold >= u.hot);
         HostPc(u.cold)
     }
 
     /// Space for a stub in `unit` if there is some.
     fn try_cold(&mut self, unit: u32, size: usize) -> Option<HostPc> {
-        (self.memory.units[unit as usize].room() > size + 32).then(|| self.place_cold(unit, size))
+        (self.memory.units[unit as usize].room() > size + EXIT_STUB).then(|| self.place_cold(unit, size))
     }
 
     fn patch_rel(&mut self, field: HostPc, target: HostPc) -> bool {
@@ -604,7 +609,7 @@ impl Cache {
         let failures = self.failures.get(&pc.0).copied().unwrap_or(0);
         let value =
             if failures == 0 { self.config.policy.threshold } else { self.config.policy.penalty(failures) };
-        let Some(at) = self.try_cold(unit, STUB_ROOM * 2) else { return false };
+        let Some(at) = self.try_cold(unit, STUB_ROOM) else { return false };
         let Some(cell) = self.table.new_counter(value) else { return false };
         let common = HostPc(self.memory.regions[self.memory.region_of(at.0).expect("a unit's address")].rx);
         let hot = self.new_exit(Exit {
@@ -620,7 +625,7 @@ impl Cache {
         let mut code = std::mem::take(&mut self.buffer);
         code.clear();
         self.stubs.counter_stub(at, common, cell as u32, hot, entry, &mut code);
-        assert!(code.len() <= STUB_ROOM * 2, "counter stub too large");
+        assert!(code.len() <= STUB_ROOM, "counter stub too large");
         self.memory.write(at, &code);
         self.buffer = code;
         self.frags[id.0 as usize].counter = Some(Counter { entry: at, cell });
@@ -673,11 +678,11 @@ impl Cache {
                     _ => f.entry,
                 };
                 let unit = f.unit;
-                let Some(at) = self.try_cold(unit, STUB_ROOM * 2) else { return false };
+                let Some(at) = self.try_cold(unit, STUB_ROOM) else { return false };
                 let mut code = std::mem::take(&mut self.buffer);
                 code.clear();
                 let (check, mismatch) = self.stubs.indirect_entry(at, pc, place, &mut code);
-                assert!(code.len() <= STUB_ROOM * 2, "indirect entry too large");
+                assert!(code.len() <= STUB_ROOM, "indirect entry too large");
                 self.memory.write(at, &code);
                 self.buffer = code;
                 let e = IndirectEntry {

@@ -4,6 +4,7 @@
 //! are indices into the cache's vectors and are recycled only after every thread has left the
 //! code that could name them.
 
+use smallvec::SmallVec;
 use std::fmt;
 
 /// An address in the guest program.
@@ -115,14 +116,14 @@ pub struct Fragment {
     /// Bytes of code from `start`, without stubs.
     pub len: u32,
     /// Its exits, in code order.
-    pub exits: Vec<ExitId>,
+    pub exits: SmallVec<[ExitId; 4]>,
     /// Exits of any fragment that are linked to it.
-    pub incoming: Vec<ExitId>,
+    pub incoming: SmallVec<[ExitId; 2]>,
     /// Guest bytes it was made from: `(start, length)`, in path order.
-    pub source: Vec<(GuestPc, u32)>,
+    pub source: SmallVec<[(GuestPc, u32); 1]>,
     /// For each guest instruction in path order, host and guest length in bytes; the first pair
     /// stands for the entry code before the first instruction, with guest length 0.
-    pub map: Vec<(u8, u8)>,
+    pub map: Box<[(u8, u8)]>,
     /// Entry for indirect branches, once there is one.
     pub indirect: Option<IndirectEntry>,
     /// Counting entry, when the fragment is a possible trace head.

@@ -110,6 +110,8 @@ pub struct Region {
     fd: i32,
     /// Bytes given to units so far.
     pub used: usize,
+    /// Its units, in address order.
+    units: Vec<u32>,
 }
 
 /// All code memory of the process.
@@ -136,7 +138,7 @@ impl CodeMemory {
             map_view(rx, fd, libc::PROT_READ | libc::PROT_EXEC)?;
             map_view(rw, fd, libc::PROT_READ | libc::PROT_WRITE)?;
         }
-        self.regions.push(Region { rx, rw, fd, used: COMMON_SIZE });
+        self.regions.push(Region { rx, rw, fd, used: COMMON_SIZE, units: Vec::new() });
         Ok(self.regions.len() - 1)
     }
 
@@ -148,6 +150,7 @@ impl CodeMemory {
         }
         let start = r.rx + r.used;
         r.used += UNIT_SIZE;
+        r.units.push(self.units.len() as u32);
         self.units.push(Unit {
             start,
             hot: start,
@@ -175,7 +178,8 @@ impl CodeMemory {
 
     /// The unit that holds an executable address.
     pub fn unit_of(&self, host: HostPc) -> Option<u32> {
-        self.units.iter().position(|u| (u.start..u.end()).contains(&host.0)).map(|i| i as u32)
+        let r = &self.regions[self.region_of(host.0)?];
+        r.units.get((host.0 - r.rx).checked_sub(COMMON_SIZE)? / UNIT_SIZE).copied()
     }
 
     /// The writable address of an executable one.

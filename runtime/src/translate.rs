@@ -316,8 +316,8 @@ impl Translator {
             entry: entry as u32,
             code: &self.code,
             exits: &self.exits,
-            source: vec![(pc, len as u32)],
-            map: self.map.clone(),
+            source: &[(pc, len as u32)],
+            map: &self.map,
             indirect,
         }))
     }
@@ -384,8 +384,8 @@ impl Translator {
             entry: 0,
             code: &self.code,
             exits: &self.exits,
-            source,
-            map: self.map.clone(),
+            source: &source,
+            map: &self.map,
             indirect: None,
         }))
     }
