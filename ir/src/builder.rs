@@ -262,6 +262,10 @@ impl Builder {
 
     /// An atomic operation; the result is the old memory. `new` is for `atomic.cas` only ([`Operand::NONE`] otherwise).
     /// The address has no index; compute it with [`Builder::address`] if need be.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an address, a class and up to two operands; a struct would only move them"
+    )]
     pub fn atomic(
         &mut self,
         op: Op,

@@ -24,8 +24,11 @@ pub fn is_scalar(op: Op, aty: Type, ty: Type) -> bool {
     op < Op::VSplat && aty.bits() <= 64 && ty.bits() <= 64
 }
 
-/// Sign-extends the low `bits` bits (1 to 64).
+/// Sign-extends the low `bits` bits (1 to 64; other widths, in ill-formed traces only, count as 64).
 pub(crate) fn sext(a: u64, bits: u32) -> i64 {
+    if bits == 0 || bits > 64 {
+        return a as i64;
+    }
     ((a << (64 - bits)) as i64) >> (64 - bits)
 }
 

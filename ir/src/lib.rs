@@ -32,3 +32,5 @@ pub mod eval;
 pub mod interp;
 
 pub mod filetest;
+
+pub mod fuzz;

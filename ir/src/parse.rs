@@ -115,7 +115,10 @@ fn helper(c: &mut Cursor<'_>, d: &mut Decls) -> Result<()> {
     let name = c.name("a helper name")?;
     c.symbol("(")?;
     let mut params = Vec::new();
-    c.list(")", |c| Ok(params.push(c.ty()?)))?;
+    c.list(")", |c| {
+        params.push(c.ty()?);
+        Ok(())
+    })?;
     let result = if c.eat("->") { c.ty()? } else { Type::Void };
     let effects = effects(c, d, "reads", "writes", "")?;
     declared(c, d.add_helper(&name, &params, result, effects))
@@ -562,7 +565,10 @@ impl TraceParser {
                 Arg::Lanes => {
                     let mut bytes = Vec::new();
                     c.symbol("[")?;
-                    c.list("]", |c| Ok(bytes.push(c.integer(0, 255, "a lane number")? as u8)))?;
+                    c.list("]", |c| {
+                        bytes.push(c.integer(0, 255, "a lane number")? as u8);
+                        Ok(())
+                    })?;
                     let bits = crate::eval::from_bytes(&bytes);
                     Raw::Done(self.parsed.trace.wide_literal(Type::V512, &bits))
                 }

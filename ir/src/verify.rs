@@ -620,7 +620,7 @@ fn relation(t: &Trace, inst: &Inst) -> Result<(), &'static str> {
     let (from, to) = (inst.aty.bits(), inst.ty.bits());
     let offset = |i: usize| inst.args[i].as_index().map_or(u32::MAX, |x| x as u32);
     let part = |part: u32, whole: u32, at: u32| {
-        if part % 8 != 0 || at % 8 != 0 || at.saturating_add(part) > whole {
+        if !part.is_multiple_of(8) || !at.is_multiple_of(8) || at.saturating_add(part) > whole {
             Err("the part must be bytes within the container")
         } else {
             Ok(())

@@ -61,6 +61,9 @@ pub(super) fn eval(op: Op, aty: Type, attr: u8, a: u64, b: u64, c: u64) -> u64 {
         _ => {}
     }
     let (bits, mask) = (aty.bits(), aty.mask64());
+    if !(8..=64).contains(&bits) {
+        return 0; // An ill-formed trace.
+    }
     let old = c & Flag::MASK;
     let a = a & mask;
     let n = b & mask;

@@ -10,6 +10,9 @@ fn low(bits: u32) -> u128 {
 
 /// An operation at up to 64 bits. Operands are zero-extended, so is the result.
 pub(super) fn int64(op: Op, bits: u32, a: u64, b: u64, c: u64) -> Result<u64, DivideFault> {
+    if bits == 0 {
+        return Ok(0); // An ill-formed trace.
+    }
     let mask = low(bits) as u64;
     let (sa, sb) = (sext(a, bits), sext(b, bits));
     let amount = b.min(bits.into()) as u32;

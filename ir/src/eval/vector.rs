@@ -23,6 +23,9 @@ fn set(w: &mut Wide, bits: u32, i: u32, x: u64) {
 /// One of the `v.…` operations: `lane` is the operand type, `ty` the result type (`i64` for `v.signs`).
 pub(super) fn eval(op: Op, lane: Type, ty: Type, a: &Wide, b: &Wide, c: &Wide) -> Wide {
     let bits = lane.bits();
+    if op != Op::VLookup && !(8..=64).contains(&bits) {
+        return ZERO; // An ill-formed trace.
+    }
     let count = ty.bits() / bits.max(8);
     let mut out = ZERO;
     let mut each = |f: &mut dyn FnMut(u32) -> u64| {

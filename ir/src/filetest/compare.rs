@@ -5,8 +5,8 @@
 //! first trace breaks the front end's promise of disjoint classes are skipped, and those on which a loop runs too long.
 
 use super::TestMachine;
-use super::machine::mix;
 use super::rows::{FUEL, Row, result_text, show};
+use crate::fuzz::{Random, mix};
 use crate::interp::{Interp, Outcome, State};
 use crate::trace::{Decls, Trace};
 use crate::types::*;
@@ -33,15 +33,15 @@ pub fn compare(before: &Trace, after: &Trace, rows: &[&Row], count: u64) -> Resu
     let mut interp = Interp::new();
     for i in 0..count {
         let mut random = Random(mix(i));
-        let row = rows.get(random.below(2 * rows.len() as u64) as usize);
+        let row = rows.get(random.below(2 * rows.len()));
         let (mut state, machine) = match row {
             Some(row) => row.start(before, Some(i)),
             None => (State::new(&before.decls), TestMachine::new(before.decls.alias(), Some(i))),
         };
         for slot in 0..before.decls.slots.len() {
             // Of a row, change little.
-            if row.is_none() || random.below(4) == 0 {
-                state.set_wide(SlotId(slot as u16), &random.value(&before.decls));
+            if row.is_none() || random.one_in(4) {
+                state.set_wide(SlotId(slot as u16), &random.bits(&before.decls));
             }
         }
         compare_on(before, after, &mut interp, &state, &machine)?;
@@ -110,39 +110,6 @@ fn describe(state: &State, decls: &Decls) -> String {
         .enumerate()
         .map(|(i, s)| format!("{}={}", s.name, show(state.get_wide(SlotId(i as u16)), s.ty)));
     each.collect::<Vec<_>>().join(" ")
-}
-
-/// A stream of test values.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        mix(self.0)
-    }
-
-    /// Less than `n` (0 for 0).
-    fn below(&mut self, n: u64) -> u64 {
-        self.next().checked_rem(n).unwrap_or(0)
-    }
-
-    /// Small numbers, edges, boxed words and plain noise.
-    fn value(&mut self, decls: &Decls) -> Wide {
-        let noise = self.next();
-        let low = match self.below(6) {
-            0 => noise & 15,
-            1 => (noise & 15).wrapping_neg(),
-            2 => 1 << (noise & 63),
-            3 => ((noise & 63) as f64).to_bits(),
-            4 if !decls.tags.is_empty() => {
-                let tag = self.below(decls.tags.len() as u64);
-                crate::eval::box_word(decls, noise & 0xffff, TagId(tag as u8))
-            }
-            4 => noise & 0xffff_fff8,
-            _ => noise,
-        };
-        std::array::from_fn(|i| if i == 0 { low } else { self.next() })
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::effects::{AliasTable, ClassSet};
+use crate::fuzz::mix;
 use crate::interp::{CallError, Fault, Machine};
 use crate::trace::{Helper, Native};
 use crate::types::*;
@@ -22,14 +23,6 @@ pub struct TestMachine {
     alias: AliasTable,
     /// Classes that read and wrote each byte.
     touched: BTreeMap<u64, (ClassSet, ClassSet)>,
-}
-
-/// A good mixer of 64 bits (the finalizer of SplitMix64).
-pub(super) fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }
 
 fn mix_wide(seed: u64, w: &Wide) -> u64 {
