@@ -80,8 +80,24 @@ pub struct Options {
     pub no_aslr: bool,
 
     /// Name the program sees as its argv[0]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub argv0: Option<OsString>,
+
+    /// This process executes what another dynrun's guest asked for; the value is the first one's process id
+    #[arg(long, hide = true)]
+    pub root: Option<u32>,
+
+    /// Signals of the runtime's own that the guest ignored before it executed this program, as a mask
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub ignored: u64,
+
+    /// Descriptor of the program to execute
+    #[arg(long, hide = true)]
+    pub exec_fd: Option<i32>,
+
+    /// Descriptor of the seccomp filters in force
+    #[arg(long, hide = true)]
+    pub seccomp_fd: Option<i32>,
 
     /// Print the manual page
     #[arg(long, hide = true)]
@@ -92,7 +108,7 @@ pub struct Options {
     pub completions: Option<clap_complete::Shell>,
 
     /// The program and its arguments
-    #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     pub program: Vec<OsString>,
 }
 
