@@ -8,6 +8,8 @@
 //! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`,
 //! `codemap`, `context`/`enter`, `dispatch` (entering), `signal`, `thread`, `syscall`, `report`.
 
+#![cfg_attr(not(test), no_main)]
+
 mod alloc;
 mod codemap;
 mod context;
@@ -32,18 +34,27 @@ use fragcache::{Cache, CacheConfig, HostPc};
 use options::Options;
 use process::{Process, Shared};
 use std::ffi::CString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 
-fn main() {
+/// Called by the C library. The standard library's own start would ignore SIGPIPE and open
+/// descriptors that the program's user left closed, and the program would inherit both.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+extern "C" fn main(_argc: i32, _argv: *const *const libc::c_char) -> i32 {
+    run_command_line()
+}
+
+#[cfg_attr(test, expect(dead_code, reason = "tests have a main function of their own"))]
+fn run_command_line() -> ! {
     let options = Options::parse();
     if options.man {
         let _ = clap_mangen::Man::new(Options::command()).render(&mut std::io::stdout());
-        return;
+        std::process::exit(0);
     }
     if let Some(shell) = options.completions {
         clap_complete::generate(shell, &mut Options::command(), "dynrun", &mut std::io::stdout());
-        return;
+        std::process::exit(0);
     }
     std::panic::set_hook(Box::new(|info| {
         report::fatal(&format!(
@@ -74,32 +85,33 @@ fn check_machine() {
 fn start(options: Options) -> ! {
     check_machine();
     let name = options.program[0].clone();
-    let path = match loader::resolve(&name, std::env::var_os("PATH").as_deref()) {
-        Ok(p) => p,
-        Err(e) => fail_to_load(&e),
+    let followed = options.root.is_some();
+    let path = match options.exec_fd {
+        Some(fd) => format!("/proc/self/fd/{fd}").into(),
+        None if followed => name.clone().into(),
+        None => match loader::resolve(&name, std::env::var_os("PATH").as_deref()) {
+            Ok(p) => p,
+            Err(e) => fail_to_load(&e),
+        },
     };
     let c = |s: &std::ffi::OsStr| CString::new(s.as_bytes()).unwrap_or_default();
     let mut argv: Vec<CString> = options.program.iter().map(|a| c(a)).collect();
     if let Some(a0) = &options.argv0 {
         argv[0] = c(a0);
     }
-    let envp: Vec<CString> = std::env::vars_os()
-        .map(|(k, v)| {
-            let mut s = k.into_vec();
-            s.push(b'=');
-            s.extend(v.into_vec());
-            CString::new(s).unwrap_or_default()
-        })
-        .collect();
-    let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: true };
+    let envp = syscall::exec::environment(followed);
+    let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
     let image = match loader::load(&request) {
         Ok(i) => i,
+        Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
         Err(e) => fail_to_load(&e),
     };
-    let mut cmdline = Vec::new();
-    for a in &image.argv {
-        cmdline.extend_from_slice(a.as_bytes_with_nul());
+    if let Some(fd) = options.exec_fd {
+        // SAFETY: the descriptor was left open for us by the process that executed us.
+        unsafe { libc::close(fd) };
     }
+    let ignored = options.ignored;
+    let view = syscall::files::View::new(&image);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
     let config =
         CacheConfig { limit: (options.cache_limit as usize) << 20, policy, ..CacheConfig::default() };
@@ -110,7 +122,7 @@ fn start(options: Options) -> ! {
     process::set(Process {
         options,
         exe: image.exe.clone(),
-        cmdline,
+        view,
         shared: Mutex::new(Some(Shared {
             cache,
             map: CodeMap::default(),
@@ -126,7 +138,7 @@ fn start(options: Options) -> ! {
     });
     map_code(&image);
     let thread = match thread::Thread::allocate(
-        Arc::new(Mutex::new(inherited_actions())),
+        Arc::new(Mutex::new(inherited_actions(ignored))),
         syscall::Inherited::default(),
     ) {
         // SAFETY: a fresh record, used by this thread only.
@@ -139,6 +151,7 @@ fn start(options: Options) -> ! {
     thread.adopt();
     thread::register(process::process(), thread);
     signal::init();
+    signal::set_host_mask(thread.mask);
     set_name(&request.path);
     dispatch::run(thread)
 }
@@ -169,14 +182,14 @@ fn map_code(image: &loader::Image) {
     }
 }
 
-/// Ignored signals are inherited through `execve`.
-fn inherited_actions() -> signal::Actions {
+/// Ignored signals are inherited through `execve`; `ignored` has those that the runtime needs itself.
+fn inherited_actions(ignored: u64) -> signal::Actions {
     let mut actions = signal::Actions::default();
     for s in 1..=signal::COUNT as i32 {
         let mut a = signal::KernelAction::default();
         // SAFETY: fills a local.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, s, 0usize, &raw mut a, 8usize) };
-        if a.handler == 1 {
+        if a.handler == 1 || ignored & signal::bit(s) != 0 {
             actions.0[s as usize].handler = 1;
         }
     }

@@ -27,8 +27,8 @@ pub struct Process {
     pub options: Options,
     /// The program that runs (of a script: its interpreter), as `/proc/self/exe` shows it.
     pub exe: PathBuf,
-    /// Arguments as the guest got them, each ended by a zero byte.
-    pub cmdline: Vec<u8>,
+    /// What the guest sees of itself under `/proc`.
+    pub view: crate::syscall::files::View,
     /// See [`Shared`].
     pub shared: Mutex<Option<Shared>>,
     /// Threads that may be in the cache.

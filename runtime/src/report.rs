@@ -53,3 +53,8 @@ pub fn at_exit(_thread: &mut Thread) {
         ));
     }
 }
+
+/// The process goes on as another program.
+pub fn at_exec(thread: &mut Thread) {
+    at_exit(thread);
+}

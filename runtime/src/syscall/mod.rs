@@ -2,11 +2,12 @@
 //!
 //! [`handle`] is called with the guest's state saved, the number in `rax` and `pc` behind the
 //! instruction. One match is the table of everything that is not passed through; each group has a
-//! module: [`memory`] (code that appears, moves and goes), [`task`] (threads, processes, exec,
-//! exit), [`signals`], [`files`] (what the program must not see of us).
+//! module: [`memory`] (code that appears, moves and goes), [`task`] (threads, processes, exit),
+//! [`exec`], [`signals`], [`files`] (what the program must not see of us).
 //!
 //! Every call that can block is made in a window in which a signal is never lost (`enter.rs`).
 
+pub mod exec;
 pub mod files;
 pub mod memory;
 pub mod signals;
@@ -21,6 +22,8 @@ use crate::thread::Thread;
 pub struct Inherited {
     /// Signals sent while blocked that the kernel could not keep for us (as siginfo words).
     pub withheld: Vec<[u64; 16]>,
+    /// What an `execve` in progress needs.
+    pub exec: exec::Strings,
 }
 
 /// A guest call: number and arguments.
@@ -107,7 +110,7 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
         }
         libc::SYS_sigaltstack => signals::sigaltstack(thread, call),
         libc::SYS_clone | libc::SYS_clone3 | libc::SYS_fork | libc::SYS_vfork => task::clone(thread, call),
-        libc::SYS_execve | libc::SYS_execveat => task::execve(thread, call),
+        libc::SYS_execve | libc::SYS_execveat => exec::execve(thread, call),
         libc::SYS_exit => task::exit(thread, a[0] as i32),
         libc::SYS_exit_group => task::exit_group(thread, a[0] as i32),
         libc::SYS_arch_prctl => task::arch_prctl(thread, call),

@@ -249,3 +249,52 @@ pub fn restartable(call: &Call) -> bool {
             | libc::SYS_fdatasync
     )
 }
+
+/// The calling thread's mask in the kernel becomes exactly the guest's, for the time of an `execve`.
+pub fn set_exact_mask(mask: u64) {
+    // SAFETY: a plain system call on a local. No fault of ours can happen until the mask is set
+    // back: the kernel reads all memory itself.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0usize, 8usize);
+    }
+}
+
+/// Signals that the runtime handles itself but the guest ignores (bits of `set`) are ignored by the
+/// kernel too, so that a program executed natively inherits it.
+pub fn really_ignore(set: u64) {
+    let action = KernelAction { handler: 1, ..KernelAction::default() };
+    for s in (1..=signal::COUNT as i32).filter(|&s| set & signal::bit(s) != 0) {
+        // SAFETY: reads a local.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, s, &raw const action, 0usize, 8usize) };
+    }
+}
+
+/// Undoes [`really_ignore`].
+pub fn really_handle(set: u64) {
+    if set != 0 {
+        signal::init();
+    }
+}
+
+/// Takes pending signals of `set`, all blocked, out of the kernel again.
+pub fn take_back(set: u64) {
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: reads locals; returns at once.
+    unsafe {
+        while libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, 0usize, &raw const zero, 8usize) > 0 {}
+    }
+}
+
+/// Ends a process that has no guest thread yet by the default action of `signal`.
+pub fn die_by(signal: i32) -> ! {
+    let action = KernelAction::default();
+    let none = !signal::bit(signal);
+    // SAFETY: plain system calls on locals.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, 0usize, 8usize);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0usize, 8usize);
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::syscall(libc::SYS_gettid), signal);
+        libc::syscall(libc::SYS_exit_group, 128 + signal);
+    }
+    unreachable!("exit_group does not return")
+}

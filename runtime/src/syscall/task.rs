@@ -1,4 +1,4 @@
-//! Threads and processes: creation, execution of other programs, and ends.
+//! Threads and processes: creation and ends.
 
 use super::Call;
 use crate::enter;
@@ -246,11 +246,6 @@ fn share(parent: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         unsafe { thread::discard(child) };
     }
     v
-}
-
-/// `execve`, `execveat`
-pub fn execve(_thread: &mut Thread, call: &Call) -> i64 {
-    call.pass()
 }
 
 /// `exit`: ends this thread, the kernel does the rest.
