@@ -91,6 +91,12 @@ pub fn flag_effects(inst: &Inst) -> FlagEffects {
     FlagEffects { read, killed, changed }
 }
 
+/// May it leave the register alone that iced's tables say it writes? `bsf` and `bsr` do for a source of zero,
+/// `rdssp` where shadow stacks are off.
+pub(super) fn keeps_destination(inst: &Inst) -> bool {
+    matches!(inst.raw().mnemonic(), Mnemonic::Bsf | Mnemonic::Bsr | Mnemonic::Rdsspd | Mnemonic::Rdsspq)
+}
+
 /// iced's flag bits → EFLAGS bits; other flags are dropped.
 fn eflags(bits: u32) -> u32 {
     const MAP: [(u32, u32); 6] = [
@@ -165,8 +171,7 @@ impl Liveness {
                 }
             }
         }
-        // A source of zero leaves the destination as it was.
-        if matches!(inst.raw().mnemonic(), Mnemonic::Bsf | Mnemonic::Bsr) {
+        if keeps_destination(inst) {
             killed = 0;
         }
         (GprSet(read), GprSet(killed))

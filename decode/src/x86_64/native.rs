@@ -14,7 +14,7 @@
 
 use super::inst::{Attrs, Inst};
 use super::lift::Lifter;
-use super::liveness::{STATUS_FLAGS, flag_effects};
+use super::liveness::{STATUS_FLAGS, flag_effects, keeps_destination};
 use super::slots;
 use crate::Lifted;
 use iced_x86::{
@@ -60,6 +60,7 @@ impl Summary {
         let mut factory = InstructionInfoFactory::new();
         let info = factory.info(raw);
         let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        let keeps = keeps_destination(inst);
         let mut machine = false;
         let (mut x87, mut vector) = (raw.fpu_stack_increment_info().writes_top(), false);
         for used in info.used_registers() {
@@ -78,7 +79,7 @@ impl Summary {
                 OpAccess::CondWrite => (false, true, true),
                 OpAccess::ReadWrite | OpAccess::ReadCondWrite => (true, true, false),
             };
-            if read || write && (sometimes || !whole) {
+            if read || write && (sometimes || keeps || !whole) {
                 reads.push(slot);
             }
             if write {

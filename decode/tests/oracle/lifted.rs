@@ -22,9 +22,11 @@ const ENCODINGS: usize = 24;
 const STATES: usize = 10;
 
 /// The guest's memory as the interpreter sees it.
-struct Memory {
-    base: u64,
-    bytes: Box<[u8; MEMORY_LEN]>,
+pub struct Memory {
+    /// Address of its first byte.
+    pub base: u64,
+    /// Its bytes.
+    pub bytes: Box<[u8; MEMORY_LEN]>,
 }
 
 impl Memory {
@@ -53,10 +55,11 @@ impl Machine for Memory {
 }
 
 /// `undefined-flags.txt`: mnemonic → (flags, condition).
-struct Undefined(HashMap<String, Vec<(u64, String)>>);
+pub struct Undefined(HashMap<String, Vec<(u64, String)>>);
 
 impl Undefined {
-    fn load() -> Undefined {
+    /// Reads the table.
+    pub fn load() -> Undefined {
         let mut map: HashMap<String, Vec<(u64, String)>> = HashMap::new();
         let lines = include_str!("../undefined-flags.txt").lines();
         for line in lines.filter(|l| !l.is_empty() && !l.starts_with('#')) {
@@ -79,7 +82,8 @@ impl Undefined {
         Undefined(map)
     }
 
-    fn flags(&self, inst: &Inst, regs: &Regs) -> u64 {
+    /// The flags that this instruction leaves undefined on this state, at their bits in EFLAGS.
+    pub fn flags(&self, inst: &Inst, regs: &Regs) -> u64 {
         let raw = inst.raw();
         let Some(rows) = self.0.get(&format!("{:?}", raw.mnemonic()).to_lowercase()) else { return 0 };
         let width = match raw.op0_kind() {
@@ -103,7 +107,8 @@ impl Undefined {
     }
 }
 
-fn to_slots(regs: &Regs, cpu: &Cpu) -> State {
+/// The state as the interpreter wants it.
+pub fn to_slots(regs: &Regs, cpu: &Cpu) -> State {
     let mut state = State::new(X86_64.decls());
     for (i, value) in regs.gpr.iter().enumerate() {
         state.set(slots::gpr(i as u8), *value);

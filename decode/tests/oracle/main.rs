@@ -1,7 +1,8 @@
 //! The CPU as the oracle of what this crate says about instructions.
 //!
 //! [`cpu`] runs one instruction natively, [`forms`] and [`rng`] make instructions and states; [`harness`] tests these
-//! three, [`lifted`] compares the lifter with the CPU.
+//! three, [`lifted`] compares the lifter with the CPU, [`effects`] the claimed effects of
+//! everything; [`vectors`] holds both to a file of tricky cases.
 
 mod cpu;
 
@@ -12,3 +13,9 @@ mod forms;
 mod harness;
 
 mod lifted;
+
+mod effects;
+
+mod vectors;
+
+mod coverage;
