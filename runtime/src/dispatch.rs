@@ -29,6 +29,11 @@ pub fn run(thread: &mut Thread) -> ! {
                     signal::deliver_fault(thread, fault);
                     continue;
                 }
+                TranslateError::Unreadable(at) => {
+                    abort_recording(thread, AbortReason::NotTraceable);
+                    signal::deliver_fault(thread, Fault::bus(at.0));
+                    continue;
+                }
                 TranslateError::Cache(e) => crate::report::fatal(&format!("{e}; try --cache-limit")),
             }
         }
@@ -108,22 +113,31 @@ fn find(
     Ok(frag)
 }
 
-/// Executable guest bytes from `pc` to the end of their mapping.
-fn code_at(shared: &mut Shared, pc: GuestPc) -> Option<&'static [u8]> {
-    let first = shared.map.range_at(pc.0)?;
+/// Copies executable guest bytes from `pc` on, at most `into.len()` and to the end of their mapping.
+fn code_at(shared: &mut Shared, pc: GuestPc, into: &mut [u8]) -> Result<usize, TranslateError> {
+    let first = shared.map.range_at(pc.0).ok_or(TranslateError::NotExecutable(pc))?;
     let mut end = first.end;
     // Instructions may run across adjacent mappings.
-    while end - pc.0 < 4096
+    while end - pc.0 < into.len() as u64
         && let Some(next) = shared.map.range_at(end)
     {
         end = next.end;
     }
-    let len = (end - pc.0).min(4096) as usize;
-    // SAFETY: guest memory that the guest may execute is mapped; it may change under us, which the
-    // watch on its pages turns into an invalidation. Execute-only memory is readable here unless
-    // protection keys say otherwise.
-    Some(unsafe { std::slice::from_raw_parts(pc.0 as *const u8, len) })
+    let want = (end - pc.0).min(into.len() as u64) as usize;
+    // The file behind a mapping may have been truncated: then to the end of the page.
+    let page = (4096 - (pc.0 & 4095)) as usize;
+    for n in [want, page.min(want)] {
+        if signal::read_guest(pc.0, &mut into[..n]).is_ok() {
+            return Ok(n);
+        }
+    }
+    Err(TranslateError::Unreadable(pc))
 }
+
+/// Most bytes a block is made from.
+const BLOCK_BYTES: usize = 1024;
+/// Likewise on pages that can be written.
+const WATCHED_BYTES: usize = 512;
 
 /// Translates a block; its pages are watched.
 fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId, TranslateError> {
@@ -134,7 +148,7 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
         } else {
             // A block may reach into the next page; both have the same fate.
             let mut watch = shared.map.watch_for_code(pc.page(), range);
-            let next = GuestPc(pc.0 + 512).page();
+            let next = GuestPc(pc.0 + WATCHED_BYTES as u64 - 1).page();
             if next != pc.page()
                 && let Some(r) = shared.map.range_at(next << 12)
             {
@@ -146,13 +160,12 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
             mode.checked = watch == Some(Watch::Checked);
         }
     }
-    let mut bytes = code_at(shared, pc).ok_or(TranslateError::NotExecutable(pc))?;
-    bytes = &bytes[..bytes.len().min(1024)];
-    if range.prot & libc::PROT_WRITE != 0 || range.shared {
-        bytes = &bytes[..bytes.len().min(512)];
-    }
+    let mut bytes = [0u8; BLOCK_BYTES];
+    // What may change is watched no further than this.
+    let most = if range.prot & libc::PROT_WRITE != 0 || range.shared { WATCHED_BYTES } else { BLOCK_BYTES };
+    let n = code_at(shared, pc, &mut bytes[..most])?;
     let Shared { cache, translator, .. } = shared;
-    translator.block(cache, bytes, pc, mode)
+    translator.block(cache, &bytes[..n], pc, mode)
 }
 
 /// One step of a recording that has arrived at `pc`; the private fragment to execute next, or
@@ -178,8 +191,9 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         finish(thread, shared);
         return Ok(None);
     }
-    let bytes = code_at(shared, pc).ok_or(TranslateError::NotExecutable(pc))?;
-    let shape = shared.translator.basic_block(&bytes[..bytes.len().min(1024)], pc);
+    let mut bytes = [0u8; BLOCK_BYTES];
+    let n = code_at(shared, pc, &mut bytes)?;
+    let shape = shared.translator.basic_block(&bytes[..n], pc);
     r.block(pc, shape);
     let frag = make(shared, pc, BlockMode { private: true, ..BlockMode::default() })?;
     r.current = Some(frag);
@@ -204,16 +218,17 @@ fn finish(thread: &mut Thread, shared: &mut Shared) {
         shared.cache.events.push(EventKind::Abort, r.pc, AbortReason::TooShort as u64);
         return;
     }
-    // Bytes come from the map of code; borrowed apart from the rest.
-    let mut ranges = Vec::with_capacity(r.steps.len());
+    let mut code = Vec::with_capacity(r.steps.len());
     for s in &r.steps {
-        match code_at(shared, s.pc) {
-            Some(b) => ranges.push((s.pc, &b[..b.len().min(1024)])),
-            None => return,
+        let mut bytes = vec![0u8; BLOCK_BYTES];
+        match code_at(shared, s.pc, &mut bytes) {
+            Ok(n) => bytes.truncate(n),
+            Err(_) => return,
         }
+        code.push((s.pc, bytes));
     }
     let Shared { cache, translator, .. } = shared;
-    let made = translator.trace(cache, &r.steps, |pc| ranges.iter().find(|x| x.0 == pc).map(|x| x.1));
+    let made = translator.trace(cache, &r.steps, |pc| code.iter().find(|x| x.0 == pc).map(|x| &x.1[..]));
     if made.is_err() {
         cache.events.push(EventKind::Abort, r.pc, AbortReason::NotTraceable as u64);
     }

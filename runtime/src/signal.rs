@@ -121,7 +121,16 @@ impl Fault {
         info[0] = libc::SIGSEGV as u64;
         info[1] = code as u32 as u64;
         info[2] = address;
-        Fault { arrived: Arrived { signal: libc::SIGSEGV, info }, trapno: 14, error: 0x14, cr2: address }
+        let error = if mapped { 0x15 } else { 0x14 };
+        Fault { arrived: Arrived { signal: libc::SIGSEGV, info }, trapno: 14, error, cr2: address }
+    }
+    /// Executable memory that cannot be read: its file was truncated.
+    pub fn bus(address: u64) -> Fault {
+        let mut info = [0u64; 16];
+        info[0] = libc::SIGBUS as u64;
+        info[1] = 2; // BUS_ADRERR
+        info[2] = address;
+        Fault { arrived: Arrived { signal: libc::SIGBUS, info }, trapno: 14, error: 0x14, cr2: address }
     }
     /// SIGSEGV by a general protection fault.
     pub fn protection() -> Fault {
@@ -521,18 +530,19 @@ fn deliver_one(thread: &mut Thread, a: Arrived, fault: Option<&Fault>) {
 
 fn on_altstack(thread: &Thread, sp: u64) -> bool {
     let s = thread.altstack;
-    s.flags & libc::SS_DISABLE == 0 && sp > s.sp && sp - s.sp <= s.size
+    s.flags & SS_AUTODISARM == 0 && s.size != 0 && sp > s.sp && sp - s.sp <= s.size
 }
 
 /// What `sigaltstack` reports.
 pub fn altstack_flags(thread: &Thread) -> i32 {
-    if thread.altstack.size == 0 || thread.altstack.flags & libc::SS_DISABLE != 0 {
+    let state = if thread.altstack.size == 0 {
         libc::SS_DISABLE
     } else if on_altstack(thread, thread.context.gpr[4]) {
-        libc::SS_ONSTACK | thread.altstack.flags
+        libc::SS_ONSTACK
     } else {
-        thread.altstack.flags
-    }
+        0
+    };
+    state | thread.altstack.flags & SS_AUTODISARM
 }
 
 const SS_AUTODISARM: i32 = 1 << 31;
@@ -547,7 +557,6 @@ fn push_frame(
     let layout = process().layout;
     let mut sp = thread.context.gpr[4].wrapping_sub(128);
     let use_alt = action.flags & libc::SA_ONSTACK as u64 != 0
-        && thread.altstack.flags & libc::SS_DISABLE == 0
         && thread.altstack.size != 0
         && !on_altstack(thread, thread.context.gpr[4]);
     if use_alt {
@@ -571,14 +580,14 @@ fn push_frame(
     put64(bytes, 472, layout.mask);
     put32(bytes, 480, layout.size as u32);
     put32(bytes, layout.size, 0x4650_5845); // FP_XSTATE_MAGIC2
-    write_guest(state_at, bytes)?;
+    write_guest(state_at, &bytes[..state_size])?;
 
     let mut f = [0u8; frame::WHOLE];
     put64(&mut f, 0, action.restorer);
     let uc = &mut f[8..];
     put64(uc, frame::FLAGS, 7); // xstate, ss, strict ss
     put64(uc, frame::STACK, thread.altstack.sp);
-    put32(uc, frame::STACK + 8, altstack_flags(thread) as u32);
+    put32(uc, frame::STACK + 8, thread.altstack.flags as u32);
     put64(uc, frame::STACK + 16, thread.altstack.size);
     for (i, &r) in frame::ORDER.iter().enumerate() {
         put64(uc, frame::REGS + i * 8, thread.context.gpr[r]);
@@ -661,12 +670,16 @@ pub fn sigreturn(thread: &mut Thread) {
     unsafe { enter::convert_state(bytes.as_ptr(), thread.context.xsave, layout.mask, true) };
     let saved = AltStack {
         sp: get(frame::STACK),
-        flags: get(frame::STACK + 8) as u32 as i32 & !libc::SS_ONSTACK,
+        flags: get(frame::STACK + 8) as u32 as i32,
         size: get(frame::STACK + 16),
     };
-    if !on_altstack(thread, thread.context.gpr[4]) && (saved.flags & !SS_AUTODISARM) & !libc::SS_DISABLE == 0
-    {
-        thread.altstack = saved;
+    // As the kernel: `sigaltstack` with what the frame holds, errors ignored.
+    if !on_altstack(thread, thread.context.gpr[4]) {
+        match saved.flags & !SS_AUTODISARM {
+            0 | libc::SS_ONSTACK => thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved },
+            libc::SS_DISABLE => thread.altstack = AltStack { sp: 0, size: 0, flags: saved.flags },
+            _ => {}
+        }
     }
     thread.mask = get(frame::MASK) & !UNBLOCKABLE;
     set_host_mask(thread.mask);

@@ -15,7 +15,7 @@ use crate::stubs::{self, DeadAtEntry};
 use fragcache::{Cache, CacheError, ExitKind, FragId, FragmentKind, GuestPc, NewExit, NewFragment};
 use iced_x86::{
     Code, ConditionCode, ConstantOffsets, Decoder, DecoderError, DecoderOptions, Encoder, FlowControl,
-    Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
+    Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
 /// What the dispatcher must do at a service exit.
@@ -43,6 +43,9 @@ pub enum TranslateError {
     /// No executable memory at the address.
     #[error("no executable memory at {0}")]
     NotExecutable(GuestPc),
+    /// The memory at the address cannot be read: the file behind it is too short.
+    #[error("code at {0} cannot be read")]
+    Unreadable(GuestPc),
     /// The cache has no room.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -205,6 +208,7 @@ impl Translator {
         pc: GuestPc,
         max: usize,
         branches: usize,
+        until_write: bool,
         mut stop: impl FnMut(u64) -> bool,
     ) {
         let mut decoder = Decoder::with_ip(64, bytes, pc.0, DecoderOptions::NONE);
@@ -231,9 +235,10 @@ impl Translator {
             let end = ends_line(&instruction);
             let branch = instruction.flow_control() == FlowControl::ConditionalBranch;
             let next = instruction.next_ip();
+            let writes = until_write && self.writes_memory(&instruction);
             self.line.push(Decoded { instruction, offsets });
             n += 1;
-            if end {
+            if end || writes {
                 break;
             }
             if branch {
@@ -246,6 +251,12 @@ impl Translator {
                 }
             }
         }
+    }
+
+    fn writes_memory(&mut self, i: &Instruction) -> bool {
+        self.info.info(i).used_memory().iter().any(|m| {
+            !matches!(m.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+        })
     }
 
     fn reset(&mut self, at: usize) {
@@ -275,7 +286,7 @@ impl Translator {
         } else {
             (MAX_BLOCK, MAX_BRANCHES)
         };
-        self.decode(bytes, pc, max, branches, |next| cache.lookup(GuestPc(next)).is_some());
+        self.decode(bytes, pc, max, branches, mode.checked, |next| cache.lookup(GuestPc(next)).is_some());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
         let at = cache.begin(pc, room, self.line.len() + 4)?;
         self.reset(at.0);
@@ -324,11 +335,11 @@ impl Translator {
 
     /// Makes a straight trace from a recorded path. `bytes_at` gives the executable bytes at an
     /// address.
-    pub fn trace(
+    pub fn trace<'b>(
         &mut self,
         cache: &mut Cache,
         steps: &[Step],
-        mut bytes_at: impl FnMut(GuestPc) -> Option<&'static [u8]>,
+        bytes_at: impl Fn(GuestPc) -> Option<&'b [u8]>,
     ) -> Result<FragId, TranslateError> {
         let pc = steps[0].pc;
         self.line.clear();
@@ -336,7 +347,7 @@ impl Translator {
         for s in steps {
             bounds.push(self.line.len());
             let bytes = bytes_at(s.pc).ok_or(TranslateError::NotExecutable(s.pc))?;
-            self.decode(bytes, s.pc, MAX_BLOCK, 0, |_| false);
+            self.decode(bytes, s.pc, MAX_BLOCK, 0, false, |_| false);
         }
         bounds.push(self.line.len());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
@@ -393,7 +404,7 @@ impl Translator {
     /// What a recorder needs to know about the basic block at the start of `bytes`.
     pub fn basic_block(&mut self, bytes: &[u8], pc: GuestPc) -> BlockShape {
         self.line.clear();
-        self.decode(bytes, pc, MAX_BLOCK, 0, |_| false);
+        self.decode(bytes, pc, MAX_BLOCK, 0, false, |_| false);
         let instructions = self.line.len();
         let end = match self.line.last().map(|d| &d.instruction) {
             None => BlockEnd::Stop,
@@ -452,7 +463,12 @@ impl Translator {
         let mut open = [true; 2];
         for d in line.iter().take(12) {
             let i = &d.instruction;
-            if i.is_invalid() || needs_runtime(i).is_some() {
+            // Some instructions write a register only sometimes: rdssp without shadow stacks, bit
+            // scans of zero.
+            if i.is_invalid()
+                || needs_runtime(i).is_some()
+                || matches!(i.mnemonic(), Mnemonic::Rdsspd | Mnemonic::Rdsspq | Mnemonic::Bsf | Mnemonic::Bsr)
+            {
                 break;
             }
             let info = self.info.info(i);
@@ -578,7 +594,7 @@ impl Translator {
         inverted: bool,
     ) {
         let condition = i.condition_code();
-        if condition != ConditionCode::None {
+        if condition != ConditionCode::None && !i.is_loopcc() {
             // The encodings of conditions follow iced's order of names: o no b ae e ne be a s ns p np l ge le g.
             let cc = (condition as u8 - ConditionCode::o as u8) ^ u8::from(inverted);
             stubs::align_field(&mut self.code, self.at, 2);
