@@ -187,7 +187,9 @@ impl CodeMap {
 fn set_protection(start: u64, end: u64, prot: i32) {
     // SAFETY: changes only the protection of guest memory, to at most what the guest asked for.
     unsafe {
-        libc::mprotect(start as *mut libc::c_void, (end - start) as usize, prot);
+        // Not the C library's function: it leaves the upper half of `prot` undefined, the kernel
+        // reads all of it.
+        libc::syscall(libc::SYS_mprotect, start, end - start, prot as u64);
     }
 }
 

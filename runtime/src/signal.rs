@@ -318,8 +318,9 @@ fn hurry(thread: &mut Thread, at: &Interrupted, rip: usize, signal: i32) {
     shared.cache.events.push(EventKind::Signal, fragcache::GuestPc(rip as u64), signal as u64);
     match shared.cache.frag_at(host) {
         Some(f) => {
-            shared.cache.park(f);
-            thread.parked = true;
+            if !std::mem::replace(&mut thread.parked, true) {
+                shared.cache.park(f);
+            }
             at.set(frame::EFLAGS, at.get(frame::EFLAGS) & !TRAP_FLAG);
         }
         None => at.set(frame::EFLAGS, at.get(frame::EFLAGS) | TRAP_FLAG),
@@ -348,12 +349,17 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
     let mut shared = process().lock();
     let int3 = arrived.signal == libc::SIGTRAP && arrived.info[1] as u32 == 0x80;
     let inside = HostPc(if int3 { rip - 1 } else { rip });
-    let place =
-        shared.cache.frag_at(inside).and_then(|f| shared.cache.frag(f).guest_pc_at(inside).map(|p| (f, p)));
+    let place = shared.cache.frag_at(inside).map(|f| {
+        let frag = shared.cache.frag(f);
+        // Before the first instruction only the check of the source bytes reads guest memory.
+        (f, frag.guest_pc_at(inside).unwrap_or((frag.pc, frag.entry)))
+    });
     let Some((frag, (pc, begin))) = place else {
         drop(shared);
         crate::report::runtime_fault(thread, arrived.signal, rip, arrived.info[2] as usize);
     };
+    let checking = shared.cache.frag(frag).guest_pc_at(inside).is_none();
+    let saved_flags = at.get(Interrupted::register(0));
     let address = arrived.info[2];
     let mut exit = EXIT_FAULT;
     if arrived.signal == libc::SIGSEGV && at.get(frame::ERROR) & 2 != 0 {
@@ -378,6 +384,11 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
     }
     drop(shared);
     undo_spills(thread, at, begin.0, rip);
+    if checking {
+        // Flags are in what was rax (`lahf; seto al`).
+        let (ah, al) = (saved_flags >> 8 & 0xd5, saved_flags & 1);
+        at.set(frame::EFLAGS, at.get(frame::EFLAGS) & !0x8d5 | ah | al << 11);
+    }
     let pc = if int3 { pc.0 + 1 } else { pc.0 };
     thread.context.pc = pc;
     if exit == EXIT_FAULT {
