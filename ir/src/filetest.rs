@@ -158,7 +158,7 @@ pub enum Failure {
         /// The passes.
         name: String,
         /// How.
-        difference: Difference,
+        difference: Box<Difference>,
     },
 }
 
@@ -370,7 +370,7 @@ fn pass_kind(text: &str, names: &[&str], registry: &Registry) -> Result<String, 
     check_rows(&rows, &after, "after")?;
     let starts: Vec<&Row> = rows.iter().map(|(_, r)| r).collect();
     compare(&before, &after, &starts, 200)
-        .map_err(|difference| Failure::Meaning { name: names.join(", "), difference })?;
+        .map_err(|d| Failure::Meaning { name: names.join(", "), difference: Box::new(d) })?;
     Ok(after.to_string())
 }
 
