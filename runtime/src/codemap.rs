@@ -185,9 +185,11 @@ impl CodeMap {
 }
 
 fn set_protection(start: u64, end: u64, prot: i32) {
+    // Not through the C library's function, whose `int` becomes the kernel's `unsigned long` with
+    // whatever stands in the upper half of the register.
     // SAFETY: changes only the protection of guest memory, to at most what the guest asked for.
     unsafe {
-        libc::mprotect(start as *mut libc::c_void, (end - start) as usize, prot);
+        libc::syscall(libc::SYS_mprotect, start, end - start, prot as u64);
     }
 }
 
