@@ -101,6 +101,7 @@ fn start(options: Options) -> ! {
     }
     let envp = syscall::exec::environment(followed);
     let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
+    let before = syscall::proc::Before::take();
     let image = match loader::load(&request) {
         Ok(i) => i,
         Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
@@ -110,8 +111,8 @@ fn start(options: Options) -> ! {
         // SAFETY: the descriptor was left open for us by the process that executed us.
         unsafe { libc::close(fd) };
     }
-    let ignored = options.ignored;
-    let view = syscall::files::View::new(&image);
+    let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
+    let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
     let config =
         CacheConfig { limit: (options.cache_limit as usize) << 20, policy, ..CacheConfig::default() };
@@ -152,7 +153,7 @@ fn start(options: Options) -> ! {
     thread::register(process::process(), thread);
     signal::init();
     signal::set_host_mask(thread.mask);
-    set_name(&request.path);
+    set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
 }
 
@@ -205,7 +206,8 @@ fn current_mask() -> u64 {
 
 /// `comm` is the program's name, as after `execve`.
 fn set_name(path: &std::path::Path) {
-    let name = path.file_name().map(|n| n.as_bytes().to_vec()).unwrap_or_default();
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec();
     if let Ok(c) = CString::new(name) {
         // SAFETY: reads the string.
         unsafe { libc::prctl(libc::PR_SET_NAME, c.as_ptr()) };

@@ -14,7 +14,7 @@
 //! `--seccomp-fd`). Environment variables that would change how *we* start (the dynamic linker's, the
 //! allocator's, our own) are passed under another name, see [`KEEP`], and the guest gets them back.
 
-use super::{Call, files, signals};
+use super::{Call, proc, signals};
 use crate::enter;
 use crate::options::Options;
 use crate::process::process;
@@ -149,7 +149,7 @@ fn decide(request: &Request) -> Way {
     if path.is_empty() && request.flags & libc::AT_EMPTY_PATH == 0 {
         return Way::Refused;
     }
-    let name = if files::is_own_exe(&path) {
+    let name = if proc::is_own_exe(&path) {
         process.exe.as_os_str().as_bytes().to_vec()
     } else if path.is_empty() {
         return decide_open(request.dir, format!("/dev/fd/{}", request.dir).as_bytes(), request);
@@ -337,7 +337,7 @@ fn keep_environment(strings: &mut Strings, at: u64) -> Result<u64, ()> {
 fn native(thread: &mut Thread, call: &Call, request: &Request, succeeds: bool) -> i64 {
     let mut call = *call;
     if let Ok(path) = read_string(request.path_at, PATH_MAX)
-        && files::is_own_exe(&path)
+        && proc::is_own_exe(&path)
     {
         let exe = process().exe.as_os_str().as_bytes().to_vec();
         let i = usize::from(call.number as i64 != libc::SYS_execve);

@@ -10,6 +10,7 @@
 pub mod exec;
 pub mod files;
 pub mod memory;
+pub mod proc;
 pub mod signals;
 pub mod task;
 
@@ -115,8 +116,16 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
         libc::SYS_exit_group => task::exit_group(thread, a[0] as i32),
         libc::SYS_arch_prctl => task::arch_prctl(thread, call),
         libc::SYS_rseq => -i64::from(libc::ENOSYS),
-        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => files::open(thread, call),
-        libc::SYS_readlink | libc::SYS_readlinkat => files::readlink(thread, call),
+        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => files::open(call),
+        libc::SYS_readlink | libc::SYS_readlinkat => files::readlink(call),
+        libc::SYS_stat
+        | libc::SYS_access
+        | libc::SYS_statfs
+        | libc::SYS_newfstatat
+        | libc::SYS_statx
+        | libc::SYS_faccessat
+        | libc::SYS_faccessat2 => files::on_path(call),
+        libc::SYS_getdents64 => files::list(call),
         libc::SYS_close | libc::SYS_close_range | libc::SYS_dup2 | libc::SYS_dup3 => files::descriptors(call),
         _ => memory::pass_writing(call),
     };
