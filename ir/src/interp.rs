@@ -12,7 +12,7 @@
 //! that is not, results are meaningless (missing values read as 0), but nothing panics or runs forever.
 
 use crate::eval;
-use crate::op::{Arg, Form, Op};
+use crate::op::{Arg, Op};
 use crate::snapshot::{ExitKind, Target};
 use crate::trace::{Addr, Decls, End, Helper, Inst, Native, Trace};
 use crate::types::*;
@@ -52,6 +52,13 @@ impl State {
                 Type::Flags => eval::word(value[0] & Flag::MASK),
                 ty => eval::mask(value, ty),
             };
+        }
+    }
+
+    /// Sets a slot of type `ty`, which is at most 64 bits wide.
+    fn set_word(&mut self, slot: SlotId, ty: Type, value: u64) {
+        if let Some(place) = self.slots.get_mut(slot.index()) {
+            place[0] = if ty == Type::Flags { value & Flag::MASK } else { value & ty.mask64() };
         }
     }
 
@@ -333,12 +340,9 @@ impl Interp {
         match inst.op {
             Op::Slot => {
                 let slot = SlotId(a[0].as_index().unwrap_or(usize::MAX) as u16);
-                self.put(inst, *state.get_wide(slot));
+                self.put_at_width(inst, state.get_wide(slot));
             }
-            Op::Phi => {
-                let v = self.read(trace, a[0], inst.ty);
-                self.put(inst, v);
-            }
+            Op::Phi => self.copy(trace, inst, a[0]),
             Op::Guard => {
                 if self.word(trace, a[0]) & 1 == 0 {
                     return Err(Leave::Exit(inst.exit().unwrap_or(ExitId(u32::MAX))));
@@ -377,7 +381,12 @@ impl Interp {
                 let v = self.tagged(trace, inst);
                 self.put_word(inst, v);
             }
-            op if op.info().form == Form::Atomic => {
+            op @ (Op::AtomicAdd
+            | Op::AtomicAnd
+            | Op::AtomicOr
+            | Op::AtomicXor
+            | Op::AtomicSwap
+            | Op::AtomicCas) => {
                 let addr = self.address(trace, inst);
                 let value = eval::to_u128(&self.read(trace, a[2], inst.aty));
                 let new = eval::to_u128(&self.read(trace, a[3], inst.aty));
@@ -503,6 +512,17 @@ impl Interp {
     /// Gives the parameters their next values, all at once; returns the first line of the body.
     fn next_iteration(&mut self, trace: &Trace) -> usize {
         let params = trace.params();
+        let body = trace.loop_at.unwrap_or(0) as usize + params.len();
+        if params.iter().all(|p| p.ty.bits() <= 64) && params.len() <= 16 {
+            let mut next = [0; 16];
+            for (n, p) in next.iter_mut().zip(params) {
+                *n = self.word(trace, p.args[1]) & p.ty.mask64();
+            }
+            for (n, p) in next.iter().zip(params) {
+                self.put_word(p, *n);
+            }
+            return body;
+        }
         let mut next = std::mem::take(&mut self.scratch);
         next.clear();
         next.extend(params.iter().map(|p| self.read(trace, p.args[1], p.ty)));
@@ -510,7 +530,7 @@ impl Interp {
             self.put(p, *v);
         }
         self.scratch = next;
-        trace.loop_at.unwrap_or(0) as usize + params.len()
+        body
     }
 
     /// Takes an exit: writes its snapshot to the slots.
@@ -532,6 +552,9 @@ impl Interp {
             let value = match trace.recipe(bind.value) {
                 // A recipe is pure; the verifier has seen to it.
                 Some(r) => self.recipe(trace, r),
+                None if ty.bits() <= 64 => {
+                    return state.set_word(bind.slot, ty, self.word(trace, bind.value));
+                }
                 None => self.read(trace, bind.value, ty),
             };
             state.set_wide(bind.slot, &value);
@@ -588,6 +611,24 @@ impl Interp {
     fn put_word(&mut self, inst: &Inst, v: u64) {
         if let Some(w) = self.values.get_mut(inst.res.index()) {
             w[0] = v;
+        }
+    }
+
+    /// Writes as many words as the instruction's type has.
+    #[inline]
+    fn put_at_width(&mut self, inst: &Inst, v: &Wide) {
+        if inst.ty.bits() <= 64 { self.put_word(inst, v[0]) } else { self.put(inst, *v) }
+    }
+
+    /// Gives a parameter the value of an operand.
+    #[inline]
+    fn copy(&mut self, trace: &Trace, inst: &Inst, from: Operand) {
+        if inst.ty.bits() <= 64 {
+            let v = self.word(trace, from) & inst.ty.mask64();
+            self.put_word(inst, v);
+        } else {
+            let v = self.read(trace, from, inst.ty);
+            self.put(inst, v);
         }
     }
 
