@@ -20,6 +20,7 @@ mod options;
 mod process;
 mod record;
 mod report;
+mod seccomp;
 mod signal;
 mod stats;
 mod stubs;
@@ -111,6 +112,7 @@ fn start(options: Options) -> ! {
         // SAFETY: the descriptor was left open for us by the process that executed us.
         unsafe { libc::close(fd) };
     }
+    let filters = options.seccomp_fd;
     let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
     let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
@@ -138,9 +140,14 @@ fn start(options: Options) -> ! {
         counts: stats::Counts::default(),
     });
     map_code(&image);
+    let inherited = match filters.map(syscall::seccomp::State::take_over) {
+        Some(None) => report::fatal("the seccomp filters of the program before are damaged"),
+        Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
+        None => syscall::Inherited::default(),
+    };
     let thread = match thread::Thread::allocate(
         Arc::new(Mutex::new(inherited_actions(ignored))),
-        syscall::Inherited::default(),
+        inherited,
     ) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },

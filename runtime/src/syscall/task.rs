@@ -318,6 +318,16 @@ pub fn exit_group(thread: &mut Thread, status: i32) -> ! {
     unreachable!("exit_group does not return")
 }
 
+/// `prctl`
+pub fn prctl(thread: &mut Thread, call: &Call) -> i64 {
+    let [option, second, third, ..] = call.args;
+    match option as i32 {
+        libc::PR_SET_SECCOMP => super::seccomp::prctl_set(thread, second, third),
+        libc::PR_GET_SECCOMP => super::seccomp::prctl_get(thread),
+        _ => super::memory::pass_writing(call),
+    }
+}
+
 /// `arch_prctl`
 pub fn arch_prctl(thread: &mut Thread, call: &Call) -> i64 {
     const SET_GS: u64 = 0x1001;
