@@ -154,14 +154,11 @@ pub trait Guest {
     /// that the result asks for. `bytes` are the instruction's own.
     fn lift(&self, inst: &Self::Inst, bytes: &[u8], fp: Fp, b: &mut Builder) -> Lifted;
 
-    /// A trace of this one instruction: it ends by an exit to where control goes, and a conditional branch
-    /// has a second exit by a guard, for the way that is not taken. `b` must be over this guest's declarations; it is
-    /// reset first, and keeps its memory for the next time.
-    fn lift_one_into(&self, inst: &Self::Inst, bytes: &[u8], fp: Fp, b: &mut Builder) {
-        let (pc, next) = self.range(inst);
-        b.reset(Pc::Addr(pc.0));
-        b.at(Pc::Addr(pc.0));
-        let end = match self.lift(inst, bytes, fp, b) {
+    /// Ends the trace in `b` after an instruction that did this with control: by an exit to where control goes.
+    /// A conditional branch gets a second exit by a guard, for the way that is not taken. `next` is the address behind
+    /// the instruction.
+    fn end_trace(&self, lifted: Lifted, next: GuestPc, b: &mut Builder) {
+        let end = match lifted {
             Lifted::Next => b.exit(Pc::Addr(next.0), ExitKind::Jump),
             Lifted::Branch { cond, taken } => {
                 let other = b.exit(Pc::Addr(next.0), ExitKind::Jump);
@@ -173,6 +170,61 @@ pub trait Guest {
             Lifted::Leave { resume, kind } => b.exit(Pc::Addr(resume.0), kind),
         };
         b.end_exit(end);
+    }
+
+    /// A trace of this one instruction; see [`Guest::end_trace`] for its exits. `b` must be over this guest's
+    /// declarations; it is reset first, and keeps its memory for the next time.
+    fn lift_one_into(&self, inst: &Self::Inst, bytes: &[u8], fp: Fp, b: &mut Builder) {
+        let (pc, next) = self.range(inst);
+        b.reset(Pc::Addr(pc.0));
+        b.at(Pc::Addr(pc.0));
+        let lifted = self.lift(inst, bytes, fp, b);
+        self.end_trace(lifted, next, b);
+    }
+
+    /// A trace of the straight line of code at `pc`, whose bytes are at the start of `bytes`: at most `max`
+    /// instructions (at least one), up to the first that does anything else with control than go on. Returns
+    /// how many it holds. Faults find the exact state of every instruction. `b` as for [`Guest::lift_one_into`].
+    ///
+    /// # Errors
+    /// When there is no instruction at `pc`. Where there is none later, the trace leaves to that place.
+    fn lift_block_into(
+        &self,
+        bytes: &[u8],
+        pc: GuestPc,
+        max: usize,
+        fp: Fp,
+        b: &mut Builder,
+    ) -> Result<usize, DecodeError> {
+        b.reset(Pc::Addr(pc.0));
+        let (mut here, mut count) = (pc, 0);
+        loop {
+            let rest = bytes.get(here.0.wrapping_sub(pc.0) as usize..).unwrap_or_default();
+            let inst = match self.decode(rest, here) {
+                Ok(inst) => inst,
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+            };
+            let (_, next) = self.range(&inst);
+            let len = next.0.wrapping_sub(here.0) as usize;
+            if count == 0 {
+                b.at(Pc::Addr(here.0));
+            } else {
+                b.at_exact(Pc::Addr(here.0));
+            }
+            count += 1;
+            let lifted = self.lift(&inst, rest.get(..len).unwrap_or(rest), fp, b);
+            if lifted != Lifted::Next {
+                self.end_trace(lifted, next, b);
+                return Ok(count);
+            }
+            here = next;
+            if count >= max {
+                break;
+            }
+        }
+        self.end_trace(Lifted::Next, here, b);
+        Ok(count)
     }
 
     /// As [`Guest::lift_one_into`], from bytes to a trace of its own.

@@ -1,7 +1,8 @@
 //! Executable memory: one memory object, two views, never writable and executable at one address.
 //!
-//! Code memory is made of *regions*: a memfd mapped twice, once `R-X` where code runs, once `RW-`
-//! at an unrelated address where it is written. Both views are placed by the kernel's address
+//! Code memory is made of *regions*: shared anonymous memory mapped twice, once `R-X` where code
+//! runs, once `RW-` at an unrelated address where it is written. No descriptor is involved: the
+//! program may have used up all of them, and would see ours. Both views are placed by the kernel's address
 //! randomisation (the executable one within reach of the guest code it serves) with inaccessible
 //! guard pages at both ends. A region is cut into *units*, the grain of eviction: within a unit
 //! fragments grow upwards from the start and cold stubs downwards from the end.
@@ -106,8 +107,6 @@ pub struct Region {
     pub rx: usize,
     /// Writable view.
     pub rw: usize,
-    /// The memory object.
-    fd: i32,
     /// Bytes given to units so far.
     pub used: usize,
     /// Its units, in address order.
@@ -127,7 +126,6 @@ impl CodeMemory {
     /// Maps a new region whose executable view is within reach of `near`, or anywhere when no
     /// place there is free.
     pub fn add_region(&mut self, near: u64) -> io::Result<usize> {
-        let fd = new_memfd()?;
         let rx = match place_near(near) {
             Some(at) => at,
             None => reserve(0, false)?,
@@ -135,10 +133,11 @@ impl CodeMemory {
         let rw = reserve(0, false)?;
         // SAFETY: both ranges were reserved by us just now; the guard pages stay PROT_NONE.
         unsafe {
-            map_view(rx, fd, libc::PROT_READ | libc::PROT_EXEC)?;
-            map_view(rw, fd, libc::PROT_READ | libc::PROT_WRITE)?;
+            map_shared(rw)?;
+            map_same(rw, rx)?;
+            protect_executable(rx)?;
         }
-        self.regions.push(Region { rx, rw, fd, used: COMMON_SIZE, units: Vec::new() });
+        self.regions.push(Region { rx, rw, used: COMMON_SIZE, units: Vec::new() });
         Ok(self.regions.len() - 1)
     }
 
@@ -205,13 +204,12 @@ impl CodeMemory {
     /// The parent must not write meanwhile (the two share the old memory objects).
     pub fn unshare(&mut self) -> io::Result<()> {
         for r in &mut self.regions {
-            let fd = new_memfd()?;
             let temp = reserve(0, false)?;
             // SAFETY: a fresh reservation of ours, then copies between views of the same layout;
             // finally both views are replaced in one step each by the same bytes. The caller runs
             // outside the cache and is the only thread of the process.
             unsafe {
-                map_view(temp, fd, libc::PROT_READ | libc::PROT_WRITE)?;
+                map_shared(temp)?;
                 std::ptr::copy_nonoverlapping(r.rw as *const u8, temp as *mut u8, COMMON_SIZE);
                 for u in &self.units {
                     if !(r.rx..r.rx + REGION_SIZE).contains(&u.start) {
@@ -225,12 +223,11 @@ impl CodeMemory {
                     let c = UNIT_SIZE - cold;
                     std::ptr::copy_nonoverlapping((from + c) as *const u8, (to + c) as *mut u8, cold);
                 }
+                map_same(temp, r.rx)?;
+                protect_executable(r.rx)?;
+                map_same(temp, r.rw)?;
                 libc::munmap((temp - GUARD) as *mut libc::c_void, REGION_SIZE + 2 * GUARD);
-                map_view(r.rx, fd, libc::PROT_READ | libc::PROT_EXEC)?;
-                map_view(r.rw, fd, libc::PROT_READ | libc::PROT_WRITE)?;
-                libc::close(r.fd);
             }
-            r.fd = fd;
         }
         for u in &mut self.units {
             u.hot_present = u.start;
@@ -242,31 +239,6 @@ impl CodeMemory {
     /// Address ranges that belong to code memory, both views with their guards.
     pub fn ranges(&self) -> Vec<(usize, usize)> {
         self.regions.iter().flat_map(|r| [r.rx, r.rw]).map(|s| (s - GUARD, s + REGION_SIZE + GUARD)).collect()
-    }
-}
-
-fn new_memfd() -> io::Result<i32> {
-    // SAFETY: a system call on a constant string; the descriptor is ours.
-    unsafe {
-        let fd = libc::memfd_create(c"code-cache".as_ptr(), libc::MFD_CLOEXEC);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // Out of the way of the program's descriptors.
-        let high = high_descriptor_floor();
-        let moved = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, high);
-        let fd = if moved >= 0 {
-            libc::close(fd);
-            moved
-        } else {
-            fd
-        };
-        if libc::ftruncate(fd, REGION_SIZE as i64) != 0 {
-            let e = io::Error::last_os_error();
-            libc::close(fd);
-            return Err(e);
-        }
-        Ok(fd)
     }
 }
 
@@ -334,23 +306,40 @@ fn place_near(near: u64) -> Option<usize> {
     None
 }
 
-/// Maps `fd` over the usable part of a reservation.
+/// Maps new shared memory, writable, over the usable part of a reservation.
 ///
 /// # Safety
 /// `at` must come from [`reserve`] and nothing else may live there.
-unsafe fn map_view(at: usize, fd: i32, prot: i32) -> io::Result<()> {
+unsafe fn map_shared(at: usize) -> io::Result<()> {
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: as the caller promises.
-    let p = unsafe {
-        libc::mmap(
-            at as *mut libc::c_void,
-            REGION_SIZE,
-            prot,
-            libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE,
-            fd,
-            0,
-        )
-    };
+    let p = unsafe { libc::mmap(at as *mut libc::c_void, REGION_SIZE, prot, flags, -1, 0) };
     if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Maps the shared memory at `from` a second time, at `to`, in place of what is there.
+///
+/// # Safety
+/// `from` must be a view made by [`map_shared`] or this, `to` as for the former.
+unsafe fn map_same(from: usize, to: usize) -> io::Result<()> {
+    // An old size of zero asks for another mapping of the same shared pages (mremap(2)).
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: as the caller promises.
+    let p = unsafe { libc::mremap(from as *mut libc::c_void, 0, REGION_SIZE, flags, to as *mut libc::c_void) };
+    if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Turns a writable view into an executable one.
+///
+/// # Safety
+/// The range is a view of ours that nobody uses for writing.
+unsafe fn protect_executable(at: usize) -> io::Result<()> {
+    // SAFETY: as the caller promises.
+    let r = unsafe {
+        libc::mprotect(at as *mut libc::c_void, REGION_SIZE, libc::PROT_READ | libc::PROT_EXEC)
+    };
+    if r != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -360,7 +349,7 @@ mod tests {
     #[test]
     fn two_views_show_the_same_bytes_and_neither_is_both() {
         let mut m = CodeMemory::default();
-        let r = m.add_region(new_memfd as *const () as u64).unwrap();
+        let r = m.add_region(map_shared as *const () as u64).unwrap();
         let _ = m.add_unit(r, 0).unwrap();
         let at = HostPc(m.regions[r].rx + 64);
         m.write(at, &[0xb8, 42, 0, 0, 0, 0xc3]);
@@ -368,8 +357,9 @@ mod tests {
         let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(at.0) };
         assert_eq!(f(), 42);
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        assert!(!maps.lines().any(|l| l.contains("code-cache") && l.contains("rwx")));
-        assert_eq!(maps.lines().filter(|l| l.contains("code-cache")).count(), 2);
+        let begins = |at: usize| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
+        assert!(begins(m.regions[r].rx).contains(" r-xs "));
+        assert!(begins(m.regions[r].rw).contains(" rw-s "));
     }
 
     #[test]

@@ -185,10 +185,10 @@ impl CodeMap {
 }
 
 fn set_protection(start: u64, end: u64, prot: i32) {
+    // Not through the C library's function, whose `int` becomes the kernel's `unsigned long` with
+    // whatever stands in the upper half of the register.
     // SAFETY: changes only the protection of guest memory, to at most what the guest asked for.
     unsafe {
-        // Not the C library's function: it leaves the upper half of `prot` undefined, the kernel
-        // reads all of it.
         libc::syscall(libc::SYS_mprotect, start, end - start, prot as u64);
     }
 }

@@ -20,6 +20,7 @@ mod options;
 mod process;
 mod record;
 mod report;
+mod seccomp;
 mod signal;
 mod stats;
 mod stubs;
@@ -101,6 +102,7 @@ fn start(options: Options) -> ! {
     }
     let envp = syscall::exec::environment(followed);
     let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
+    let before = syscall::proc::Before::take();
     let image = match loader::load(&request) {
         Ok(i) => i,
         Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
@@ -110,8 +112,9 @@ fn start(options: Options) -> ! {
         // SAFETY: the descriptor was left open for us by the process that executed us.
         unsafe { libc::close(fd) };
     }
-    let ignored = options.ignored;
-    let view = syscall::files::View::new(&image);
+    let filters = options.seccomp_fd;
+    let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
+    let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
     let config =
         CacheConfig { limit: (options.cache_limit as usize) << 20, policy, ..CacheConfig::default() };
@@ -137,9 +140,14 @@ fn start(options: Options) -> ! {
         counts: stats::Counts::default(),
     });
     map_code(&image);
+    let inherited = match filters.map(syscall::seccomp::State::take_over) {
+        Some(None) => report::fatal("the seccomp filters of the program before are damaged"),
+        Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
+        None => syscall::Inherited::default(),
+    };
     let thread = match thread::Thread::allocate(
         Arc::new(Mutex::new(inherited_actions(ignored))),
-        syscall::Inherited::default(),
+        inherited,
     ) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },
@@ -152,7 +160,7 @@ fn start(options: Options) -> ! {
     thread::register(process::process(), thread);
     signal::init();
     signal::set_host_mask(thread.mask);
-    set_name(&request.path);
+    set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
 }
 
@@ -205,7 +213,8 @@ fn current_mask() -> u64 {
 
 /// `comm` is the program's name, as after `execve`.
 fn set_name(path: &std::path::Path) {
-    let name = path.file_name().map(|n| n.as_bytes().to_vec()).unwrap_or_default();
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec();
     if let Ok(c) = CString::new(name) {
         // SAFETY: reads the string.
         unsafe { libc::prctl(libc::PR_SET_NAME, c.as_ptr()) };

@@ -28,7 +28,7 @@ pub struct Process {
     /// The program that runs (of a script: its interpreter), as `/proc/self/exe` shows it.
     pub exe: PathBuf,
     /// What the guest sees of itself under `/proc`.
-    pub view: crate::syscall::files::View,
+    pub view: crate::syscall::proc::View,
     /// See [`Shared`].
     pub shared: Mutex<Option<Shared>>,
     /// Threads that may be in the cache.

@@ -2,10 +2,34 @@
 
 use crate::process::process;
 use crate::thread::Thread;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Exit status when dynrun itself fails.
 pub const OWN_FAILURE: i32 = 125;
+
+/// Where diagnostics go when the guest may have closed or replaced its standard error: a copy at a
+/// high number, which the guest can neither see nor close; -1 when there is none.
+pub static PRIVATE: AtomicI32 = AtomicI32::new(-1);
+
+/// Keeps a private copy of standard error.
+pub fn keep_stderr() {
+    // SAFETY: duplicates a descriptor.
+    let fd =
+        unsafe { libc::fcntl(2, libc::F_DUPFD_CLOEXEC, fragcache::memory::high_descriptor_floor()) };
+    PRIVATE.store(fd.max(-1), Ordering::Relaxed);
+}
+
+/// The guest wants the number of the private copy: takes another one.
+pub fn move_private() {
+    let old = PRIVATE.load(Ordering::Relaxed);
+    // SAFETY: duplicates and closes a descriptor of ours.
+    unsafe {
+        let new = libc::fcntl(old, libc::F_DUPFD_CLOEXEC, old + 1);
+        let new = if new < 0 { libc::fcntl(old, libc::F_DUPFD_CLOEXEC, 3) } else { new };
+        PRIVATE.store(new.max(-1), Ordering::Relaxed);
+        libc::close(old);
+    }
+}
 
 /// One line on standard error, without locks or allocation.
 pub fn line(text: &str) {

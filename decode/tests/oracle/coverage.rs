@@ -27,7 +27,7 @@ const HEADER: &str = "\
 fn is_modelled(code: Code, cpu: &Cpu) -> bool {
     let mut rng = Rng::new(code as u64);
     (0..64)
-        .filter_map(|_| forms::encode(code, cpu, &mut rng))
+        .filter_map(|_| forms::encode(code, cpu, cpu.pc(), &mut rng))
         .any(|case| X86_64.is_modelled(&case.inst, Fp::AssumeDefault))
 }
 

@@ -22,8 +22,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub const MEMORY_LEN: usize = 4096;
 /// Where the instruction under test stands on its page.
 const CODE_AT: usize = 0x400;
-/// Where the `taken` stub stands: the target that tests give direct branches.
-const TAKEN_AT: usize = 0x440;
+/// Bytes that the code under test may have: what is left before the `taken` stub, without the stub behind it.
+pub const MAX_CODE: usize = TAKEN_AT - CODE_AT - 14;
+/// Where the `taken` stub stands: the target that tests give direct branches, within reach of eight bits.
+const TAKEN_AT: usize = 0x478;
 /// Where the `indirect` stub stands: the target that tests give indirect branches.
 const INDIRECT_AT: usize = 0x800;
 const PAGE: usize = 4096;
@@ -67,6 +69,7 @@ static mut CONTEXT: Context =
     Context { input: NO_REGS, output: NO_REGS, host_rsp: 0, host_mxcsr: 0, left_by: 0, code: 0 };
 static mut CODE_PAGE: usize = 0;
 static mut SIGNAL: i32 = 0;
+static mut FAULT_PC: u64 = 0;
 static LOCK: Mutex<()> = Mutex::new(());
 
 /// The CPU, ready to run instructions.
@@ -130,6 +133,12 @@ impl Cpu {
         self.code as u64 + INDIRECT_AT as u64
     }
 
+    /// Where the last fault was.
+    pub fn fault_pc(&self) -> u64 {
+        // SAFETY: only the handler writes it, while an instruction runs; the lock makes this the only reader.
+        unsafe { FAULT_PC }
+    }
+
     /// Base of the `gs` segment while instructions run.
     pub fn gs_base(&self) -> u64 {
         self.gs_base
@@ -152,12 +161,12 @@ impl Cpu {
         unsafe { &mut *self.memory.cast() }
     }
 
-    /// Puts the instruction in place.
+    /// Puts an instruction, or several without branches between them, in place.
     ///
     /// # Panics
-    /// With more than 15 bytes.
+    /// With more than [`MAX_CODE`] bytes.
     pub fn set_code(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= 15);
+        assert!(bytes.len() <= MAX_CODE);
         let mut page = [0xccu8; PAGE];
         page[CODE_AT..CODE_AT + bytes.len()].copy_from_slice(bytes);
         let stub = |page: &mut [u8; PAGE], at: usize, to: usize| {
@@ -250,6 +259,7 @@ extern "C" fn on_fault(signal: i32, _: *mut libc::siginfo_t, context: *mut libc:
         let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
         if (*rip as usize).wrapping_sub(CODE_PAGE) < PAGE {
             SIGNAL = signal;
+            FAULT_PC = *rip as u64;
             *rip = left_fault as *const () as i64;
         } else {
             libc::signal(signal, libc::SIG_DFL);

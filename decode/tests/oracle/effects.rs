@@ -182,7 +182,7 @@ fn effects_are_what_the_cpu_does() {
         let mut rng = Rng::new(7 << 16 | code as u64);
         let mut ran = 0;
         'encodings: for _ in 0..ENCODINGS {
-            let Some(case) = forms::encode(code, &checker.cpu, &mut rng) else { continue };
+            let Some(case) = forms::encode(code, &checker.cpu, checker.cpu.pc(), &mut rng) else { continue };
             let summary = Summary::of(&case.inst);
             if is_excluded(&case, &summary) {
                 continue;

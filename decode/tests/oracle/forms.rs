@@ -11,13 +11,13 @@ use iced_x86::{Code, Encoder, Instruction, OpCodeOperandKind as K, OpKind, Regis
 pub struct Case {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// As decoded at the CPU's pc.
+    /// As decoded at its address.
     pub inst: Inst,
 }
 
-/// Encodes the form with random operands. `None` when it has an operand kind that makes no sense here, or
+/// Encodes the form with random operands, to stand at address `at`. `None` when it has an operand kind that makes no sense here, or
 /// when this choice of operands has no encoding.
-pub fn encode(code: Code, cpu: &Cpu, rng: &mut Rng) -> Option<Case> {
+pub fn encode(code: Code, cpu: &Cpu, at: u64, rng: &mut Rng) -> Option<Case> {
     let mut raw = Instruction::default();
     raw.set_code(code);
     let form = code.op_code();
@@ -121,9 +121,9 @@ pub fn encode(code: Code, cpu: &Cpu, rng: &mut Rng) -> Option<Case> {
         raw.set_has_lock_prefix(form.can_use_lock_prefix() && rng.one_in(2));
     }
     let mut encoder = Encoder::new(64);
-    encoder.encode(&raw, cpu.pc()).ok()?;
+    encoder.encode(&raw, at).ok()?;
     let bytes = encoder.take_buffer();
-    let inst = decode_one(&bytes, GuestPc(cpu.pc())).ok()?;
+    let inst = decode_one(&bytes, GuestPc(at)).ok()?;
     (inst.raw().code() == code).then_some(Case { bytes, inst })
 }
 

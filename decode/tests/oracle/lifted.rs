@@ -127,7 +127,7 @@ pub fn to_slots(regs: &Regs, cpu: &Cpu) -> State {
 }
 
 /// Differences between the CPU's state and the interpreter's, in words; empty if there are none.
-fn differences(native: &Regs, lifted: &State, undefined: u64, is_float: bool) -> String {
+pub fn differences(native: &Regs, lifted: &State, undefined: u64, is_float: bool) -> String {
     use std::fmt::Write;
     let mut text = String::new();
     for (i, want) in native.gpr.iter().enumerate() {
@@ -204,7 +204,8 @@ fn compare(
     if text.is_empty() { Verdict::Same } else { Verdict::Different(text) }
 }
 
-fn setting(name: &str) -> Option<u64> {
+/// A number from the environment.
+pub fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
@@ -222,7 +223,7 @@ fn every_lifted_form_does_what_the_cpu_does() {
             if ran >= ENCODINGS {
                 break;
             }
-            let Some(case) = forms::encode(code, &cpu, &mut rng) else { continue };
+            let Some(case) = forms::encode(code, &cpu, cpu.pc(), &mut rng) else { continue };
             // A system call goes to the kernel, whatever the registers say.
             if !X86_64.is_modelled(&case.inst, Fp::AssumeDefault) || case.inst.flow() == Flow::Syscall {
                 continue;

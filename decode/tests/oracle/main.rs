@@ -1,7 +1,7 @@
 //! The CPU as the oracle of what this crate says about instructions.
 //!
 //! [`cpu`] runs one instruction natively, [`forms`] and [`rng`] make instructions and states; [`harness`] tests these
-//! three, [`lifted`] compares the lifter with the CPU, [`effects`] the claimed effects of
+//! three, [`lifted`] compares the lifter with the CPU ([`blocks`] does for several instructions in a row), [`effects`] the claimed effects of
 //! everything; [`vectors`] holds both to a file of tricky cases.
 
 mod cpu;
@@ -19,3 +19,5 @@ mod effects;
 mod vectors;
 
 mod coverage;
+
+mod blocks;

@@ -7,6 +7,7 @@ use crate::signal;
 use crate::thread::{self, HostStack, Thread};
 use fragcache::GuestPc;
 use fragcache::events::EventKind;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 const ENOMEM: i64 = -(libc::ENOMEM as i64);
@@ -118,11 +119,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     }
     // The two processes share the old code memory until the child has copied it; the parent keeps
     // the lock and waits for that.
-    let mut pipe = [0i32; 2];
-    // SAFETY: fills a local array.
-    if unsafe { libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
-        return -i64::from(libc::EAGAIN);
-    }
+    let Some(copied) = Flag::new() else { return -i64::from(libc::EAGAIN) };
     signal::block_all();
     let mut shared = process().lock();
     let threads = process().threads.lock().unwrap_or_else(|e| e.into_inner());
@@ -146,11 +143,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         if shared.cache.memory.unshare().is_err() {
             crate::report::fatal("no memory for the code cache of a forked child");
         }
-        // SAFETY: our end of the pipe; closing it tells the parent.
-        unsafe {
-            libc::close(pipe[0]);
-            libc::close(pipe[1]);
-        }
+        copied.raise();
         shared.cache.events.push(EventKind::Fork, GuestPc(thread.context.pc), 0);
         drop(brk);
         drop(own);
@@ -172,20 +165,70 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         signal::set_host_mask(thread.mask);
         return 0;
     }
-    // SAFETY: reads one byte into a local; returns 0 when the child closed its end or died.
-    unsafe {
-        libc::close(pipe[1]);
-        if v > 0 {
-            let mut b = 0u8;
-            while libc::read(pipe[0], (&raw mut b).cast(), 1) < 0 && *libc::__errno_location() == libc::EINTR
-            {
-            }
-        }
-        libc::close(pipe[0]);
+    if v > 0 {
+        copied.wait(v as i32);
     }
     drop(shared);
     signal::set_host_mask(thread.mask);
     v
+}
+
+/// A word that parent and child of a `fork` both see. No descriptors: the program may have used up
+/// all of them.
+struct Flag(*mut u32);
+
+impl Flag {
+    fn new() -> Option<Flag> {
+        // SAFETY: a new mapping.
+        let p = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        (p != libc::MAP_FAILED).then_some(Flag(p.cast()))
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: mapped until `drop`, aligned, zero at first, used only as an atomic.
+        unsafe { AtomicU32::from_ptr(self.0) }
+    }
+
+    /// In the child.
+    fn raise(&self) {
+        self.word().store(1, Ordering::Release);
+        // SAFETY: wakes whoever waits on the word.
+        unsafe { libc::syscall(libc::SYS_futex, self.0, libc::FUTEX_WAKE, 1) };
+    }
+
+    /// In the parent, until the child has raised it or has died.
+    fn wait(&self, child: i32) {
+        let pause = libc::timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+        while self.word().load(Ordering::Acquire) == 0 {
+            // SAFETY: waits on the word, then asks about the child without reaping it.
+            unsafe {
+                libc::syscall(libc::SYS_futex, self.0, libc::FUTEX_WAIT, 0, &raw const pause);
+                let mut info: libc::siginfo_t = std::mem::zeroed();
+                let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+                let r = libc::syscall(libc::SYS_waitid, libc::P_PID, child, &raw mut info, how, 0);
+                let ended = if r == 0 { info.si_pid() != 0 } else { libc::kill(child, 0) != 0 };
+                if ended {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Flag {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, no longer used on this side.
+        unsafe { libc::munmap(self.0.cast(), 4096) };
+    }
 }
 
 /// A child that shares memory: a thread, the child of `vfork`, or something between.
@@ -273,6 +316,16 @@ pub fn exit_group(thread: &mut Thread, status: i32) -> ! {
     // SAFETY: ends the process.
     unsafe { libc::syscall(libc::SYS_exit_group, status) };
     unreachable!("exit_group does not return")
+}
+
+/// `prctl`
+pub fn prctl(thread: &mut Thread, call: &Call) -> i64 {
+    let [option, second, third, ..] = call.args;
+    match option as i32 {
+        libc::PR_SET_SECCOMP => super::seccomp::prctl_set(thread, second, third),
+        libc::PR_GET_SECCOMP => super::seccomp::prctl_get(thread),
+        _ => super::memory::pass_writing(call),
+    }
 }
 
 /// `arch_prctl`
