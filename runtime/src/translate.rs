@@ -360,6 +360,13 @@ impl Translator {
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
         let at = cache.begin(pc, room, self.line.len() + 4)?;
         self.reset(at.0);
+        // A head that indirect branches reach keeps an entry for them in line.
+        let mut indirect = None;
+        if cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect.is_some()) {
+            let dead = self.dead_from(0);
+            indirect = Some(stubs::indirect_entry(&mut self.code, self.at, pc, dead));
+        }
+        let entry = self.code.len() as u32;
         self.note_prologue();
         let line = std::mem::take(&mut self.line);
         let mut source = Vec::with_capacity(steps.len());
@@ -406,12 +413,12 @@ impl Translator {
             pc,
             kind: FragmentKind::Trace,
             at,
-            entry: 0,
+            entry,
             code: &self.code,
             exits: &self.exits,
             source: &source,
             map: &self.map,
-            indirect: None,
+            indirect,
         }))
     }
 
