@@ -213,6 +213,17 @@ fn install(signal: i32, guest_flags: u64) {
     kernel_action(signal, &action);
 }
 
+/// The handler for the signal of the sampling timers, which must not end system calls.
+pub fn install_sampling(signal: i32) {
+    let action = KernelAction {
+        handler: Labels::signal_entry() as u64,
+        flags: (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART) as u64 | SA_RESTORER,
+        restorer: Labels::restorer() as u64,
+        mask: !OURS,
+    };
+    kernel_action(signal, &action);
+}
+
 fn kernel_action(signal: i32, action: &KernelAction) -> i64 {
     // SAFETY: a valid action; the handler is async-signal safe as argued above.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::from_ref(action), 0usize, 8usize) }
@@ -279,6 +290,9 @@ pub extern "C" fn handler(signal: i32, info: *const u8, context: *mut u8) {
     let mut arrived = Arrived { signal, info: [0; 16] };
     // SAFETY: the kernel's siginfo has 128 bytes.
     unsafe { std::ptr::copy_nonoverlapping(info, arrived.info.as_mut_ptr().cast(), 128) };
+    if crate::stats::is_sample(signal, &arrived.info) {
+        return crate::stats::sample(thread.context.in_cache != 0, rip);
+    }
     let code = arrived.info[1] as u32 as i32;
     let synchronous = code > 0
         && code != 0x80 + 1
@@ -451,6 +465,7 @@ pub fn deliver(thread: &mut Thread) {
             thread.inherited.withheld.push(a.info);
             continue;
         }
+        crate::stats::count(&process().counts.signals);
         deliver_one(thread, a, None);
     }
     if any {

@@ -274,7 +274,7 @@ fn follow(thread: &mut Thread, request: &Request, path: &CStr, file: Option<i32>
     let ignored = ignored_of_ours(thread);
     let strings = &mut thread.inherited.exec;
     let mut argv = vec![strings.keep(b"dynrun".to_vec())];
-    let root = process.options.root.unwrap_or_else(std::process::id);
+    let root = process.first_pid;
     for a in process.options.forward() {
         argv.push(strings.keep(a.as_bytes().to_vec()));
     }

@@ -8,8 +8,8 @@
 use super::exec::read_string;
 use super::{Call, memory, proc};
 use crate::report;
-use crate::thread::Thread;
 use crate::signal::{read_guest, write_guest};
+use crate::thread::Thread;
 use std::ffi::CString;
 use std::sync::atomic::Ordering;
 
@@ -32,7 +32,10 @@ fn own_entry_at(dir: i32, at: u64, relative: bool) -> Option<Vec<u8>> {
         return None;
     }
     let path = read_string(at, PATH_MAX).ok()?;
-    if !matches!(&path[..], b"exe" | b"maps" | b"smaps" | b"numa_maps" | b"auxv" | b"cmdline" | b"environ" | b"status") {
+    if !matches!(
+        &path[..],
+        b"exe" | b"maps" | b"smaps" | b"numa_maps" | b"auxv" | b"cmdline" | b"environ" | b"status"
+    ) {
         return None;
     }
     let base = match dir {

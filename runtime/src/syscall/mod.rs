@@ -67,6 +67,7 @@ pub fn handle(thread: &mut Thread) {
     // The instruction's own effects.
     thread.context.gpr[1] = back;
     thread.context.gpr[11] = thread.context.rflags;
+    let _time = crate::stats::in_system_call();
     let outcome = match seccomp::judge(thread, &call, back, false) {
         Some(refused) => refused,
         None => perform(thread, &call),

@@ -82,7 +82,8 @@ pub fn install(thread: &Thread) -> Result<(), i32> {
             filter: f.code().as_ptr().cast::<libc::sock_filter>().cast_mut(),
         };
         // SAFETY: a checked filter whose layout is the kernel's.
-        let r = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+        let r =
+            unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
         if r != 0 {
             return Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EPERM));
         }
@@ -244,7 +245,8 @@ fn may_install() -> bool {
         }
         let header = [0x2008_0522u32, 0];
         let mut sets = [0u32; 6];
-        libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) == 0 && sets[0] & 1 << CAP_SYS_ADMIN != 0
+        libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) == 0
+            && sets[0] & 1 << CAP_SYS_ADMIN != 0
     }
 }
 

@@ -156,6 +156,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         process().counts.forked();
         // SAFETY: a plain system call.
         thread.tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+        crate::stats::sample_thread(thread);
         if c.stack != 0 {
             thread.context.gpr[4] = c.stack;
         }
