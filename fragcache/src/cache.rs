@@ -700,8 +700,10 @@ impl Cache {
                 e
             }
         };
-        let Cache { table, memory, .. } = self;
-        table.insert(pc, id, entry, |field, to| patch_in(memory, field, to))
+        let Cache { table, memory, stubs, .. } = self;
+        table.insert(pc, id, entry, |field, to| {
+            patch_in(memory, field, to) || patch_far(memory, &**stubs, field, to)
+        })
     }
 
     fn remove_indirect(&mut self, id: FragId) {
@@ -719,7 +721,7 @@ impl Cache {
                     .expect("a mismatch field lies in a region");
                 stubs.mismatch(HostPc(common))
             },
-            |field, to| patch_in(memory, field, to),
+            |field, to| patch_in(memory, field, to) || patch_far(memory, &**stubs, field, to),
         );
     }
 
@@ -851,6 +853,22 @@ fn patch_in(memory: &mut CodeMemory, field: HostPc, target: HostPc) -> bool {
     // SAFETY: a mismatch field of code in code memory; the cache is behind the client's lock.
     unsafe { link::patch(at, d as u32) };
     true
+}
+
+/// As [`patch_in`] for a target out of reach (chains hold entries of different regions): by a far
+/// jump in the field's own unit, and so as long-lived as the field. False when the unit is full.
+fn patch_far(memory: &mut CodeMemory, stubs: &dyn StubWriter, field: HostPc, target: HostPc) -> bool {
+    let Some(unit) = memory.unit_of(field) else { return false };
+    let mut code = Vec::with_capacity(16);
+    stubs.far_jump(target, &mut code);
+    let u = &mut memory.units[unit as usize];
+    if u.room() <= code.len() + 32 {
+        return false;
+    }
+    u.cold = (u.cold - code.len()) & !15;
+    let at = HostPc(u.cold);
+    memory.write(at, &code);
+    patch_in(memory, field, at)
 }
 
 /// The `note` of the service exit that a counter takes at zero.
