@@ -465,7 +465,11 @@ impl Cache {
             });
             self.frags[id.0 as usize].exits.push(exit);
             if e.kind == ExitKind::Indirect {
-                let table = self.table.address();
+                // Code made for one run comes back to the dispatcher, whatever is in the table.
+                let table = match new.kind {
+                    FragmentKind::Private => self.table.misses_address(),
+                    _ => self.table.address(),
+                };
                 self.patch_abs(patch, table);
                 continue;
             }
@@ -809,6 +813,9 @@ impl Cache {
     /// miss. That stays so, whatever other threads do, until [`Cache::unpark`] was called as often.
     pub fn park(&mut self, id: FragId) {
         self.parks += 1;
+        if self.frag(id).kind == FragmentKind::Private {
+            return; // Never linked.
+        }
         for e in self.frag(id).exits.clone() {
             let x = self.exit(e);
             if x.parked {
