@@ -288,7 +288,7 @@ impl Translator {
         };
         self.decode(bytes, pc, max, branches, mode.checked, |next| cache.lookup(GuestPc(next)).is_some());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
-        let at = cache.begin(pc, room, self.line.len() + 4)?;
+        let at = cache.begin(pc, room, self.line.len() + 4, 4)?;
         self.reset(at.0);
         let len = self.line.iter().map(|d| d.instruction.len().max(1)).sum::<usize>();
         let mut indirect = None;
@@ -351,7 +351,7 @@ impl Translator {
         }
         bounds.push(self.line.len());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
-        let at = cache.begin(pc, room, self.line.len() + 4)?;
+        let at = cache.begin(pc, room, self.line.len() + 4, 16)?;
         self.reset(at.0);
         self.note_prologue();
         let line = std::mem::take(&mut self.line);
