@@ -28,6 +28,10 @@ pub mod linking;
 pub mod memory;
 mod pcmap;
 pub mod select;
+#[cfg(test)]
+mod stress;
+#[cfg(test)]
+mod verify;
 
 pub use cache::{Cache, CacheConfig, CacheError, NewExit, NewFragment, StubWriter};
 pub use fragment::{Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc};
