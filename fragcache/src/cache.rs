@@ -10,8 +10,8 @@
 use crate::arena::Arena;
 use crate::events::{EventKind, EventLog};
 use crate::fragment::{
-    Exit, ExitId, ExitKind, ExitRecord, Extra, FragId, Fragment, FragmentKind, GuestPc, HostPc, NIL, Place,
-    Record, Tag,
+    Exit, ExitId, ExitKind, ExitRecord, Extra, FragId, Fragment, FragmentKind, GuestPc, HostPc, NIL, PARKED,
+    Place, Record, Tag,
 };
 use crate::indirect::IndirectTable;
 use crate::memory::{CodeMemory, UNIT_SIZE};
@@ -262,7 +262,9 @@ impl Cache {
             Tag::Service => ExitKind::Service(self.target(x), x.next),
             Tag::Indirect | Tag::Free => ExitKind::Indirect,
         };
-        Exit { from: x.from(), kind, linked: x.is_linked() }
+        let field = if x.patch.is_none() { HostPc(0) } else { self.memory.host(x.patch) };
+        let parked = self.frags[x.from().0].has(PARKED);
+        Exit { from: x.from(), kind, field, linked: x.is_linked(), parked }
     }
 
     /// The guest address an exit leads to.
@@ -404,8 +406,7 @@ impl Cache {
             self.supersede(old, id);
         }
         if self.config.block_events || new.kind == FragmentKind::Trace {
-            let kind =
-                if new.kind == FragmentKind::Trace { EventKind::Trace } else { EventKind::Block };
+            let kind = if new.kind == FragmentKind::Trace { EventKind::Trace } else { EventKind::Block };
             self.events.push(kind, new.pc, new.code.len() as u64);
         }
         id

@@ -32,9 +32,7 @@ impl Cache {
             }
         }
         let free = |m: &crate::memory::CodeMemory, present: bool| {
-            m.units
-                .iter()
-                .position(|u| u.state == UnitState::Free(present) && reaching.contains(&u.region))
+            m.units.iter().position(|u| u.state == UnitState::Free(present) && reaching.contains(&u.region))
         };
         if let Some(i) = free(&self.memory, true) {
             return Ok(self.take(i as u32));

@@ -81,8 +81,12 @@ pub struct Exit {
     pub from: FragId,
     /// Where to. (An exit that was reclaimed reads as indirect: nobody links it.)
     pub kind: ExitKind,
-    /// True while it jumps straight to a fragment.
+    /// The 4-byte field that linking patches; 0 when nothing is ever patched.
+    pub field: HostPc,
+    /// True while it jumps straight to the fragment of its guest address.
     pub linked: bool,
+    /// True while its fragment is parked (see [`crate::Cache::park`]).
+    pub parked: bool,
 }
 
 /// One piece of host code with one entry, as clients see it.
@@ -100,6 +104,8 @@ pub struct Fragment<'a> {
     pub len: u32,
     /// False once invalidated; its memory lives until no thread can be in it.
     pub live: bool,
+    /// It has an entry for indirect branches.
+    pub indirect: bool,
     record: &'a Record,
     map: &'a [u8],
 }
@@ -116,6 +122,7 @@ impl<'a> Fragment<'a> {
             start,
             len: record.len,
             live: record.live,
+            indirect: !record.indirect.is_none(),
             record,
             map: &unit[record.map.offset()..],
         }
@@ -124,6 +131,11 @@ impl<'a> Fragment<'a> {
     /// Guest bytes it was made from: `(start, length)`, in path order.
     pub fn source(&self) -> impl Iterator<Item = (GuestPc, u32)> + 'a {
         self.record.source()
+    }
+
+    /// Its exits, in code order.
+    pub fn exits(&self) -> impl Iterator<Item = ExitId> + use<> {
+        self.record.exits()
     }
 
     /// The guest address of the instruction whose host code holds `host`, with the address where

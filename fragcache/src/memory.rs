@@ -371,7 +371,8 @@ fn place_near(near: u64) -> Option<usize> {
             [near.checked_sub(off + (256 << 20)), near.checked_add(off + (512 << 20))].into_iter().flatten()
         {
             let at = at & !0xfff;
-            if at < 0x20_0000 || at > 0x7fff_0000_0000 || at.abs_diff(near) > REACH - REGION_SIZE as u64 {
+            if !(0x20_0000..=0x7fff_0000_0000).contains(&at) || at.abs_diff(near) > REACH - REGION_SIZE as u64
+            {
                 continue;
             }
             if let Ok(p) = reserve(at as usize, true) {
@@ -402,7 +403,8 @@ unsafe fn map_same(from: usize, to: usize) -> io::Result<()> {
     // An old size of zero asks for another mapping of the same shared pages (mremap(2)).
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // SAFETY: as the caller promises.
-    let p = unsafe { libc::mremap(from as *mut libc::c_void, 0, REGION_SIZE, flags, to as *mut libc::c_void) };
+    let p =
+        unsafe { libc::mremap(from as *mut libc::c_void, 0, REGION_SIZE, flags, to as *mut libc::c_void) };
     if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -412,9 +414,8 @@ unsafe fn map_same(from: usize, to: usize) -> io::Result<()> {
 /// The range is a view of ours that nobody uses for writing.
 unsafe fn protect_executable(at: usize) -> io::Result<()> {
     // SAFETY: as the caller promises.
-    let r = unsafe {
-        libc::mprotect(at as *mut libc::c_void, REGION_SIZE, libc::PROT_READ | libc::PROT_EXEC)
-    };
+    let r =
+        unsafe { libc::mprotect(at as *mut libc::c_void, REGION_SIZE, libc::PROT_READ | libc::PROT_EXEC) };
     if r != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -434,7 +435,8 @@ mod tests {
         let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(m.host(place).0) };
         assert_eq!(f(), 42);
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let begins = |at: usize| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
+        let begins =
+            |at: usize| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
         assert!(begins(m.regions[r].rx).contains(" r-xs "));
         assert!(begins(m.regions[r].rw).contains(" rw-s "));
     }

@@ -9,7 +9,6 @@
 
 use crate::cache::{Cache, CacheConfig, HOT, NewExit, NewFragment, StubWriter};
 use crate::fragment::{ExitId, ExitKind, FragId, FragmentKind, GuestPc, HostPc};
-use crate::memory::UnitState;
 use crate::select::Policy;
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -99,7 +98,15 @@ impl StubWriter for Stubs {
         out.extend_from_slice(&exit.0.to_le_bytes());
         jump(at, common, out);
     }
-    fn counter_stub(&self, at: HostPc, common: HostPc, cell: u32, hot: ExitId, entry: HostPc, out: &mut Vec<u8>) {
+    fn counter_stub(
+        &self,
+        at: HostPc,
+        common: HostPc,
+        cell: u32,
+        hot: ExitId,
+        entry: HostPc,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(&[0xff, 0x0c, 0x25]); // dec dword [cell]
         out.extend_from_slice(&cell.to_le_bytes());
         out.extend_from_slice(&[0x74, 5]); // jz hot
@@ -322,12 +329,10 @@ fn disturb(cache: &mut Cache, random: &mut Random, parks: &mut u32) {
             let pc = node(random.next(NODES)).0;
             cache.invalidate(pc, pc + random.next(6));
         }
-        60..75 if known && !matches!(unit_state(cache, frag), UnitState::Free(_)) => {
+        60..75 if known && !cache.free_frags.contains(&frag) => {
             // As a signal handler does, for the fragment that its thread is in.
-            if !cache.free_frags.contains(&frag) {
-                cache.park(frag);
-                *parks += 1;
-            }
+            cache.park(frag);
+            *parks += 1;
         }
         75..90 if *parks > 0 => {
             cache.unpark();
@@ -348,10 +353,6 @@ fn disturb(cache: &mut Cache, random: &mut Random, parks: &mut u32) {
         }
         _ => {}
     }
-}
-
-fn unit_state(cache: &Cache, frag: FragId) -> UnitState {
-    cache.memory.units[cache.frags[frag.0].start.unit() as usize].state
 }
 
 fn storm(limit: usize, threshold: u32, milliseconds: u64) {

@@ -91,8 +91,7 @@ impl Cache {
             assert!(unit.hot + unit.owed <= unit.cold);
             assert!(unit.frags.is_sorted_by_key(|f| self.frags[f.0].start));
         }
-        let retired =
-            self.memory.units.iter().filter(|u| matches!(u.state, UnitState::Retired(_))).count();
+        let retired = self.memory.units.iter().filter(|u| matches!(u.state, UnitState::Retired(_))).count();
         assert_eq!(retired, self.retired);
         for (r, current) in self.current.iter().enumerate() {
             let Some(u) = current else { continue };

@@ -1,18 +1,20 @@
-//! The reference interpreter: runs a trace on a state of slots and a [`Machine`]. It is the oracle of every test, and the engine of
-//! tier 0, which lifts one guest instruction (or block) at a time and interprets it.
+//! The reference interpreter: runs a trace on a state of slots and a [`Machine`]. It is the oracle of every
+//! test, and the engine of tier 0, which lifts one guest instruction (or block) at a time and interprets it.
 //!
 //! What happens when: slots are read by `slot` lines and written only when an exit is taken, all at once, from
 //! its snapshot. Memory is written as the lines come. So after any outcome
 //! - [`Outcome::Exit`]: slots hold the exit's snapshot;
-//! - [`Outcome::Fault`]: slots hold the snapshot of the last `at` line, if that named one. Otherwise they are untouched since entry,
-//!   which is exact only if that was the first `at` of the trace (`exact` says so). Stores before the fault stay done;
+//! - [`Outcome::Fault`]: slots hold the snapshot of the last `at` line, if that named one. Otherwise they are
+//!   untouched since entry, which is exact only if that was the first `at` of the trace (`exact` says so).
+//!   Stores before the fault stay done;
 //! - [`Outcome::Raised`], [`Outcome::OutOfFuel`]: slots are untouched since entry.
 //!
-//! An [`Interp`] keeps its buffers between runs; a run of a short trace allocates nothing. The trace must be verified: on one
-//! that is not, results are meaningless (missing values read as 0), but nothing panics or runs forever.
+//! An [`Interp`] keeps its buffers between runs; a run of a short trace allocates nothing. The trace must be
+//! verified: on one that is not, results are meaningless (missing values read as 0), but nothing panics or
+//! runs forever.
 
 use crate::eval;
-use crate::op::{Arg, Form, Op};
+use crate::op::{Arg, Op};
 use crate::snapshot::{ExitKind, Target};
 use crate::trace::{Addr, Decls, End, Helper, Inst, Native, Trace};
 use crate::types::*;
@@ -52,6 +54,13 @@ impl State {
                 Type::Flags => eval::word(value[0] & Flag::MASK),
                 ty => eval::mask(value, ty),
             };
+        }
+    }
+
+    /// Sets a slot of type `ty`, which is at most 64 bits wide.
+    fn set_word(&mut self, slot: SlotId, ty: Type, value: u64) {
+        if let Some(place) = self.slots.get_mut(slot.index()) {
+            place[0] = if ty == Type::Flags { value & Flag::MASK } else { value & ty.mask64() };
         }
     }
 
@@ -126,8 +135,9 @@ pub trait Machine {
         self.store(addr, &value.to_le_bytes()[..size.min(8) as usize], class)
     }
 
-    /// One atomic operation at a type up to `i128`; returns the old memory. `new` is for [`Op::AtomicCas`]. The default is
-    /// a load and a store ([`atomic_result`] between them), right only where no other thread can see it.
+    /// One atomic operation at a type up to `i128`; returns the old memory. `new` is for [`Op::AtomicCas`].
+    /// The default is a load and a store ([`atomic_result`] between them), right only where no other thread
+    /// can see it.
     fn atomic(
         &mut self,
         op: Op,
@@ -152,8 +162,8 @@ pub trait Machine {
     /// A full fence.
     fn fence(&mut self) {}
 
-    /// Executes a native instruction at `pc` with these inputs (slots not named may hold anything). `outputs` is zero, one entry
-    /// per slot in `native.writes`. The default refuses.
+    /// Executes a native instruction at `pc` with these inputs (slots not named may hold anything). `outputs`
+    /// is zero, one entry per slot in `native.writes`. The default refuses.
     fn native(
         &mut self,
         native: &Native,
@@ -333,12 +343,9 @@ impl Interp {
         match inst.op {
             Op::Slot => {
                 let slot = SlotId(a[0].as_index().unwrap_or(usize::MAX) as u16);
-                self.put(inst, *state.get_wide(slot));
+                self.put_at_width(inst, state.get_wide(slot));
             }
-            Op::Phi => {
-                let v = self.read(trace, a[0], inst.ty);
-                self.put(inst, v);
-            }
+            Op::Phi => self.copy(trace, inst, a[0]),
             Op::Guard => {
                 if self.word(trace, a[0]) & 1 == 0 {
                     return Err(Leave::Exit(inst.exit().unwrap_or(ExitId(u32::MAX))));
@@ -377,7 +384,12 @@ impl Interp {
                 let v = self.tagged(trace, inst);
                 self.put_word(inst, v);
             }
-            op if op.info().form == Form::Atomic => {
+            op @ (Op::AtomicAdd
+            | Op::AtomicAnd
+            | Op::AtomicOr
+            | Op::AtomicXor
+            | Op::AtomicSwap
+            | Op::AtomicCas) => {
                 let addr = self.address(trace, inst);
                 let value = eval::to_u128(&self.read(trace, a[2], inst.aty));
                 let new = eval::to_u128(&self.read(trace, a[3], inst.aty));
@@ -503,6 +515,17 @@ impl Interp {
     /// Gives the parameters their next values, all at once; returns the first line of the body.
     fn next_iteration(&mut self, trace: &Trace) -> usize {
         let params = trace.params();
+        let body = trace.loop_at.unwrap_or(0) as usize + params.len();
+        if params.iter().all(|p| p.ty.bits() <= 64) && params.len() <= 16 {
+            let mut next = [0; 16];
+            for (n, p) in next.iter_mut().zip(params) {
+                *n = self.word(trace, p.args[1]) & p.ty.mask64();
+            }
+            for (n, p) in next.iter().zip(params) {
+                self.put_word(p, *n);
+            }
+            return body;
+        }
         let mut next = std::mem::take(&mut self.scratch);
         next.clear();
         next.extend(params.iter().map(|p| self.read(trace, p.args[1], p.ty)));
@@ -510,7 +533,7 @@ impl Interp {
             self.put(p, *v);
         }
         self.scratch = next;
-        trace.loop_at.unwrap_or(0) as usize + params.len()
+        body
     }
 
     /// Takes an exit: writes its snapshot to the slots.
@@ -532,6 +555,9 @@ impl Interp {
             let value = match trace.recipe(bind.value) {
                 // A recipe is pure; the verifier has seen to it.
                 Some(r) => self.recipe(trace, r),
+                None if ty.bits() <= 64 => {
+                    return state.set_word(bind.slot, ty, self.word(trace, bind.value));
+                }
                 None => self.read(trace, bind.value, ty),
             };
             state.set_wide(bind.slot, &value);
@@ -588,6 +614,24 @@ impl Interp {
     fn put_word(&mut self, inst: &Inst, v: u64) {
         if let Some(w) = self.values.get_mut(inst.res.index()) {
             w[0] = v;
+        }
+    }
+
+    /// Writes as many words as the instruction's type has.
+    #[inline]
+    fn put_at_width(&mut self, inst: &Inst, v: &Wide) {
+        if inst.ty.bits() <= 64 { self.put_word(inst, v[0]) } else { self.put(inst, *v) }
+    }
+
+    /// Gives a parameter the value of an operand.
+    #[inline]
+    fn copy(&mut self, trace: &Trace, inst: &Inst, from: Operand) {
+        if inst.ty.bits() <= 64 {
+            let v = self.word(trace, from) & inst.ty.mask64();
+            self.put_word(inst, v);
+        } else {
+            let v = self.read(trace, from, inst.ty);
+            self.put(inst, v);
         }
     }
 

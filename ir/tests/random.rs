@@ -5,7 +5,7 @@ use ir::op::{Form, Op};
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn traces_survive_text(seed: u64, size in 1usize..60) {

@@ -3,7 +3,7 @@
 //! Reading order of this crate: `options`, `main` (start), `process` and `thread` (who runs),
 //! `context` and `enter` (the switch between guest and runtime), `translate` and `stubs` (guest code
 //! to fragments), `dispatch` and `record` (what runs next), `codemap` (code that changes), `signal`,
-//! `syscall`, `emulate`, `report` and `stats`.
+//! `syscall` and `seccomp`, `emulate`, `report`, `stats` and `dump`.
 //!
 //! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`,
 //! `codemap`, `context`/`enter`, `dispatch` (entering), `signal`, `thread`, `syscall`, `report`.
@@ -14,12 +14,14 @@ mod alloc;
 mod codemap;
 mod context;
 mod dispatch;
+mod dump;
 mod emulate;
 mod enter;
 mod options;
 mod process;
 mod record;
 mod report;
+mod seccomp;
 mod signal;
 mod stats;
 mod stubs;
@@ -47,7 +49,8 @@ extern "C" fn main(_argc: i32, _argv: *const *const libc::c_char) -> i32 {
 
 #[cfg_attr(test, expect(dead_code, reason = "tests have a main function of their own"))]
 fn run_command_line() -> ! {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    options.make_paths_absolute();
     if options.man {
         let _ = clap_mangen::Man::new(Options::command()).render(&mut std::io::stdout());
         std::process::exit(0);
@@ -101,6 +104,7 @@ fn start(options: Options) -> ! {
     }
     let envp = syscall::exec::environment(followed);
     let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
+    let before = syscall::proc::Before::take();
     let image = match loader::load(&request) {
         Ok(i) => i,
         Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
@@ -110,16 +114,22 @@ fn start(options: Options) -> ! {
         // SAFETY: the descriptor was left open for us by the process that executed us.
         unsafe { libc::close(fd) };
     }
-    let ignored = options.ignored;
-    let view = syscall::files::View::new(&image);
+    let filters = options.seccomp_fd;
+    let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
+    let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
-    let config =
-        CacheConfig { limit: (options.cache_limit as usize) << 20, policy, ..CacheConfig::default() };
+    let config = CacheConfig {
+        limit: (options.cache_limit as usize) << 20,
+        policy,
+        block_events: options.events.is_some(),
+        ..CacheConfig::default()
+    };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
         Ok(c) => c,
         Err(e) => report::fatal(&e.to_string()),
     };
     process::set(Process {
+        first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
@@ -136,10 +146,17 @@ fn start(options: Options) -> ! {
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
+    report::init();
+    tracing::info!(program = %image.exe.display(), entry = %image.entry, "loaded");
     map_code(&image);
+    let inherited = match filters.map(syscall::seccomp::State::take_over) {
+        Some(None) => report::fatal("the seccomp filters of the program before are damaged"),
+        Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
+        None => syscall::Inherited::default(),
+    };
     let thread = match thread::Thread::allocate(
         Arc::new(Mutex::new(inherited_actions(ignored))),
-        syscall::Inherited::default(),
+        inherited,
     ) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },
@@ -152,7 +169,7 @@ fn start(options: Options) -> ! {
     thread::register(process::process(), thread);
     signal::init();
     signal::set_host_mask(thread.mask);
-    set_name(&request.path);
+    set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
 }
 
@@ -205,7 +222,8 @@ fn current_mask() -> u64 {
 
 /// `comm` is the program's name, as after `execve`.
 fn set_name(path: &std::path::Path) {
-    let name = path.file_name().map(|n| n.as_bytes().to_vec()).unwrap_or_default();
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec();
     if let Ok(c) = CString::new(name) {
         // SAFETY: reads the string.
         unsafe { libc::prctl(libc::PR_SET_NAME, c.as_ptr()) };

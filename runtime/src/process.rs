@@ -25,10 +25,12 @@ pub struct Shared {
 pub struct Process {
     /// How it is to be run.
     pub options: Options,
+    /// The process that the user started, of which this one is or descends from.
+    pub first_pid: u32,
     /// The program that runs (of a script: its interpreter), as `/proc/self/exe` shows it.
     pub exe: PathBuf,
     /// What the guest sees of itself under `/proc`.
-    pub view: crate::syscall::files::View,
+    pub view: crate::syscall::proc::View,
     /// See [`Shared`].
     pub shared: Mutex<Option<Shared>>,
     /// Threads that may be in the cache.

@@ -112,7 +112,8 @@ pub struct Translator {
     map: Vec<(u8, u8)>,
     line: Vec<Decoded>,
     info: InstructionInfoFactory,
-    encoder: Encoder,
+    /// Made at its first use: few programs need it, and its tables take a while.
+    encoder: Option<Encoder>,
     bmi2: bool,
     at: usize,
     /// Exact registers and flags at every fault, because a handler could look.
@@ -144,7 +145,7 @@ impl Default for Translator {
             map: Vec::new(),
             line: Vec::new(),
             info: InstructionInfoFactory::new(),
-            encoder: Encoder::new(64),
+            encoder: None,
             bmi2: std::is_x86_feature_detected!("bmi2"),
             at: 0,
             exact: false,
@@ -193,6 +194,11 @@ fn needs_runtime(i: &Instruction) -> Option<u32> {
         }
         _ => None,
     }
+}
+
+/// True for branches on flags, which have a form with 4 bytes of displacement.
+fn is_conditional(i: &Instruction) -> bool {
+    i.flow_control() == FlowControl::ConditionalBranch && i.condition_code() != ConditionCode::None && !i.is_loopcc()
 }
 
 fn register_number(r: Register) -> usize {
@@ -304,10 +310,11 @@ impl Translator {
         let line = std::mem::take(&mut self.line);
         let mut next = pc.0;
         let mut open = true;
-        for d in &line {
+        for (k, d) in line.iter().enumerate() {
             let before = self.code.len();
             let i = &d.instruction;
             let source = GuestPc(next);
+            self.keep_together(i, line.get(k + 1));
             next += i.len().max(1) as u64;
             open = self.emit(d, &bytes[(source.0 - pc.0) as usize..], source);
             self.note(before, i.len().max(1));
@@ -353,11 +360,19 @@ impl Translator {
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
         let at = cache.begin(pc, room, self.line.len() + 4, 16)?;
         self.reset(at.0);
+        // A head that indirect branches reach keeps an entry for them in line.
+        let mut indirect = None;
+        if cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect) {
+            let dead = self.dead_from(0);
+            indirect = Some(stubs::indirect_entry(&mut self.code, self.at, pc, dead));
+        }
+        let entry = self.code.len() as u32;
         self.note_prologue();
         let line = std::mem::take(&mut self.line);
         let mut source = Vec::with_capacity(steps.len());
         let mut open = true;
         let mut last = pc;
+        let mut fall = None;
         for (k, s) in steps.iter().enumerate() {
             let bytes = bytes_at(s.pc).ok_or(TranslateError::NotExecutable(s.pc))?;
             let part = &line[bounds[k]..bounds[k + 1]];
@@ -370,8 +385,14 @@ impl Translator {
                 let here = GuestPc(next);
                 next += i.len().max(1) as u64;
                 let is_last = j + 1 == part.len();
+                self.keep_together(i, part.get(j + 1));
                 let follows = if k + 1 < steps.len() { &line[bounds[k + 1]..] } else { &[] };
-                open = if is_last {
+                let ends = is_last && k + 1 == steps.len();
+                open = if ends && is_conditional(i) && s.next.0 == i.near_branch_target() {
+                    // The likely way is the jump itself, not a jump behind one not taken.
+                    fall = Some(GuestPc(i.next_ip()));
+                    self.emit(d, &bytes[(here.0 - s.pc.0) as usize..], here)
+                } else if is_last {
                     self.emit_towards(d, &bytes[(here.0 - s.pc.0) as usize..], here, s.next, follows)
                 } else {
                     self.emit(d, &bytes[(here.0 - s.pc.0) as usize..], here)
@@ -383,7 +404,7 @@ impl Translator {
         if open {
             let before = self.code.len();
             let from = steps.last().map_or(pc, |s| s.pc);
-            self.exit_jump(from, last);
+            self.exit_jump(from, fall.unwrap_or(last));
             self.note_more(before);
         }
         self.line = line;
@@ -392,12 +413,12 @@ impl Translator {
             pc,
             kind: FragmentKind::Trace,
             at,
-            entry: 0,
+            entry,
             code: &self.code,
             exits: &self.exits,
             source: &source,
             map: &self.map,
-            indirect: None,
+            indirect,
         }))
     }
 
@@ -420,6 +441,18 @@ impl Translator {
             },
         };
         BlockShape { instructions, end }
+    }
+
+    /// Puts the padding of a conditional branch that follows before the instruction in front of it:
+    /// processors decode a compare and its branch as one.
+    fn keep_together(&mut self, i: &Instruction, follower: Option<&Decoded>) {
+        if i.flow_control() == FlowControl::Next
+            && !i.is_ip_rel_memory_operand()
+            && follower.is_some_and(|f| is_conditional(&f.instruction))
+        {
+            let n = fragcache::link::padding(self.at + self.code.len() + i.len(), 2);
+            stubs::nops(&mut self.code, n);
+        }
     }
 
     fn note_prologue(&mut self) {
@@ -886,22 +919,17 @@ impl Translator {
 
     fn encode(&mut self, i: &Instruction) {
         let ip = (self.at + self.code.len()) as u64;
-        match self.encoder.encode(i, ip) {
-            Ok(_) => {
-                let bytes = self.encoder.take_buffer();
-                self.code.extend_from_slice(&bytes);
-                let mut bytes = bytes;
-                bytes.clear();
-                self.encoder.set_buffer(bytes);
-            }
-            Err(_) => {
-                // What cannot be encoded faults like an unknown instruction rather than do something else.
-                let mut bytes = self.encoder.take_buffer();
-                bytes.clear();
-                self.encoder.set_buffer(bytes);
-                self.code.extend_from_slice(&[0x0f, 0x0b]);
-            }
+        let encoder = self.encoder.get_or_insert_with(|| Encoder::new(64));
+        let encoded = encoder.encode(i, ip).is_ok();
+        let mut bytes = encoder.take_buffer();
+        if encoded {
+            self.code.extend_from_slice(&bytes);
+        } else {
+            // What cannot be encoded faults like an unknown instruction rather than do something else.
+            self.code.extend_from_slice(&[0x0f, 0x0b]);
         }
+        bytes.clear();
+        encoder.set_buffer(bytes);
     }
 
     fn restore_checked(&mut self) {

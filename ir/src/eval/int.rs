@@ -1,5 +1,5 @@
-//! Integer operations: quickly at up to 64 bits ([`int64`]), and at any width by 128-bit arithmetic ([`int`]), which is
-//! what `i128` uses and what a test holds the quick form against.
+//! Integer operations: quickly at up to 64 bits ([`int64`]), and at any width by 128-bit arithmetic
+//! ([`int`]), which is what `i128` uses and what a test holds the quick form against.
 
 use super::{DivideFault, sext};
 use crate::op::Op;
@@ -8,15 +8,16 @@ fn low(bits: u32) -> u128 {
     if bits >= 128 { u128::MAX } else { (1 << bits) - 1 }
 }
 
-/// An operation at up to 64 bits. Operands are zero-extended, so is the result.
+/// An operation at 8, 16, 32 or 64 bits. Operands are zero-extended, so is the result.
 pub(super) fn int64(op: Op, bits: u32, a: u64, b: u64, c: u64) -> Result<u64, DivideFault> {
-    if bits == 0 {
+    if bits == 0 || bits < 8 && op != Op::Not && op != Op::Andn {
         return Ok(0); // An ill-formed trace.
     }
     let mask = low(bits) as u64;
     let (sa, sb) = (sext(a, bits), sext(b, bits));
     let amount = b.min(bits.into()) as u32;
-    let turn = b.checked_rem(bits.into()).unwrap_or(0) as u32;
+    // Widths are powers of two.
+    let turn = b as u32 & (bits - 1);
     let spare = 64 - bits;
     let r = match op {
         Op::Mul => a.wrapping_mul(b),

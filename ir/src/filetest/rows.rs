@@ -9,7 +9,7 @@ use crate::trace::{Decls, Trace};
 use crate::types::*;
 
 /// How often a loop may go round in a test.
-pub(super) const FUEL: u64 = 2000;
+const FUEL: u64 = 2000;
 
 /// Why a row cannot be read, or does not hold.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

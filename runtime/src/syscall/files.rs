@@ -1,165 +1,230 @@
 //! File calls through which a program could see the runtime instead of itself.
+//!
+//! Paths into the guest's own directory of `/proc` are looked at before the kernel sees them: the
+//! executable is replaced by the guest's, some files by copies in memory (see [`super::proc`]).
+//! The one descriptor that the runtime may keep ([`crate::report`]'s private standard error) is out of
+//! reach: it cannot be closed or replaced, and is not listed.
 
-use super::{Call, memory};
+use super::exec::read_string;
+use super::{Call, memory, proc};
+use crate::report;
+use crate::signal::{read_guest, write_guest};
 use crate::thread::Thread;
+use std::ffi::CString;
+use std::sync::atomic::Ordering;
 
-/// What the guest sees of itself under `/proc`.
-#[derive(Debug)]
-pub struct View {
-    /// The auxiliary vector, as the kernel's file has it.
-    pub auxv: Vec<u8>,
-    /// Argument strings on the guest's stack.
-    pub args: (u64, u64),
-    /// Environment strings behind them.
-    pub env: (u64, u64),
-    /// The kernel knows the three above and shows them to everybody.
-    pub published: bool,
-}
+const EBADF: i64 = -(libc::EBADF as i64);
+const PATH_MAX: usize = 4096;
 
-impl View {
-    /// Of a program just loaded. Tells the kernel where its arguments, environment and auxiliary
-    /// vector are, so that others see them too.
-    pub fn new(image: &loader::Image) -> View {
-        let mut auxv = Vec::with_capacity(image.auxv.len() * 16);
-        for &(kind, value) in &image.auxv {
-            auxv.extend_from_slice(&kind.to_le_bytes());
-            auxv.extend_from_slice(&value.to_le_bytes());
+/// The entry in the guest's own `/proc` directory that a path argument names. Quick for all others.
+fn own_entry_at(dir: i32, at: u64, relative: bool) -> Option<Vec<u8>> {
+    let mut head = [0u8; 6];
+    let n = (4096 - (at & 4095) as usize).min(6);
+    read_guest(at, &mut head[..n]).ok()?;
+    if head[0] == b'/' {
+        if n == 6 && head[1] != b'/' && &head[1..] != b"proc/" {
+            return None;
         }
-        let args = (image.args.start.0, image.args.end.0);
-        let env = (image.env.start.0, image.env.end.0);
-        let mut view = View { auxv, args, env, published: false };
-        view.published = view.publish(image);
-        view
+        let path = read_string(at, PATH_MAX).ok()?;
+        return proc::own_entry(&path).map(<[u8]>::to_vec);
     }
-
-    fn publish(&self, image: &loader::Image) -> bool {
-        let Some(mut map) = ProcessMap::current() else { return false };
-        map.arg_start = self.args.0;
-        map.arg_end = self.args.1;
-        map.env_start = self.env.0;
-        map.env_end = self.env.1;
-        map.start_stack = image.stack_pointer.0;
-        map.auxv = self.auxv.as_ptr() as u64;
-        map.auxv_size = self.auxv.len() as u32;
-        // SAFETY: reads the structure and the vector; changes only what the kernel shows.
-        unsafe {
-            libc::prctl(libc::PR_SET_MM, PR_SET_MM_MAP, &raw const map, std::mem::size_of::<ProcessMap>(), 0)
-                == 0
-        }
-    }
-}
-
-const PR_SET_MM_MAP: i32 = 14;
-
-/// The kernel's `struct prctl_mm_map`.
-#[repr(C)]
-struct ProcessMap {
-    start_code: u64,
-    end_code: u64,
-    start_data: u64,
-    end_data: u64,
-    start_brk: u64,
-    brk: u64,
-    start_stack: u64,
-    arg_start: u64,
-    arg_end: u64,
-    env_start: u64,
-    env_end: u64,
-    auxv: u64,
-    auxv_size: u32,
-    exe_fd: u32,
-}
-
-impl ProcessMap {
-    /// What the kernel has now.
-    fn current() -> Option<ProcessMap> {
-        let text = std::fs::read("/proc/self/stat").ok()?;
-        let after_name = text.iter().rposition(|&b| b == b')')? + 2;
-        let rest = std::str::from_utf8(text.get(after_name..)?).ok()?;
-        let fields: Vec<u64> =
-            rest.split_whitespace().map(|f| f.parse().unwrap_or_default()).collect();
-        // Numbered as in proc(5), where the first of these is 3.
-        let field = |n: usize| fields.get(n - 3).copied();
-        // SAFETY: asks for the current break.
-        let brk = unsafe { libc::syscall(libc::SYS_brk, 0) } as u64;
-        Some(ProcessMap {
-            start_code: field(26)?,
-            end_code: field(27)?,
-            start_data: field(45)?,
-            end_data: field(46)?,
-            start_brk: field(47)?,
-            brk,
-            start_stack: field(28)?,
-            arg_start: field(48)?,
-            arg_end: field(49)?,
-            env_start: field(50)?,
-            env_end: field(51)?,
-            auxv: 0,
-            auxv_size: 0,
-            exe_fd: u32::MAX,
-        })
-    }
-}
-
-/// Whether a path names the guest's own executable in `/proc`.
-pub fn is_own_exe(path: &[u8]) -> bool {
-    own_entry(path).is_some_and(|e| e == b"exe")
-}
-
-/// The part behind the guest's own directory in `/proc` (`/proc/self`, `/proc/thread-self`, with its
-/// process or thread numbers), without leading slashes.
-pub fn own_entry(path: &[u8]) -> Option<&[u8]> {
-    let rest = trim_slashes(path.strip_prefix(b"/")?);
-    let rest = trim_slashes(rest.strip_prefix(b"proc/")?);
-    let (first, rest) = split(rest);
-    if first == b"thread-self" {
-        return Some(rest);
-    }
-    if first != b"self" && number(first) != Some(std::process::id() as u64) {
+    if !relative || !matches!(head[0], b'm' | b's' | b'n' | b'e' | b'a' | b'c') {
         return None;
     }
-    let (second, below) = split(rest);
-    if second == b"task" {
-        let (tid, entry) = split(below);
-        // SAFETY: asks whether the thread exists in this process.
-        let ours = number(tid).is_some_and(|t| unsafe {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), t as i32, 0) == 0
-        });
-        return (ours && !entry.is_empty()).then_some(entry);
+    let path = read_string(at, PATH_MAX).ok()?;
+    if !matches!(
+        &path[..],
+        b"exe" | b"maps" | b"smaps" | b"numa_maps" | b"auxv" | b"cmdline" | b"environ" | b"status"
+    ) {
+        return None;
     }
-    Some(rest)
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-fn trim_slashes(mut path: &[u8]) -> &[u8] {
-    while let Some(rest) = path.strip_prefix(b"/").or_else(|| path.strip_prefix(b"./")) {
-        path = rest;
-    }
-    path
-}
-
-/// First component and the rest.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().position(|&b| b == b'/') {
-        Some(i) => (&path[..i], trim_slashes(&path[i + 1..])),
-        None => (path, b""),
-    }
+    let base = match dir {
+        libc::AT_FDCWD => std::env::current_dir().ok()?,
+        fd => std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?,
+    };
+    use std::os::unix::ffi::OsStrExt;
+    let mut whole = base.as_os_str().as_bytes().to_vec();
+    whole.push(b'/');
+    whole.extend_from_slice(&path);
+    proc::own_entry(&whole).map(<[u8]>::to_vec)
 }
 
 /// `open` and its kind.
-pub fn open(_thread: &mut Thread, call: &Call) -> i64 {
+pub fn open(thread: &Thread, call: &Call) -> i64 {
+    let a = &call.args;
+    let (dir, path_at, flags) = match call.number as i64 {
+        libc::SYS_open => (libc::AT_FDCWD, a[0], a[1]),
+        libc::SYS_openat => (a[0] as i32, a[1], a[2]),
+        _ => {
+            let mut b = [0u8; 8];
+            if read_guest(a[2], &mut b).is_err() {
+                return memory::pass_writing(call);
+            }
+            (a[0] as i32, a[1], u64::from_le_bytes(b))
+        }
+    };
+    let special = (flags as i32 & libc::O_NOFOLLOW == 0).then(|| own_entry_at(dir, path_at, true)).flatten();
+    let Some(entry) = special else { return memory::pass_writing(call) };
+    if entry == b"exe" {
+        return with_path(call, usize::from(call.number as i64 != libc::SYS_open), &proc::exe());
+    }
+    const OTHER_THAN_READING: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_DIRECTORY | libc::O_TRUNC;
+    if flags as i32 & OTHER_THAN_READING != libc::O_RDONLY {
+        return memory::pass_writing(call);
+    }
+    match proc::content(thread, &entry) {
+        Some(text) => open_copy(&entry, &text, flags as i32),
+        None => memory::pass_writing(call),
+    }
+}
+
+/// A new descriptor that reads `text`.
+fn open_copy(name: &[u8], text: &[u8], flags: i32) -> i64 {
+    let failed = |fd: i32| {
+        let e = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        if fd >= 0 {
+            // SAFETY: just made by us.
+            unsafe { libc::close(fd) };
+        }
+        -i64::from(e)
+    };
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: plain calls on live buffers and descriptors of ours; the one that stays is the guest's.
+    unsafe {
+        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 {
+            return failed(fd);
+        }
+        let mut rest = text;
+        while !rest.is_empty() {
+            let n = libc::write(fd, rest.as_ptr().cast(), rest.len());
+            if n <= 0 {
+                return failed(fd);
+            }
+            rest = &rest[n as usize..];
+        }
+        // Opened anew: read only, from the start, and then at the lowest number.
+        let path = CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+        let reader = libc::open(path.as_ptr(), libc::O_RDONLY | flags & libc::O_CLOEXEC);
+        if reader < 0 {
+            return failed(fd);
+        }
+        libc::dup3(reader, fd, flags & libc::O_CLOEXEC);
+        libc::close(reader);
+        i64::from(fd)
+    }
+}
+
+/// The call with another path.
+fn with_path(call: &Call, arg: usize, path: &CString) -> i64 {
+    let mut c = *call;
+    c.args[arg] = path.as_ptr() as u64;
+    memory::pass_writing(&c)
+}
+
+/// Calls on a path that follow links and do not open: `stat`, `access` and their kind.
+pub fn on_path(call: &Call) -> i64 {
+    let a = &call.args;
+    let (arg, flags) = match call.number as i64 {
+        libc::SYS_stat | libc::SYS_access | libc::SYS_statfs => (0, 0),
+        libc::SYS_newfstatat => (1, a[3]),
+        libc::SYS_statx => (1, a[2]),
+        libc::SYS_faccessat2 => (1, a[3]),
+        _ => (1, 0),
+    };
+    if flags as i32 & libc::AT_SYMLINK_NOFOLLOW == 0
+        && own_entry_at(libc::AT_FDCWD, a[arg], false).is_some_and(|e| e == b"exe")
+    {
+        return with_path(call, arg, &proc::exe());
+    }
     memory::pass_writing(call)
 }
 
 /// `readlink`, `readlinkat`
-pub fn readlink(_thread: &mut Thread, call: &Call) -> i64 {
-    memory::pass_writing(call)
+pub fn readlink(call: &Call) -> i64 {
+    let a = &call.args;
+    let (dir, path_at, to, size) = match call.number as i64 {
+        libc::SYS_readlink => (libc::AT_FDCWD, a[0], a[1], a[2]),
+        _ => (a[0] as i32, a[1], a[2], a[3]),
+    };
+    if own_entry_at(dir, path_at, true).is_none_or(|e| e != b"exe") {
+        return memory::pass_writing(call);
+    }
+    if size as i32 <= 0 {
+        return -i64::from(libc::EINVAL);
+    }
+    let exe = proc::exe();
+    let n = exe.as_bytes().len().min(size as usize);
+    match write_guest(to, &exe.as_bytes()[..n]) {
+        Ok(()) => n as i64,
+        Err(()) => -i64::from(libc::EFAULT),
+    }
 }
 
 /// Calls that close or replace descriptors.
 pub fn descriptors(call: &Call) -> i64 {
-    call.pass()
+    let own = report::PRIVATE.load(Ordering::Relaxed);
+    if own < 0 {
+        return call.pass();
+    }
+    let a = &call.args;
+    match call.number as i64 {
+        libc::SYS_close if a[0] as i32 == own => EBADF,
+        libc::SYS_dup2 | libc::SYS_dup3 if a[0] as i32 == own => EBADF,
+        libc::SYS_dup2 | libc::SYS_dup3 if a[1] as i32 == own => {
+            report::move_private();
+            call.pass()
+        }
+        libc::SYS_close_range => {
+            let (first, last) = (a[0] as u32, a[1] as u32);
+            if !(first..=last).contains(&(own as u32)) {
+                return call.pass();
+            }
+            let part = |first: u32, last: u32| {
+                let mut c = *call;
+                c.args[..2].copy_from_slice(&[u64::from(first), u64::from(last)]);
+                if first <= last { c.pass() } else { 0 }
+            };
+            let v = if own == 0 { 0 } else { part(first, own as u32 - 1) };
+            if v < 0 { v } else { part(own as u32 + 1, last) }
+        }
+        _ => call.pass(),
+    }
+}
+
+/// `getdents64`: the list of the guest's own descriptors is without ours.
+pub fn list(call: &Call) -> i64 {
+    let v = memory::pass_writing(call);
+    let own = report::PRIVATE.load(Ordering::Relaxed);
+    if own < 0 || v <= 0 {
+        return v;
+    }
+    let listed = std::fs::read_link(format!("/proc/self/fd/{}", call.args[0] as i32)).unwrap_or_default();
+    use std::os::unix::ffi::OsStrExt;
+    let entry = proc::own_entry(listed.as_os_str().as_bytes());
+    if !matches!(entry, Some(b"fd" | b"fdinfo")) {
+        return v;
+    }
+    let mut entries = vec![0u8; v as usize];
+    if read_guest(call.args[1], &mut entries).is_err() {
+        return v;
+    }
+    let name = own.to_string();
+    let mut kept = Vec::with_capacity(entries.len());
+    let mut at = 0;
+    while at + 19 <= entries.len() {
+        let length = usize::from(u16::from_le_bytes([entries[at + 16], entries[at + 17]]));
+        let Some(record) = entries.get(at..at + length.max(19)) else { break };
+        if record[19..].split(|&b| b == 0).next() != Some(name.as_bytes()) {
+            kept.extend_from_slice(record);
+        }
+        at += length.max(19);
+    }
+    if kept.is_empty() {
+        return list(call); // only ours: go on with the next ones
+    }
+    match write_guest(call.args[1], &kept) {
+        Ok(()) => kept.len() as i64,
+        Err(()) => v,
+    }
 }
