@@ -425,7 +425,12 @@ impl Cache {
         }
         self.exits[exit.0] = record;
         if e.kind == ExitKind::Indirect {
-            return self.patch_abs(patch, self.table.address());
+            // Code made for one run comes back to the dispatcher, whatever is in the table.
+            let table = match self.frags[from.0].kind {
+                FragmentKind::Private => self.table.misses_address(),
+                _ => self.table.address(),
+            };
+            return self.patch_abs(patch, table);
         }
         let linked = match self.lookup(target) {
             Some(to) if self.frags[from.0].kind != FragmentKind::Private => self.link(exit, to),

@@ -332,8 +332,8 @@ impl Cache {
     pub fn park(&mut self, id: FragId) {
         self.parks += 1;
         let f = &mut self.frags[id.0];
-        if f.has(PARKED) {
-            return;
+        if f.has(PARKED) || f.kind == FragmentKind::Private {
+            return; // Private code always leaves.
         }
         f.flags |= PARKED;
         let exits = f.exits();
