@@ -118,8 +118,12 @@ fn start(options: Options) -> ! {
     let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
     let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
-    let config =
-        CacheConfig { limit: (options.cache_limit as usize) << 20, policy, ..CacheConfig::default() };
+    let config = CacheConfig {
+        limit: (options.cache_limit as usize) << 20,
+        policy,
+        block_events: options.events.is_some(),
+        ..CacheConfig::default()
+    };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
         Ok(c) => c,
         Err(e) => report::fatal(&e.to_string()),
