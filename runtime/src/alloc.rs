@@ -15,7 +15,8 @@ pub struct Heap {
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap = Heap { state: AtomicU32::new(0), inner: UnsafeCell::new(dlmalloc::Dlmalloc::new_with_allocator(Pages)) };
+static HEAP: Heap =
+    Heap { state: AtomicU32::new(0), inner: UnsafeCell::new(dlmalloc::Dlmalloc::new_with_allocator(Pages)) };
 
 /// Holds the heap's lock; the copy in a forked child releases the child's.
 pub struct HeapGuard(());
@@ -57,6 +58,7 @@ pub fn holds(start: u64, end: u64) -> bool {
 }
 
 impl Ranges {
+    #[allow(clippy::mut_from_ref, reason = "the heap's lock, not the reference, makes the access exclusive")]
     fn list(&self) -> &mut ([(usize, usize); MOST_RANGES], usize) {
         // SAFETY: exclusive by the heap's lock, which every caller of `Pages` holds.
         unsafe { &mut *self.0.get() }

@@ -17,10 +17,6 @@ pub mod reg {
     pub const RDX: usize = 2;
     /// rbx
     pub const RBX: usize = 3;
-    /// rsp
-    pub const RSP: usize = 4;
-    /// rbp
-    pub const RBP: usize = 5;
     /// rsi
     pub const RSI: usize = 6;
     /// rdi

@@ -1,7 +1,7 @@
 //! The dispatcher: looks fragments up, makes them, enters them, and handles how they are left.
 
 use crate::codemap::Watch;
-use crate::context::{EXIT_FAULT, EXIT_MISS, EXIT_STEP};
+use crate::context::{EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MISS, EXIT_RESUME, EXIT_STEP};
 use crate::enter;
 use crate::process::{Shared, process};
 use crate::record::Recording;
@@ -292,8 +292,11 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
                 signal::deliver_fault(thread, fault);
             }
         }
-        // EXIT_INTERRUPTED, EXIT_RESUME: nothing to do.
-        Err(_) => {}
+        // What is to be done is done at the head of the loop.
+        Err(EXIT_INTERRUPTED | EXIT_RESUME) => {}
+        Err(other) => {
+            crate::report::fatal(&format!("internal error: unknown exit {other:#x}; please report it"))
+        }
         Ok((id, ExitKind::Direct(pc), _)) => {
             counts.direct.fetch_add(1, Ordering::Relaxed);
             thread.context.pc = pc.0;

@@ -154,10 +154,7 @@ fn start(options: Options) -> ! {
         Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
         None => syscall::Inherited::default(),
     };
-    let thread = match thread::Thread::allocate(
-        Arc::new(Mutex::new(inherited_actions(ignored))),
-        inherited,
-    ) {
+    let thread = match thread::Thread::allocate(Arc::new(Mutex::new(inherited_actions(ignored))), inherited) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },
         Err(e) => report::fatal(&format!("no memory for a thread: {e}")),

@@ -148,10 +148,6 @@ impl Fault {
         info[3] = u64::from(number) | 0xc000_003e_u64 << 32;
         Fault { arrived: Arrived { signal: libc::SIGSYS, info }, trapno: 0, error: 0, cr2: 0 }
     }
-    /// The signal it raises.
-    pub fn signal(&self) -> i32 {
-        self.arrived.signal
-    }
 }
 
 /// Offsets in the kernel's `struct ucontext` on x86-64.
@@ -738,7 +734,9 @@ pub fn sigreturn(thread: &mut Thread) {
     let same = (saved.sp, saved.size) == (thread.altstack.sp, thread.altstack.size);
     if !same && !on_altstack(thread, thread.context.gpr[4]) {
         match saved.flags & !SS_AUTODISARM {
-            0 | libc::SS_ONSTACK => thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved },
+            0 | libc::SS_ONSTACK => {
+                thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved }
+            }
             libc::SS_DISABLE => thread.altstack = AltStack { sp: 0, size: 0, flags: saved.flags },
             _ => {}
         }
