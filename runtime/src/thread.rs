@@ -141,7 +141,7 @@ impl Thread {
             exit: 0,
             in_cache: 0,
             pending: 0.into(),
-            reserved: 0,
+            padding: 0,
             pc: 0,
             rflags: 0x202,
             gpr: [0; 16],
