@@ -194,7 +194,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         || r.ends
         || writable
         || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
-        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f))
+        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f, r.called))
         || r.steps.len() >= policy.max_blocks as usize
         || r.instructions >= policy.max_instructions as usize;
     if done {
@@ -212,15 +212,18 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
 
 /// Longest trace, in guest bytes, that other paths go on through instead of ending at it.
 const SHARED_TAIL: u32 = 96;
+/// Likewise for the trace of a function that the path calls.
+const CALLED: u32 = 256;
 
 /// True when a path that reaches this fragment should end there: it is a trace that is a loop, or a
 /// long one. A short trace without a loop is the tail that several paths share, for example the
 /// dispatch of an interpreter: each path gets its own copy, and with it a branch of its own that the
 /// processor can predict.
-fn closes(shared: &Shared, frag: FragId) -> bool {
+fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
     let f = shared.cache.frag(frag);
+    let longest = if called { CALLED } else { SHARED_TAIL };
     f.kind == FragmentKind::Trace
-        && (f.source().map(|s| s.1).sum::<u32>() > SHARED_TAIL
+        && (f.source().map(|s| s.1).sum::<u32>() > longest
             || f.exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(f.pc)))
 }
 
