@@ -185,7 +185,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     let Some(r) = thread.recording.as_mut() else { return Ok(None) };
     r.arrive(pc);
     if let Some(f) = r.current.take() {
-        shared.cache.kill(f);
+        shared.cache.discard(f);
     }
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
@@ -269,7 +269,7 @@ fn abort_recording(thread: &mut Thread, reason: AbortReason) {
     let mut shared = process().lock();
     let Some(r) = thread.recording.take() else { return };
     if let Some(f) = r.current {
-        shared.cache.kill(f);
+        shared.cache.discard(f);
     }
     if shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc {
         shared.cache.penalise(r.head);
@@ -323,7 +323,7 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
                 if let Some(r) = &mut thread.recording
                     && let Some(f) = r.current.take()
                 {
-                    shared.cache.kill(f);
+                    shared.cache.discard(f);
                 }
                 if let Some(r) = &mut thread.recording
                     && let Some(last) = r.steps.last_mut()

@@ -217,31 +217,14 @@ impl Thread {
     }
 }
 
-/// Anonymous memory of our own.
+/// Memory of our own, where the guest does not look for any.
 pub fn map(size: usize) -> std::io::Result<usize> {
-    // SAFETY: a new private mapping.
-    let p = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            size,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        )
-    };
-    if p == libc::MAP_FAILED {
-        return Err(std::io::Error::last_os_error());
-    }
-    process().own_ranges.lock().unwrap_or_else(|e| e.into_inner()).push((p as usize, p as usize + size));
-    Ok(p as usize)
+    crate::alloc::map(size)
 }
 
 /// Gives memory from [`map`] back.
 pub fn unmap(at: usize, size: usize) {
-    process().own_ranges.lock().unwrap_or_else(|e| e.into_inner()).retain(|r| r.0 != at);
-    // SAFETY: the caller no longer uses it.
-    unsafe { libc::munmap(at as *mut libc::c_void, size) };
+    crate::alloc::unmap(at, size);
 }
 
 fn read_fs() -> u64 {
