@@ -140,13 +140,13 @@ fn start(options: Options) -> ! {
         })),
         threads: Mutex::default(),
         ended: Mutex::default(),
-        own_ranges: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
         stack: (image.stack.start.0, image.stack.end.0),
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
     report::init();
+    syscall::limits::start(process::process().options.limits.as_deref());
     tracing::info!(program = %image.exe.display(), entry = %image.entry, "loaded");
     map_code(&image);
     let inherited = match filters.map(syscall::seccomp::State::take_over) {
@@ -154,10 +154,7 @@ fn start(options: Options) -> ! {
         Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
         None => syscall::Inherited::default(),
     };
-    let thread = match thread::Thread::allocate(
-        Arc::new(Mutex::new(inherited_actions(ignored))),
-        inherited,
-    ) {
+    let thread = match thread::Thread::allocate(Arc::new(Mutex::new(inherited_actions(ignored))), inherited) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },
         Err(e) => report::fatal(&format!("no memory for a thread: {e}")),

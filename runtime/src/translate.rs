@@ -198,7 +198,9 @@ fn needs_runtime(i: &Instruction) -> Option<u32> {
 
 /// True for branches on flags, which have a form with 4 bytes of displacement.
 fn is_conditional(i: &Instruction) -> bool {
-    i.flow_control() == FlowControl::ConditionalBranch && i.condition_code() != ConditionCode::None && !i.is_loopcc()
+    i.flow_control() == FlowControl::ConditionalBranch
+        && i.condition_code() != ConditionCode::None
+        && !i.is_loopcc()
 }
 
 fn register_number(r: Register) -> usize {
@@ -260,9 +262,11 @@ impl Translator {
     }
 
     fn writes_memory(&mut self, i: &Instruction) -> bool {
-        self.info.info(i).used_memory().iter().any(|m| {
-            !matches!(m.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
-        })
+        self.info
+            .info(i)
+            .used_memory()
+            .iter()
+            .any(|m| !matches!(m.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess))
     }
 
     fn reset(&mut self, at: usize) {
