@@ -15,7 +15,8 @@ pub struct Heap {
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap = Heap { state: AtomicU32::new(0), inner: UnsafeCell::new(dlmalloc::Dlmalloc::new_with_allocator(Pages)) };
+static HEAP: Heap =
+    Heap { state: AtomicU32::new(0), inner: UnsafeCell::new(dlmalloc::Dlmalloc::new_with_allocator(Pages)) };
 
 /// Holds the heap's lock; the copy in a forked child releases the child's.
 pub struct HeapGuard(());

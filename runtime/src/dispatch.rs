@@ -3,6 +3,8 @@
 use crate::codemap::Watch;
 use crate::context::{EXIT_FAULT, EXIT_MISS, EXIT_STEP};
 use crate::enter;
+use crate::interp;
+use crate::options::Tier;
 use crate::process::{Shared, process};
 use crate::record::Recording;
 use crate::signal::{self, Fault};
@@ -19,6 +21,9 @@ pub fn run(thread: &mut Thread) -> ! {
         if thread.has_pending() {
             abort_recording(thread, AbortReason::Interrupted);
             signal::deliver(thread);
+        }
+        if process().options.tier == Tier::Interp && interp::run(thread) == interp::Next::Boundary {
+            continue;
         }
         let pc = GuestPc(thread.context.pc);
         if let Err(e) = prepare(thread, pc) {
@@ -61,15 +66,18 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     let shared = &mut *guard;
     let exit = thread.last_exit.take();
     let by_indirect = std::mem::take(&mut thread.by_indirect);
-    let frag = if std::mem::take(&mut thread.step) {
+    let frag = if process.options.tier == Tier::Interp {
+        thread.step = false;
+        find(shared, pc, exit, false, Extent::One)?
+    } else if std::mem::take(&mut thread.step) {
         make(shared, pc, BlockMode { single: true, ..BlockMode::default() })?
     } else if thread.recording.is_some() {
         match record(thread, shared, pc)? {
             Some(f) => f,
-            None => find(shared, pc, exit, by_indirect)?,
+            None => find(shared, pc, exit, by_indirect, Extent::Block)?,
         }
     } else {
-        find(shared, pc, exit, by_indirect)?
+        find(shared, pc, exit, by_indirect, Extent::Block)?
     };
     if shared.cache.has_retired() {
         let threads = process.threads.lock().unwrap_or_else(|e| e.into_inner());
@@ -87,15 +95,29 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     Ok(())
 }
 
+/// How much of the code at an address a fragment takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// A block.
+    Block,
+    /// One instruction, for the interpreter.
+    One,
+}
+
 fn find(
     shared: &mut Shared,
     pc: GuestPc,
     exit: Option<ExitId>,
     by_indirect: bool,
+    extent: Extent,
 ) -> Result<FragId, TranslateError> {
     let frag = match shared.cache.lookup(pc) {
         Some(f) => f,
-        None => make(shared, pc, BlockMode { indirect: by_indirect, ..BlockMode::default() })?,
+        None => make(
+            shared,
+            pc,
+            BlockMode { indirect: by_indirect, kept: extent == Extent::One, ..BlockMode::default() },
+        )?,
     };
     if let Some(e) = exit
         && shared.cache.exit(e).kind == ExitKind::Direct(pc)
@@ -111,6 +133,24 @@ fn find(
         shared.cache.insert_indirect(frag);
     }
     Ok(frag)
+}
+
+/// Whether the executable memory at `pc` can change without a call that changes mappings; `None` when there is none.
+pub fn is_changeable(pc: GuestPc) -> Option<bool> {
+    process().lock().map.range_at(pc.0).map(|r| r.prot & libc::PROT_WRITE != 0 || r.shared)
+}
+
+/// Copies guest code for the interpreter; how many bytes, and whether they [can change](is_changeable).
+pub fn copy_code(pc: GuestPc, into: &mut [u8]) -> Option<(usize, bool)> {
+    let changeable = is_changeable(pc)?;
+    let len = code_at(&mut process().lock(), pc, into).ok()?;
+    Some((len, changeable))
+}
+
+/// The system call that the guest's registers describe, `pc` being behind the instruction.
+pub fn system_call(thread: &mut Thread) {
+    process().counts.syscalls.fetch_add(1, Ordering::Relaxed);
+    syscall::handle(thread);
 }
 
 /// Copies executable guest bytes from `pc` on, at most `into.len()` and to the end of their mapping.
@@ -145,6 +185,9 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     if range.prot & libc::PROT_WRITE != 0 || range.shared {
         if mode.single {
             // Executed once, now: nothing to keep current.
+        } else if mode.kept {
+            // The interpreter writes to memory itself and expects no faults of ours.
+            mode.checked = true;
         } else {
             // A block may reach into the next page; both have the same fate.
             let mut watch = shared.map.watch_for_code(pc.page(), range);
@@ -301,8 +344,7 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
                 }
                 finish(thread, &mut shared);
             }
-            process().counts.syscalls.fetch_add(1, Ordering::Relaxed);
-            syscall::handle(thread);
+            system_call(thread);
         }
         service::INT80 => {
             abort_recording(thread, AbortReason::NotTraceable);

@@ -10,12 +10,14 @@
 
 #![cfg_attr(not(test), no_main)]
 
+mod access;
 mod alloc;
 mod codemap;
 mod context;
 mod dispatch;
 mod emulate;
 mod enter;
+mod interp;
 mod options;
 mod process;
 mod record;

@@ -14,8 +14,7 @@ pub static PRIVATE: AtomicI32 = AtomicI32::new(-1);
 /// Keeps a private copy of standard error.
 pub fn keep_stderr() {
     // SAFETY: duplicates a descriptor.
-    let fd =
-        unsafe { libc::fcntl(2, libc::F_DUPFD_CLOEXEC, fragcache::memory::high_descriptor_floor()) };
+    let fd = unsafe { libc::fcntl(2, libc::F_DUPFD_CLOEXEC, fragcache::memory::high_descriptor_floor()) };
     PRIVATE.store(fd.max(-1), Ordering::Relaxed);
 }
 

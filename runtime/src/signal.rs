@@ -676,7 +676,9 @@ pub fn sigreturn(thread: &mut Thread) {
     // As the kernel: `sigaltstack` with what the frame holds, errors ignored.
     if !on_altstack(thread, thread.context.gpr[4]) {
         match saved.flags & !SS_AUTODISARM {
-            0 | libc::SS_ONSTACK => thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved },
+            0 | libc::SS_ONSTACK => {
+                thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved }
+            }
             libc::SS_DISABLE => thread.altstack = AltStack { sp: 0, size: 0, flags: saved.flags },
             _ => {}
         }

@@ -69,6 +69,8 @@ pub struct Thread {
     pub xsave_size: usize,
     /// Seccomp filters and whatever else a child inherits.
     pub inherited: crate::syscall::Inherited,
+    /// Tier 0's blocks and buffers.
+    pub interp: Option<Box<crate::interp::Tier0>>,
     /// Base of the host stack mapping and TLS block; none for the first thread.
     pub own: Option<(usize, usize)>,
 }
@@ -172,6 +174,7 @@ impl Thread {
                 parked: false,
                 xsave_size: layout.size,
                 inherited,
+                interp: None,
                 own: None,
             });
             p.add(head + 24).cast::<u32>().write(0x1f80);

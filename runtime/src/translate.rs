@@ -60,6 +60,8 @@ pub struct BlockMode {
     pub private: bool,
     /// Only the first instruction.
     pub single: bool,
+    /// Only the first instruction, as a block that stays.
+    pub kept: bool,
     /// It must compare its source bytes at entry.
     pub checked: bool,
 }
@@ -254,9 +256,11 @@ impl Translator {
     }
 
     fn writes_memory(&mut self, i: &Instruction) -> bool {
-        self.info.info(i).used_memory().iter().any(|m| {
-            !matches!(m.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
-        })
+        self.info
+            .info(i)
+            .used_memory()
+            .iter()
+            .any(|m| !matches!(m.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess))
     }
 
     fn reset(&mut self, at: usize) {
@@ -277,7 +281,7 @@ impl Translator {
         mode: BlockMode,
     ) -> Result<FragId, TranslateError> {
         self.line.clear();
-        let (max, branches) = if mode.single {
+        let (max, branches) = if mode.single || mode.kept {
             (1, 0)
         } else if mode.checked {
             (24, 0)

@@ -133,8 +133,7 @@ impl ProcessMap {
         let text = std::fs::read("/proc/self/stat").ok()?;
         let after_name = text.iter().rposition(|&b| b == b')')? + 2;
         let rest = std::str::from_utf8(text.get(after_name..)?).ok()?;
-        let fields: Vec<u64> =
-            rest.split_whitespace().map(|f| f.parse().unwrap_or_default()).collect();
+        let fields: Vec<u64> = rest.split_whitespace().map(|f| f.parse().unwrap_or_default()).collect();
         // Numbered as in proc(5), where the first of these is 3.
         let field = |n: usize| fields.get(n - 3).copied();
         // SAFETY: asks for the current break.
@@ -179,9 +178,8 @@ pub fn own_entry(path: &[u8]) -> Option<&[u8]> {
     if second == b"task" {
         let (tid, entry) = split(below);
         // SAFETY: asks whether the thread exists in this process.
-        let ours = number(tid).is_some_and(|t| unsafe {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), t as i32, 0) == 0
-        });
+        let ours = number(tid)
+            .is_some_and(|t| unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), t as i32, 0) == 0 });
         return (ours && !entry.is_empty()).then_some(entry);
     }
     Some(rest)
