@@ -154,6 +154,7 @@ pub struct Cache {
     epoch: u64,
     retired: Vec<(u64, u32)>,
     parked: Vec<ExitId>,
+    parks: u32,
     buffer: Vec<u8>,
 }
 
@@ -192,6 +193,7 @@ impl Cache {
             epoch: 1,
             retired: Vec::new(),
             parked: Vec::new(),
+            parks: 0,
             buffer: Vec::new(),
         })
     }
@@ -547,7 +549,7 @@ impl Cache {
     /// is out of reach and there is no room for a far jump.
     pub fn link(&mut self, exit: ExitId, to: FragId) -> bool {
         let e = self.exit(exit).clone();
-        if e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
+        if e.parked || e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
             return false;
         }
         let ExitKind::Direct(target) = e.kind else { return false };
@@ -802,29 +804,35 @@ impl Cache {
     }
 
     /// Makes whoever runs in `id` leave at its next exit: direct exits are unlinked, indirect ones
-    /// miss until [`Cache::unpark`].
+    /// miss. That stays so, whatever other threads do, until [`Cache::unpark`] was called as often.
     pub fn park(&mut self, id: FragId) {
+        self.parks += 1;
         for e in self.frag(id).exits.clone() {
             let x = self.exit(e);
+            if x.parked {
+                continue;
+            }
             if x.kind == ExitKind::Indirect {
-                if !x.parked {
-                    let (patch, misses) = (x.patch, self.table.misses_address());
-                    self.patch_abs(patch, misses);
-                    self.exits[e.0 as usize].parked = true;
-                    self.parked.push(e);
-                }
+                let (patch, misses) = (x.patch, self.table.misses_address());
+                self.patch_abs(patch, misses);
             } else {
                 self.unlink(e);
             }
+            self.exits[e.0 as usize].parked = true;
+            self.parked.push(e);
         }
     }
 
-    /// Ends all parking of indirect exits.
+    /// Takes one [`Cache::park`] back. After the last one exits may be linked again.
     pub fn unpark(&mut self) {
+        self.parks = self.parks.saturating_sub(1);
+        if self.parks > 0 {
+            return;
+        }
         let table = self.table.address();
         for e in std::mem::take(&mut self.parked) {
             let x = &mut self.exits[e.0 as usize];
-            if std::mem::take(&mut x.parked) {
+            if std::mem::take(&mut x.parked) && x.kind == ExitKind::Indirect {
                 let patch = x.patch;
                 self.patch_abs(patch, table);
             }

@@ -1,8 +1,8 @@
 //! The way a front end writes a trace.
 //!
-//! A [`Builder`] owns the trace under construction and remembers for each state slot the value it has at this point
-//! of the guest program ([`Builder::get`], [`Builder::set`]). Exits are made from that: [`Builder::exit`] takes the
-//! snapshot, storing only what changed since the exit before it (`like`).
+//! A [`Builder`] owns the trace under construction and remembers for each state slot the value it has at this
+//! point of the guest program ([`Builder::get`], [`Builder::set`]). Exits are made from that:
+//! [`Builder::exit`] takes the snapshot, storing only what changed since the exit before it (`like`).
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -20,8 +20,9 @@
 //! # assert!(ir::verify::verify(&trace).is_ok());
 //! ```
 //!
-//! The builder does not fold, share or check: the optimizer does the first two, the verifier the last.
-//! A literal is typed by the place where it is used, so an operand made by `int(I8, 255)` must be used as an `i8`.
+//! The builder does not fold, share or check: the optimizer does the first two, the verifier the last. A
+//! literal is typed by the place where it is used, so an operand made by `int(I8, 255)` must be used as an
+//! `i8`.
 
 use std::sync::Arc;
 
@@ -260,8 +261,8 @@ impl Builder {
         sum
     }
 
-    /// An atomic operation; the result is the old memory. `new` is for `atomic.cas` only ([`Operand::NONE`] otherwise).
-    /// The address has no index; compute it with [`Builder::address`] if need be.
+    /// An atomic operation; the result is the old memory. `new` is for `atomic.cas` only ([`Operand::NONE`]
+    /// otherwise). The address has no index; compute it with [`Builder::address`] if need be.
     #[expect(
         clippy::too_many_arguments,
         reason = "an address, a class and up to two operands; a struct would only move them"
@@ -287,8 +288,8 @@ impl Builder {
 
     // --- natives and calls -----------------------------------------------------------------------
 
-    /// A native instruction that reads and writes these slots, at their current values, which it changes. Does nothing if
-    /// `bytes` is empty or longer than [`crate::trace::MAX_NATIVE`].
+    /// A native instruction that reads and writes these slots, at their current values, which it changes.
+    /// Does nothing if `bytes` is empty or longer than [`crate::trace::MAX_NATIVE`].
     pub fn native(&mut self, bytes: &[u8], reads: &[SlotId], writes: &[SlotId], effects: Effects) {
         let inputs = reads.iter().map(|&slot| Bind { slot, value: self.get(slot) }).collect();
         let Some(native) = Native::new(bytes, inputs, writes.to_vec(), effects) else { return };
@@ -422,8 +423,8 @@ impl Builder {
 
     // --- the loop --------------------------------------------------------------------------------
 
-    /// The loop begins here, with a parameter for each of these slots: every slot that the body changes. Afterwards
-    /// [`Builder::get`] gives the parameters.
+    /// The loop begins here, with a parameter for each of these slots: every slot that the body changes.
+    /// Afterwards [`Builder::get`] gives the parameters.
     pub fn begin_loop(&mut self, slots: &[SlotId]) {
         let entry: Vec<Operand> = slots.iter().map(|&s| self.get(s)).collect();
         self.trace.loop_at = Some(self.trace.insts.len() as u32);
@@ -435,7 +436,8 @@ impl Builder {
         self.looping = slots.to_vec();
     }
 
-    /// Ends the trace by going back to the loop head with the current values of the slots given to [`Builder::begin_loop`].
+    /// Ends the trace by going back to the loop head with the current values of the slots given to
+    /// [`Builder::begin_loop`].
     pub fn end_loop(&mut self) {
         let slots = std::mem::take(&mut self.looping);
         let next: Vec<Operand> = slots.iter().map(|&s| self.get(s)).collect();

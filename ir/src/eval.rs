@@ -1,15 +1,15 @@
-//! What each pure operation computes: the executable meaning of the op table, shared by the interpreter, by recipes and by
-//! constant folding.
+//! What each pure operation computes: the executable meaning of the op table, shared by the interpreter, by
+//! recipes and by constant folding.
 //!
-//! Two entries: [`scalar`] for operations whose operands and result all fit in 64 bits (nearly all of them, and quick), and
-//! [`wide`] for the rest. Both mask their operands to the operand types themselves, so sign-extended literals
-//! may be passed as they are; results are zero-extended. `box`, `unbox` and `has_tag` need the declared
-//! tags and have entries of their own.
+//! Two entries: [`scalar`] for operations whose operands and result all fit in 64 bits (nearly all of them,
+//! and quick), and [`wide`] for the rest. Both mask their operands to the operand types themselves, so
+//! sign-extended literals may be passed as they are; results are zero-extended. `box`, `unbox` and `has_tag`
+//! need the declared tags and have entries of their own.
 
-pub mod flags;
-pub mod float;
-pub mod int;
-pub mod vector;
+mod flags;
+mod float;
+mod int;
+mod vector;
 
 use crate::op::Op;
 use crate::trace::Decls;
@@ -63,8 +63,8 @@ pub fn scalar(op: Op, aty: Type, ty: Type, attr: u8, a: u64, b: u64, c: u64) -> 
     })
 }
 
-/// Any pure operation except those on tags: like [`scalar`], on whole values. What lies above an operand's type must be zero
-/// ([`mask`]).
+/// Any pure operation except those on tags: like [`scalar`], on whole values. What lies above an operand's
+/// type must be zero ([`mask`]).
 ///
 /// # Errors
 /// Division by zero or an overflowing quotient.

@@ -1,5 +1,5 @@
-//! The runner of `.tir` files: a trace, what to do with it, and what must come out. Shared by the crates that follow, which
-//! [`Registry::pass`] and [`Registry::kind`] teach theirs.
+//! The runner of `.tir` files: a trace, what to do with it, and what must come out. Shared by the crates that
+//! follow, which [`Registry::pass`] and [`Registry::kind`] teach theirs.
 //!
 //! ```text
 //! ;! test: run                       header; several are done in order
@@ -13,17 +13,19 @@
 //! ```
 //!
 //! Kinds
-//! - `parse`: the text parses, and printing and parsing again gives the same text. With `; error: text` behind a line,
-//!   parsing must fail there with a message that contains the text.
-//! - `verify`: the verifier finds exactly the errors that `; error:` comments expect on their lines (several are
-//!   separated by `;`).
+//! - `parse`: the text parses, and printing and parsing again gives the same text. With `; error: text`
+//!   behind a line, parsing must fail there with a message that contains the text.
+//! - `verify`: the verifier finds exactly the errors that `; error:` comments expect on their lines (several
+//!   are separated by `;`).
 //! - `run`: the trace is well-formed, and the interpreter does what the `; run:` rows say.
-//! - `pass NAME, NAME…`: each pass in turn, with the verifier before and after; the output is the last result. All
-//!   `run` rows must hold before and after, and both sides must do the same on random states ([`compare`]).
+//! - `pass NAME, NAME…`: each pass in turn, with the verifier before and after; the output is the last
+//!   result. All `run` rows must hold before and after, and both sides must do the same on random states
+//!   ([`compare`]).
 //!
-//! In a `run` row, memory that is not named cannot be accessed; slots that are not named are zero before, and unchanged after
-//! (except those of type `flags`); memory that is not named is unchanged after. Results: `exit N`, `fault memory`, `fault
-//! divide`, `fault misaligned`, `fault unsupported`, `fault N`, `raised`, `fuel`.
+//! In a `run` row, memory that is not named cannot be accessed; slots that are not named are zero before, and
+//! unchanged after (except those of type `flags`); memory that is not named is unchanged after. Results:
+//! `exit N`, `fault memory`, `fault divide`, `fault misaligned`, `fault unsupported`, `fault N`, `raised`,
+//! `fuel`.
 
 mod compare;
 mod machine;
@@ -43,8 +45,27 @@ use crate::verify::{Place, VerifyError, verify};
 /// A pass as the runner sees it.
 pub type PassFn = Box<dyn Fn(&Trace) -> Result<Trace, String> + Send + Sync>;
 
-/// A kind of test: what it gets is parsed and well-formed, what it gives is compared with the expected output.
-pub type KindFn = Box<dyn Fn(&Trace, &[&str]) -> Result<String, String> + Send + Sync>;
+/// What a kind of test that a later crate registers is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The whole file.
+    pub text: &'a str,
+    /// The words after the kind in its header.
+    pub words: &'a [&'a str],
+}
+
+impl Case<'_> {
+    /// The file's trace, parsed and found well-formed.
+    ///
+    /// # Errors
+    /// Why it is not, for a person.
+    pub fn trace(&self) -> Result<Trace, String> {
+        well_formed(self.text).map(|p| p.trace).map_err(|e| e.to_string())
+    }
+}
+
+/// A kind of test: gives the output, which is compared with what the file expects.
+pub type KindFn = Box<dyn Fn(&Case<'_>) -> Result<String, String> + Send + Sync>;
 
 /// What this run of tests knows beyond the built-in kinds.
 #[derive(Default)]
@@ -69,11 +90,11 @@ impl Registry {
         self
     }
 
-    /// Adds a kind of test; it gets the trace and the words after its name.
+    /// Adds a kind of test. Its files need not hold a trace (`lift` begins with guest code).
     pub fn kind(
         &mut self,
         name: &str,
-        run: impl Fn(&Trace, &[&str]) -> Result<String, String> + Send + Sync + 'static,
+        run: impl Fn(&Case<'_>) -> Result<String, String> + Send + Sync + 'static,
     ) -> &mut Self {
         self.kinds.insert(name.into(), Box::new(run));
         self
@@ -174,7 +195,8 @@ pub fn run_file(path: &Path, registry: &Registry, bless: bool) -> Result<(), Fai
     Ok(())
 }
 
-/// Runs the text of a file. With `bless`, gives the text with the `;>` block that should be there, if it is not.
+/// Runs the text of a file. With `bless`, gives the text with the `;>` block that should be there, if it is
+/// not.
 ///
 /// # Errors
 /// As [`run_file`].
@@ -195,8 +217,7 @@ pub fn run_text(text: &str, registry: &Registry, bless: bool) -> Result<Option<S
             ("run", _) => run_kind(text)?,
             ("pass", _) => pass_kind(text, words, registry)?,
             (name, Some(run)) => {
-                let parsed = well_formed(text)?;
-                run(&parsed.trace, words).map_err(|error| Failure::Pass { name: name.into(), error })?
+                run(&Case { text, words }).map_err(|error| Failure::Pass { name: name.into(), error })?
             }
             (name, None) => return Err(Failure::Header(format!("unknown kind {name:?}"))),
         };
@@ -204,8 +225,8 @@ pub fn run_text(text: &str, registry: &Registry, bless: bool) -> Result<Option<S
     expect_output(text, &output, bless)
 }
 
-/// Runs all `.tir` files below a directory, in order of name; `BLESS=1` in the environment accepts outputs. Gives the
-/// number of files and the failures.
+/// Runs all `.tir` files below a directory, in order of name; `BLESS=1` in the environment accepts outputs.
+/// Gives the number of files and the failures.
 ///
 /// # Errors
 /// When the directory cannot be read.

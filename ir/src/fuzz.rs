@@ -1,8 +1,9 @@
-//! Random traces, mutated text, and what must hold of them: the harnesses for fuzzing this crate and testing those that
-//! follow. They run for a moment inside `cargo test`; a fuzzer may call [`check_trace`] and [`check_text`] for longer.
+//! Random traces, mutated text, and what must hold of them: the harnesses for fuzzing this crate and testing
+//! those that follow. They run for a moment inside `cargo test`; a fuzzer may call [`check_trace`] and
+//! [`check_text`] for longer.
 //!
-//! [`random_trace`] gives well-formed traces over [`random_decls`] that use every operation, all types, loops, shared snapshots and
-//! recipes; the same seed always gives the same trace.
+//! [`random_trace`] gives well-formed traces over [`random_decls`] that use every operation, all types,
+//! loops, shared snapshots and recipes; the same seed always gives the same trace.
 
 use std::sync::Arc;
 
@@ -409,8 +410,8 @@ impl Generator {
     }
 }
 
-/// What must hold of every well-formed trace: the verifier accepts it; printed and parsed it is well-formed, prints the same
-/// and means the same.
+/// What must hold of every well-formed trace: the verifier accepts it; printed and parsed it is well-formed,
+/// prints the same and means the same.
 ///
 /// # Errors
 /// What does not hold, with the trace's text.
@@ -437,8 +438,8 @@ pub fn check_trace(trace: &Trace) -> Result<(), String> {
     Ok(())
 }
 
-/// What must hold of any text: parsing it, and verifying, printing and running what comes out, neither panics nor fails to
-/// end; and what is printed parses to the same text again.
+/// What must hold of any text: parsing it, and verifying, printing and running what comes out, neither panics
+/// nor fails to end; and what is printed parses to the same text again.
 ///
 /// # Errors
 /// What does not hold.
@@ -460,7 +461,8 @@ pub fn check_text(text: &str) -> Result<(), String> {
     }
 }
 
-/// Text with a few random changes: characters removed, doubled, replaced; lines exchanged; pieces from elsewhere.
+/// Text with a few random changes: characters removed, doubled, replaced; lines exchanged; pieces from
+/// elsewhere.
 pub fn mutate(text: &str, seed: u64) -> String {
     const PIECES: [&str; 24] = [
         "%",

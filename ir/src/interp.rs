@@ -1,15 +1,17 @@
-//! The reference interpreter: runs a trace on a state of slots and a [`Machine`]. It is the oracle of every test, and the engine of
-//! tier 0, which lifts one guest instruction (or block) at a time and interprets it.
+//! The reference interpreter: runs a trace on a state of slots and a [`Machine`]. It is the oracle of every
+//! test, and the engine of tier 0, which lifts one guest instruction (or block) at a time and interprets it.
 //!
 //! What happens when: slots are read by `slot` lines and written only when an exit is taken, all at once, from
 //! its snapshot. Memory is written as the lines come. So after any outcome
 //! - [`Outcome::Exit`]: slots hold the exit's snapshot;
-//! - [`Outcome::Fault`]: slots hold the snapshot of the last `at` line, if that named one. Otherwise they are untouched since entry,
-//!   which is exact only if that was the first `at` of the trace (`exact` says so). Stores before the fault stay done;
+//! - [`Outcome::Fault`]: slots hold the snapshot of the last `at` line, if that named one. Otherwise they are
+//!   untouched since entry, which is exact only if that was the first `at` of the trace (`exact` says so).
+//!   Stores before the fault stay done;
 //! - [`Outcome::Raised`], [`Outcome::OutOfFuel`]: slots are untouched since entry.
 //!
-//! An [`Interp`] keeps its buffers between runs; a run of a short trace allocates nothing. The trace must be verified: on one
-//! that is not, results are meaningless (missing values read as 0), but nothing panics or runs forever.
+//! An [`Interp`] keeps its buffers between runs; a run of a short trace allocates nothing. The trace must be
+//! verified: on one that is not, results are meaningless (missing values read as 0), but nothing panics or
+//! runs forever.
 
 use crate::eval;
 use crate::op::{Arg, Op};
@@ -138,8 +140,9 @@ pub trait Machine {
         self.store(addr, &value.to_le_bytes()[..size.min(8) as usize], class)
     }
 
-    /// One atomic operation at a type up to `i128`; returns the old memory. `new` is for [`Op::AtomicCas`]. The default is
-    /// a load and a store ([`atomic_result`] between them), right only where no other thread can see it.
+    /// One atomic operation at a type up to `i128`; returns the old memory. `new` is for [`Op::AtomicCas`].
+    /// The default is a load and a store ([`atomic_result`] between them), right only where no other thread
+    /// can see it.
     fn atomic(
         &mut self,
         op: Op,
@@ -164,8 +167,8 @@ pub trait Machine {
     /// A full fence.
     fn fence(&mut self) {}
 
-    /// Executes a native instruction at `pc` with these inputs (slots not named may hold anything). `outputs` is zero, one entry
-    /// per slot in `native.writes`. The default refuses.
+    /// Executes a native instruction at `pc` with these inputs (slots not named may hold anything). `outputs`
+    /// is zero, one entry per slot in `native.writes`. The default refuses.
     fn native(
         &mut self,
         native: &Native,

@@ -1,26 +1,28 @@
 //! THE table of operations. One row gives an operation its name, its suffix, its operands, its result, the
 //! types it takes, its effects and its meaning; from the rows come the enum [`Op`], the printer, the parser,
-//! the verifier's type rules and the table in `docs/ir.md`. `docs/adding-an-op.md` says what else a new row needs.
+//! the verifier's type rules and the table in `docs/ir.md`. `docs/adding-an-op.md` says what else a new row
+//! needs.
 //!
 //! How to read a row
 //! - `(T, T) -> T` lists operands and result by [`Arg`]. `T` is the instruction's *operand type*
 //!   ([`crate::trace::Inst::aty`]), `R` its *result type* ([`crate::trace::Inst::ty`]). In text the result
-//!   type is written (`%1: i64 = …`), and `T` follows from the first operand at a `T` place that is a value; when
-//!   all of them are literals one is written `5:i32`.
+//!   type is written (`%1: i64 = …`), and `T` follows from the first operand at a `T` place that is a value;
+//!   when all of them are literals one is written `5:i32`.
 //! - `T in INT`, `R in VEC` bound the two types; `where WIDER` and the like relate them ([`Check`]).
-//! - `suffix LANE` means the operation is written `v.add.i32` and `T` is the lane type; `FLAG`, `COND` and `ROUND`
-//!   suffixes are kept in [`crate::trace::Inst::attr`].
+//! - `suffix LANE` means the operation is written `v.add.i32` and `T` is the lane type; `FLAG`, `COND` and
+//!   `ROUND` suffixes are kept in [`crate::trace::Inst::attr`].
 //! - The word before the doc is the [`OpEffect`].
 //!
 //! Every operation is total and deterministic, except that those marked `fault` may fault. In particular
 //! shift amounts at or above the width, counts of zero words and NaNs have defined results.
 //!
-//! Floating point (all `f…` and `v.f…` rows). Results are those of SSE with the default MXCSR: round to nearest even,
-//! subnormals honoured, exceptions masked. If an operand of an arithmetic operation is NaN, the result is the first
-//! NaN operand in operand order with its quiet bit set; an invalid operation on numbers gives the *default NaN* (sign set, quiet bit
-//! set, payload zero: `0xfff8000000000000`, `0xffc00000`). Sticky exception flags are not modelled. A trace that
-//! contains such rows therefore rests on the guest running with the default control word: its front end either writes
-//! `assume FpDefault`, or guards on a state slot that holds the control word, and lifts to `native` otherwise.
+//! Floating point (all `f…` and `v.f…` rows). Results are those of SSE with the default MXCSR: round to
+//! nearest even, subnormals honoured, exceptions masked. If an operand of an arithmetic operation is NaN, the
+//! result is the first NaN operand in operand order with its quiet bit set; an invalid operation on numbers
+//! gives the *default NaN* (sign set, quiet bit set, payload zero: `0xfff8000000000000`, `0xffc00000`).
+//! Sticky exception flags are not modelled. A trace that contains such rows therefore rests on the guest
+//! running with the default control word: its front end either writes `assume FpDefault`, or guards on a
+//! state slot that holds the control word, and lifts to `native` otherwise.
 
 use crate::types::{Type, TypeSet};
 
@@ -424,9 +426,9 @@ ops! {
     // --- vectors ---------------------------------------------------------------------------------
     VSplat "v.splat" (T) -> R, T in SCALAR, R in VEC; Pure "Every lane is the operand."
     VShuffle "v.shuffle" suffix Lane (R, R, Lanes) -> R, T in SCALAR, R in VEC where LaneCount; Pure
-        "Lane i is lane index[i] of the first operand's lanes followed by the second's."
+        "Lane i is lane `index[i]` of the first operand's lanes followed by the second's."
     VLookup "v.lookup" (R, R) -> R, R in VEC; Pure
-        "As `pshufb`: in each 128-bit part, byte i is the first operand's byte idx[i] & 15, or 0 if idx[i]'s top bit is set."
+        "As `pshufb`: in each 128-bit part, byte i is the first operand's byte `idx[i] & 15`, or 0 if the top bit of `idx[i]` is set."
     VBlend "v.blend" suffix Lane (R, R, R) -> R, T in SCALAR, R in VEC; Pure
         "`v.blend mask, a, b`: each lane from a where the top bit of mask's lane is 1, else from b."
     VSigns "v.signs" suffix Lane (V) -> I64, T in SCALAR; Pure "Bit i is the top bit of lane i (as `pmovmskb`, `movmskps`)."
@@ -499,7 +501,8 @@ impl Op {
         self.info().effect == OpEffect::Pure && self != Op::Phi
     }
 
-    /// May it stand in a recipe? Pure, and of operands alone: what a slot held at entry is no longer there when an exit is taken.
+    /// May it stand in a recipe? Pure, and of operands alone: what a slot held at entry is no longer there
+    /// when an exit is taken.
     pub fn is_recipe(self) -> bool {
         self.is_pure() && self != Op::Slot
     }

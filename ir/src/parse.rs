@@ -1,10 +1,10 @@
 //! Text → trace. The grammar is in `docs/ir.md`.
 //!
-//! The parser knows the form of every line and the names that are declared; whether the result is well-formed is the verifier's
-//! business. It gives literals their type as the op table says, which is why it looks at the types of values that stand before.
-//! Text is read line by line; `;` begins a comment. The first error ends parsing and says line and column
-//! (both from 1, columns in characters). Arbitrary input gives an error, never a panic, and memory stays in proportion
-//! to the input's length.
+//! The parser knows the form of every line and the names that are declared; whether the result is well-formed
+//! is the verifier's business. It gives literals their type as the op table says, which is why it looks at
+//! the types of values that stand before. Text is read line by line; `;` begins a comment. The first error
+//! ends parsing and says line and column (both from 1, columns in characters). Arbitrary input gives an
+//! error, never a panic; numbers are bounded ([`MAX_VALUE`]), so short texts cannot claim much memory.
 
 mod cursor;
 

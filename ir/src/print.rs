@@ -1,7 +1,9 @@
-//! Trace → text. `docs/ir.md` has the grammar; [`crate::parse`] reads it back, and print → parse → print is the identity.
+//! Trace → text. `docs/ir.md` has the grammar; [`crate::parse`] reads it back, and print → parse → print is
+//! the identity.
 //!
-//! `Display` of a [`Trace`] is the trace alone; [`file`] adds the declarations it needs. Printing is total: a trace
-//! that is not well-formed prints with `?` where something does not exist, so that an error message can show it.
+//! `Display` of a [`Trace`] is the trace alone; [`file()`] adds the declarations it needs. Printing is total: a
+//! trace that is not well-formed prints with `?` where something does not exist, so that an error message can
+//! show it.
 
 use std::fmt::{self, Display, Write};
 
@@ -83,7 +85,8 @@ impl Display for PcFile<'_> {
     }
 }
 
-/// In double quotes; `"`, `\` and control characters as `\u{…}`, so that a quoted text never contains a quote or a line end.
+/// In double quotes; `"`, `\` and control characters as `\u{…}`, so that a quoted text never contains a quote
+/// or a line end.
 fn quoted(f: &mut impl Write, s: &str) -> fmt::Result {
     f.write_char('"')?;
     for c in s.chars() {

@@ -10,9 +10,9 @@
 //! exit 2 resume 0x40113a like 1 { rcx = %9 }      exit 1's binds, then rcx
 //! ```
 //!
-//! `like N` shares structure: consecutive exits of a trace differ in few slots, so a snapshot stores only those.
-//! Invariants: `like` names an exit with a smaller number (so chains end); a slot is bound at most once per
-//! exit; later binds override inherited ones; recipes are pure operations.
+//! `like N` shares structure: consecutive exits of a trace differ in few slots, so a snapshot stores only
+//! those. Invariants: `like` names an exit with a smaller number (so chains end); a slot is bound at most
+//! once per exit; later binds override inherited ones; recipes are pure operations.
 
 use crate::trace::{Decls, Inst, Trace};
 use crate::types::{ExitId, Operand, OperandKind, Pc, SlotId};
@@ -26,8 +26,8 @@ pub enum Target {
     Value(Operand),
 }
 
-/// Why the trace leaves: what the dispatcher has to do before the guest goes on. Data for whoever runs the trace; no
-/// pass looks at it.
+/// Why the trace leaves: what the dispatcher has to do before the guest goes on. Data for whoever runs the
+/// trace; no pass looks at it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum ExitKind {
     /// Go on at the target.
@@ -67,6 +67,8 @@ pub struct Bind {
     /// Its value on leaving.
     pub value: Operand,
 }
+
+const _: () = assert!(size_of::<Bind>() == 8);
 
 /// An exit of a trace. Its own binds are a range in the trace's pool, see [`Trace::binds`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -114,7 +116,8 @@ impl Trace {
         self.exits.push(Exit { id, target, kind, like, start, len: binds.len() as u32 });
     }
 
-    /// Replaces the exit's own binds and parent; the old binds stay in the pool unused. Does nothing for an unknown number.
+    /// Replaces the exit's own binds and parent; the old binds stay in the pool unused. Does nothing for an
+    /// unknown number.
     pub fn set_binds(&mut self, id: ExitId, like: Option<ExitId>, binds: &[Bind]) {
         let start = self.bind_pool.len() as u32;
         if let Some(e) = self.exits.iter_mut().find(|e| e.id == id) {

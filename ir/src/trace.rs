@@ -13,12 +13,13 @@
 //! }
 //! ```
 //!
-//! Well-formed (checked by [`crate::verify`], assumed by everything else): each value is defined once and before its uses;
-//! types fit the op table; every exit named exists; parameters stand exactly at `loop_at`. Values keep
-//! their numbers when passes remove or move lines, so numbers have gaps and say nothing about position.
+//! Well-formed (checked by [`crate::verify`], assumed by everything else): each value is defined once and
+//! before its uses; types fit the op table; every exit named exists; parameters stand exactly at `loop_at`.
+//! Values keep their numbers when passes remove or move lines, so numbers have gaps and say nothing about
+//! position.
 //!
-//! An instruction is 24 bytes and owns no memory. What does not fit lives in pools of the trace: constants, operands
-//! of calls, natives, pcs. Pools only grow; a pass that rewrites a trace may leave garbage in them.
+//! An instruction is 24 bytes and owns no memory. What does not fit lives in pools of the trace: constants,
+//! operands of calls, natives, pcs. Pools only grow; a pass that rewrites a trace may leave garbage in them.
 
 use std::sync::Arc;
 
@@ -75,7 +76,8 @@ pub enum DeclError {
     TooMany(String),
 }
 
-/// What a front end declares once for all its traces: state slots, tags, alias classes, helpers. Shared by `Arc`.
+/// What a front end declares once for all its traces: state slots, tags, alias classes, helpers. Shared by
+/// `Arc`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Decls {
     /// State slots, by [`SlotId`].

@@ -1,9 +1,10 @@
 //! All well-formedness errors of a trace, each with its place.
 //!
-//! A trace that passes may be interpreted, optimized and compiled; an error always means a bug in whoever wrote the trace. What is
-//! checked: every value is defined once and before its uses, operand and result types are those of the op table, literals are
-//! canonical, everything named exists, loop parameters and `end loop` agree, exits are sorted and their `like` chains
-//! end, and *at each line that may leave*, all values that its exit's snapshot needs are defined.
+//! A trace that passes may be interpreted, optimized and compiled; an error always means a bug in whoever
+//! wrote the trace. What is checked: every value is defined once and before its uses, operand and result
+//! types are those of the op table, literals are canonical, everything named exists, loop parameters and `end
+//! loop` agree, exits are sorted and their `like` chains end, and *at each line that may leave*, all values
+//! that its exit's snapshot needs are defined.
 //!
 //! Cost: one pass over the lines, plus the binds in force at each exit that a line names.
 
@@ -506,8 +507,8 @@ impl Verifier<'_> {
         self.require(is_memory || inst.attr < count, Kind::Suffix);
     }
 
-    /// Operands of a plain operation that are not data, and how its types relate. Not whether operands are defined, so this
-    /// serves recipes too.
+    /// Operands of a plain operation that are not data, and how its types relate. Not whether operands are
+    /// defined, so this serves recipes too.
     fn plain(&mut self, inst: &Inst) {
         let info = inst.op.info();
         let t = self.trace;

@@ -1,4 +1,5 @@
-//! Traces as a front end builds and runs them: the builder's view of guest state, snapshots, natives, helpers, faults.
+//! Traces as a front end builds and runs them: the builder's view of guest state, snapshots, natives,
+//! helpers, faults.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The CPU as oracle for vectors, floats and conversions: what `eval` computes is what SSE computes, bit for bit, NaNs included.
-//! (Integer operations and flags are held against plain arithmetic where they are defined, and against whole instructions in `decode`.)
+//! The CPU as oracle for vectors, floats and conversions: what `eval` computes is what SSE computes, bit for
+//! bit, NaNs included. (Integer operations and flags are held against plain arithmetic where they are
+//! defined, and against whole instructions in `decode`.)
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::asm;
@@ -42,8 +43,8 @@ fn upd(x: __m128d) -> u128 {
     u(_mm_castpd_si128(x))
 }
 
-/// An SSE instruction on two registers. The intrinsics for addition and multiplication are no oracle for NaNs: the compiler
-/// may exchange their operands.
+/// An SSE instruction on two registers. The intrinsics for addition and multiplication are no oracle for
+/// NaNs: the compiler may exchange their operands.
 macro_rules! sse {
     ($mnemonic:literal, $a:expr, $b:expr) => {{
         let (mut a, b) = (m($a), m($b));

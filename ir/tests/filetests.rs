@@ -76,3 +76,13 @@ fn checks_are_in_order_and_nots_between_them() {
     assert!(matches!(run("; check: slot a\n; not: slot\n; check: end\n"), Err(Failure::Not { .. })));
     assert!(matches!(run_text("no header", &registry, false), Err(Failure::Header(_))));
 }
+
+#[test]
+fn kinds_can_be_added() {
+    let mut registry = Registry::new();
+    registry
+        .kind("count", |case| Ok(format!("{} lines {}", case.trace()?.insts.len(), case.words.join("+"))));
+    let text = ADD.replace("pass wrong", "count a, b");
+    assert!(run_text(&format!("{text};> 3 lines a+b\n"), &registry, false).is_ok());
+    assert!(run_text(&format!("{text};> 4 lines a+b\n"), &registry, false).is_err());
+}

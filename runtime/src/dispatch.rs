@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 
 /// Runs the guest on this thread, from its context, for ever.
 pub fn run(thread: &mut Thread) -> ! {
+    crate::stats::sample_thread(thread);
+    let mut clock = crate::stats::Clock::start();
     loop {
         if thread.has_pending() {
             abort_recording(thread, AbortReason::Interrupted);
@@ -42,8 +44,10 @@ pub fn run(thread: &mut Thread) -> ! {
                 TranslateError::Cache(e) => crate::report::fatal(&format!("{e}; try --cache-limit")),
             }
         }
+        clock.enter();
         // SAFETY: `gs` is this thread's context and `prepare` set a target for its `pc`.
         unsafe { enter::enter(&raw mut thread.context) };
+        clock.leave();
         thread.clean_upper_halves();
         // The record of the exit is valid only until this thread counts as outside.
         let way = match thread.context.exit {
@@ -111,7 +115,10 @@ fn find(
     by_indirect: bool,
     extent: Extent,
 ) -> Result<FragId, TranslateError> {
-    let frag = match shared.cache.lookup(pc) {
+    let counts = &process().counts;
+    crate::stats::count(&counts.lookups);
+    let found = shared.cache.lookup(pc);
+    let frag = match found {
         Some(f) => f,
         None => make(
             shared,
@@ -119,6 +126,9 @@ fn find(
             BlockMode { indirect: by_indirect, kept: extent == Extent::One, ..BlockMode::default() },
         )?,
     };
+    if found.is_none() {
+        crate::stats::count(&counts.not_found);
+    }
     if let Some(e) = exit
         && shared.cache.exit(e).kind == ExitKind::Direct(pc)
     {
@@ -181,6 +191,7 @@ const WATCHED_BYTES: usize = 512;
 
 /// Translates a block; its pages are watched.
 fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId, TranslateError> {
+    let _time = crate::stats::translating();
     let range = shared.map.range_at(pc.0).ok_or(TranslateError::NotExecutable(pc))?;
     if range.prot & libc::PROT_WRITE != 0 || range.shared {
         if mode.single {
@@ -245,6 +256,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
 
 /// Makes a trace of what was recorded.
 fn finish(thread: &mut Thread, shared: &mut Shared) {
+    let _time = crate::stats::translating();
     let Some(mut r) = thread.recording.take() else { return };
     if r.stops {
         // The last block ends in a service: the trace ends before it when there is anything before.

@@ -3,7 +3,7 @@
 //! Reading order of this crate: `options`, `main` (start), `process` and `thread` (who runs),
 //! `context` and `enter` (the switch between guest and runtime), `translate` and `stubs` (guest code
 //! to fragments), `dispatch` and `record` (what runs next), `codemap` (code that changes), `signal`,
-//! `syscall`, `emulate`, `report` and `stats`.
+//! `syscall` and `seccomp`, `emulate`, `report`, `stats` and `dump`.
 //!
 //! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`,
 //! `codemap`, `context`/`enter`, `dispatch` (entering), `signal`, `thread`, `syscall`, `report`.
@@ -15,6 +15,7 @@ mod alloc;
 mod codemap;
 mod context;
 mod dispatch;
+mod dump;
 mod emulate;
 mod enter;
 mod interp;
@@ -22,6 +23,7 @@ mod options;
 mod process;
 mod record;
 mod report;
+mod seccomp;
 mod signal;
 mod stats;
 mod stubs;
@@ -49,7 +51,8 @@ extern "C" fn main(_argc: i32, _argv: *const *const libc::c_char) -> i32 {
 
 #[cfg_attr(test, expect(dead_code, reason = "tests have a main function of their own"))]
 fn run_command_line() -> ! {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    options.make_paths_absolute();
     if options.man {
         let _ = clap_mangen::Man::new(Options::command()).render(&mut std::io::stdout());
         std::process::exit(0);
@@ -113,6 +116,7 @@ fn start(options: Options) -> ! {
         // SAFETY: the descriptor was left open for us by the process that executed us.
         unsafe { libc::close(fd) };
     }
+    let filters = options.seccomp_fd;
     let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
     let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
@@ -123,6 +127,7 @@ fn start(options: Options) -> ! {
         Err(e) => report::fatal(&e.to_string()),
     };
     process::set(Process {
+        first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
@@ -139,10 +144,17 @@ fn start(options: Options) -> ! {
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
+    report::init();
+    tracing::info!(program = %image.exe.display(), entry = %image.entry, "loaded");
     map_code(&image);
+    let inherited = match filters.map(syscall::seccomp::State::take_over) {
+        Some(None) => report::fatal("the seccomp filters of the program before are damaged"),
+        Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
+        None => syscall::Inherited::default(),
+    };
     let thread = match thread::Thread::allocate(
         Arc::new(Mutex::new(inherited_actions(ignored))),
-        syscall::Inherited::default(),
+        inherited,
     ) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },

@@ -118,16 +118,31 @@ impl Options {
         self.tier == Tier::Trace && self.level > 0
     }
 
+    /// The name of the tier.
+    pub fn tier_name(&self) -> &'static str {
+        match self.tier {
+            Tier::Interp => "interp",
+            Tier::Block => "block",
+            Tier::Trace => "trace",
+        }
+    }
+
+    /// Paths that are meant from where dynrun was started stay so when the program goes elsewhere.
+    pub fn make_paths_absolute(&mut self) {
+        for path in [&mut self.stats, &mut self.events].into_iter().flatten() {
+            if path.as_os_str() != "-"
+                && let Ok(whole) = std::path::absolute(&*path)
+            {
+                *path = whole;
+            }
+        }
+    }
+
     /// The options as arguments for another dynrun that runs what this program executes.
     pub fn forward(&self) -> Vec<OsString> {
         let mut v: Vec<OsString> = vec![
             "--tier".into(),
-            match self.tier {
-                Tier::Interp => "interp",
-                Tier::Block => "block",
-                Tier::Trace => "trace",
-            }
-            .into(),
+            self.tier_name().into(),
             format!("-O{}", self.level).into(),
             format!("--hot={}", self.hot).into(),
             format!("--cache-limit={}", self.cache_limit).into(),

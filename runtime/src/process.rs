@@ -25,6 +25,8 @@ pub struct Shared {
 pub struct Process {
     /// How it is to be run.
     pub options: Options,
+    /// The process that the user started, of which this one is or descends from.
+    pub first_pid: u32,
     /// The program that runs (of a script: its interpreter), as `/proc/self/exe` shows it.
     pub exe: PathBuf,
     /// What the guest sees of itself under `/proc`.

@@ -1,7 +1,19 @@
-//! What `dynrun` says: fatal errors of its own, and statistics at exit.
+//! What `dynrun` says: fatal errors of its own, and at the end of a process whatever was asked for
+//! (`--stats`, `--events`, `--dump`, `--perf-map`).
+//!
+//! Nothing here changes how the program ends: a file that cannot be written costs one line on
+//! standard error, and signals that writing raises are swallowed. Output goes to a copy of standard
+//! error made at the start, because many programs close theirs before they end.
+//!
+//! A process that a signal kills by its default action ends without a report: the kernel does that.
 
 use crate::process::process;
+use crate::signal;
+use crate::stats;
 use crate::thread::Thread;
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Exit status when dynrun itself fails.
@@ -30,13 +42,36 @@ pub fn move_private() {
     }
 }
 
+/// The private copy, or standard error while there is none.
+fn stderr() -> i32 {
+    match PRIVATE.load(Ordering::Relaxed) {
+        -1 => 2,
+        fd => fd,
+    }
+}
+
+/// Writes to [`stderr`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Diagnostics;
+
+impl Write for Diagnostics {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // SAFETY: writes a live buffer.
+        let n = unsafe { libc::write(stderr(), bytes.as_ptr().cast(), bytes.len()) };
+        if n < 0 { Err(std::io::Error::last_os_error()) } else { Ok(n as usize) }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// One line on standard error, without locks or allocation.
 pub fn line(text: &str) {
     let parts = ["dynrun: ", text, "\n"];
     let v = parts.map(|p| libc::iovec { iov_base: p.as_ptr() as *mut libc::c_void, iov_len: p.len() });
     // SAFETY: writes live strings.
     unsafe {
-        libc::writev(2, v.as_ptr(), 3);
+        libc::writev(stderr(), v.as_ptr(), 3);
     }
 }
 
@@ -59,25 +94,109 @@ pub fn runtime_fault(thread: &Thread, signal: i32, rip: usize, address: usize) -
     ))
 }
 
-/// Statistics and dumps that were asked for.
-pub fn at_exit(_thread: &mut Thread) {
-    let p = process();
-    if p.options.stats.is_some() {
-        let shared = p.lock();
-        let s = shared.cache.stats;
-        let c = &p.counts;
-        line(&format!(
-            "{s:?} direct {} misses {} syscalls {} hot {} code {}",
-            c.direct.load(Ordering::Relaxed),
-            c.misses.load(Ordering::Relaxed),
-            c.syscalls.load(Ordering::Relaxed),
-            c.hot.load(Ordering::Relaxed),
-            shared.cache.memory.used()
-        ));
+/// Prepares what was asked for, before guest code runs.
+pub fn init() {
+    let o = &process().options;
+    if o.stats.is_some() || o.dump.is_some() || o.log.is_some() {
+        keep_stderr();
+    }
+    if o.stats.is_some() {
+        stats::start();
+    }
+    if let Some(filter) = &o.log {
+        match filter.parse::<tracing_subscriber::EnvFilter>() {
+            Ok(f) => {
+                let subscriber = tracing_subscriber::fmt()
+                    .with_env_filter(f)
+                    .with_writer(|| Diagnostics)
+                    .with_ansi(false)
+                    .without_time()
+                    .finish();
+                let _ = tracing::subscriber::set_global_default(subscriber);
+            }
+            Err(e) => line(&format!("--log {filter}: {e}")),
+        }
     }
 }
 
 /// The process goes on as another program.
 pub fn at_exec(thread: &mut Thread) {
     at_exit(thread);
+}
+
+/// Statistics and dumps that were asked for.
+pub fn at_exit(thread: &mut Thread) {
+    let o = &process().options;
+    if o.stats.is_none() && o.events.is_none() && o.dump.is_none() && !o.perf_map {
+        return;
+    }
+    signal::block_all();
+    if let Some(to) = &o.stats {
+        let s = stats::collect();
+        if to.as_os_str() == "-" {
+            let _ = Diagnostics.write_all(s.table().as_bytes());
+        } else {
+            let mut text = serde_json::to_vec(&s).unwrap_or_default();
+            text.push(b'\n');
+            write_file(&path_for_process(to), &text);
+        }
+    }
+    if let Some(to) = &o.events {
+        write_file(&path_for_process(to), &events());
+    }
+    if let Some(what) = &o.dump {
+        let _ = Diagnostics.write_all(crate::dump::dump(what).as_bytes());
+    }
+    if o.perf_map {
+        write_file(Path::new(&format!("/tmp/perf-{}.map", std::process::id())), &crate::dump::perf_map());
+    }
+    // Broken pipes and limits on files are not the program's.
+    crate::syscall::signals::take_back(signal::bit(libc::SIGPIPE) | signal::bit(libc::SIGXFSZ));
+    signal::set_host_mask(thread.mask);
+}
+
+/// Each process has a file of its own: `%p` stands for its id; without that the first process has the
+/// file itself and others the id behind its name.
+fn path_for_process(path: &Path) -> PathBuf {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let pid = std::process::id().to_string();
+    let name = path.as_os_str().as_bytes();
+    if let Some(i) = name.windows(2).position(|w| w == b"%p") {
+        let mut whole = name[..i].to_vec();
+        whole.extend_from_slice(pid.as_bytes());
+        whole.extend_from_slice(&name[i + 2..]);
+        return PathBuf::from(std::ffi::OsString::from_vec(whole));
+    }
+    if std::process::id() == process().first_pid {
+        return path.to_owned();
+    }
+    let mut whole = path.as_os_str().to_owned();
+    whole.push(".");
+    whole.push(pid);
+    PathBuf::from(whole)
+}
+
+fn write_file(path: &Path, text: &[u8]) {
+    if let Err(e) = std::fs::write(path, text) {
+        line(&format!("cannot write {}: {e}", path.display()));
+    }
+}
+
+/// The event log, one JSON object a line; the last line says how many older events were lost.
+fn events() -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Lost {
+        lost: u64,
+    }
+    let shared = process().lock();
+    let mut out = Vec::new();
+    for e in shared.cache.events.iter() {
+        if serde_json::to_writer(&mut out, e).is_ok() {
+            out.push(b'\n');
+        }
+    }
+    if serde_json::to_writer(&mut out, &Lost { lost: shared.cache.events.lost() }).is_ok() {
+        out.push(b'\n');
+    }
+    out
 }

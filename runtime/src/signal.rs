@@ -213,6 +213,17 @@ fn install(signal: i32, guest_flags: u64) {
     kernel_action(signal, &action);
 }
 
+/// The handler for the signal of the sampling timers, which must not end system calls.
+pub fn install_sampling(signal: i32) {
+    let action = KernelAction {
+        handler: Labels::signal_entry() as u64,
+        flags: (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART) as u64 | SA_RESTORER,
+        restorer: Labels::restorer() as u64,
+        mask: !OURS,
+    };
+    kernel_action(signal, &action);
+}
+
 fn kernel_action(signal: i32, action: &KernelAction) -> i64 {
     // SAFETY: a valid action; the handler is async-signal safe as argued above.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::from_ref(action), 0usize, 8usize) }
@@ -279,6 +290,9 @@ pub extern "C" fn handler(signal: i32, info: *const u8, context: *mut u8) {
     let mut arrived = Arrived { signal, info: [0; 16] };
     // SAFETY: the kernel's siginfo has 128 bytes.
     unsafe { std::ptr::copy_nonoverlapping(info, arrived.info.as_mut_ptr().cast(), 128) };
+    if crate::stats::is_sample(signal, &arrived.info) {
+        return crate::stats::sample(thread.context.in_cache != 0, rip);
+    }
     let code = arrived.info[1] as u32 as i32;
     let synchronous = code > 0
         && code != 0x80 + 1
@@ -318,8 +332,9 @@ fn hurry(thread: &mut Thread, at: &Interrupted, rip: usize, signal: i32) {
     shared.cache.events.push(EventKind::Signal, fragcache::GuestPc(rip as u64), signal as u64);
     match shared.cache.frag_at(host) {
         Some(f) => {
-            shared.cache.park(f);
-            thread.parked = true;
+            if !std::mem::replace(&mut thread.parked, true) {
+                shared.cache.park(f);
+            }
             at.set(frame::EFLAGS, at.get(frame::EFLAGS) & !TRAP_FLAG);
         }
         None => at.set(frame::EFLAGS, at.get(frame::EFLAGS) | TRAP_FLAG),
@@ -348,12 +363,17 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
     let mut shared = process().lock();
     let int3 = arrived.signal == libc::SIGTRAP && arrived.info[1] as u32 == 0x80;
     let inside = HostPc(if int3 { rip - 1 } else { rip });
-    let place =
-        shared.cache.frag_at(inside).and_then(|f| shared.cache.frag(f).guest_pc_at(inside).map(|p| (f, p)));
+    let place = shared.cache.frag_at(inside).map(|f| {
+        let frag = shared.cache.frag(f);
+        // Before the first instruction only the check of the source bytes reads guest memory.
+        (f, frag.guest_pc_at(inside).unwrap_or((frag.pc, frag.entry)))
+    });
     let Some((frag, (pc, begin))) = place else {
         drop(shared);
         crate::report::runtime_fault(thread, arrived.signal, rip, arrived.info[2] as usize);
     };
+    let checking = shared.cache.frag(frag).guest_pc_at(inside).is_none();
+    let saved_flags = at.get(Interrupted::register(0));
     let address = arrived.info[2];
     let mut exit = EXIT_FAULT;
     if arrived.signal == libc::SIGSEGV && at.get(frame::ERROR) & 2 != 0 {
@@ -378,6 +398,11 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
     }
     drop(shared);
     undo_spills(thread, at, begin.0, rip);
+    if checking {
+        // Flags are in what was rax (`lahf; seto al`).
+        let (ah, al) = (saved_flags >> 8 & 0xd5, saved_flags & 1);
+        at.set(frame::EFLAGS, at.get(frame::EFLAGS) & !0x8d5 | ah | al << 11);
+    }
     let pc = if int3 { pc.0 + 1 } else { pc.0 };
     thread.context.pc = pc;
     if exit == EXIT_FAULT {
@@ -440,6 +465,7 @@ pub fn deliver(thread: &mut Thread) {
             thread.inherited.withheld.push(a.info);
             continue;
         }
+        crate::stats::count(&process().counts.signals);
         deliver_one(thread, a, None);
     }
     if any {

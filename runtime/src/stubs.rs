@@ -195,7 +195,8 @@ impl StubWriter for Stubs {
     }
 
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[0xff, 0x25, 0, 0, 0, 0]);
+        // The constant is aligned when the code is, for guests that run with alignment checks on.
+        out.extend_from_slice(&[0x66, 0x90, 0xff, 0x25, 0, 0, 0, 0]);
         out.extend_from_slice(&(target.0 as u64).to_le_bytes());
     }
 

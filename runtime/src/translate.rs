@@ -197,6 +197,11 @@ fn needs_runtime(i: &Instruction) -> Option<u32> {
     }
 }
 
+/// True for branches on flags, which have a form with 4 bytes of displacement.
+fn is_conditional(i: &Instruction) -> bool {
+    i.flow_control() == FlowControl::ConditionalBranch && i.condition_code() != ConditionCode::None && !i.is_loopcc()
+}
+
 fn register_number(r: Register) -> usize {
     r.full_register().number()
 }
@@ -308,10 +313,11 @@ impl Translator {
         let line = std::mem::take(&mut self.line);
         let mut next = pc.0;
         let mut open = true;
-        for d in &line {
+        for (k, d) in line.iter().enumerate() {
             let before = self.code.len();
             let i = &d.instruction;
             let source = GuestPc(next);
+            self.keep_together(i, line.get(k + 1));
             next += i.len().max(1) as u64;
             open = self.emit(d, &bytes[(source.0 - pc.0) as usize..], source);
             self.note(before, i.len().max(1));
@@ -362,6 +368,7 @@ impl Translator {
         let mut source = Vec::with_capacity(steps.len());
         let mut open = true;
         let mut last = pc;
+        let mut fall = None;
         for (k, s) in steps.iter().enumerate() {
             let bytes = bytes_at(s.pc).ok_or(TranslateError::NotExecutable(s.pc))?;
             let part = &line[bounds[k]..bounds[k + 1]];
@@ -374,8 +381,14 @@ impl Translator {
                 let here = GuestPc(next);
                 next += i.len().max(1) as u64;
                 let is_last = j + 1 == part.len();
+                self.keep_together(i, part.get(j + 1));
                 let follows = if k + 1 < steps.len() { &line[bounds[k + 1]..] } else { &[] };
-                open = if is_last {
+                let ends = is_last && k + 1 == steps.len();
+                open = if ends && is_conditional(i) && s.next.0 == i.near_branch_target() {
+                    // The likely way is the jump itself, not a jump behind one not taken.
+                    fall = Some(GuestPc(i.next_ip()));
+                    self.emit(d, &bytes[(here.0 - s.pc.0) as usize..], here)
+                } else if is_last {
                     self.emit_towards(d, &bytes[(here.0 - s.pc.0) as usize..], here, s.next, follows)
                 } else {
                     self.emit(d, &bytes[(here.0 - s.pc.0) as usize..], here)
@@ -387,7 +400,7 @@ impl Translator {
         if open {
             let before = self.code.len();
             let from = steps.last().map_or(pc, |s| s.pc);
-            self.exit_jump(from, last);
+            self.exit_jump(from, fall.unwrap_or(last));
             self.note_more(before);
         }
         self.line = line;
@@ -424,6 +437,18 @@ impl Translator {
             },
         };
         BlockShape { instructions, end }
+    }
+
+    /// Puts the padding of a conditional branch that follows before the instruction in front of it:
+    /// processors decode a compare and its branch as one.
+    fn keep_together(&mut self, i: &Instruction, follower: Option<&Decoded>) {
+        if i.flow_control() == FlowControl::Next
+            && !i.is_ip_rel_memory_operand()
+            && follower.is_some_and(|f| is_conditional(&f.instruction))
+        {
+            let n = fragcache::link::padding(self.at + self.code.len() + i.len(), 2);
+            stubs::nops(&mut self.code, n);
+        }
     }
 
     fn note_prologue(&mut self) {

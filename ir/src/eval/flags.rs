@@ -1,4 +1,5 @@
-//! Flag-producing operations, on the packed image of [`Flag`]. What x86 leaves undefined is defined in the op table.
+//! Flag-producing operations, on the packed image of [`Flag`]. What x86 leaves undefined is defined in the op
+//! table.
 
 use crate::op::Op;
 use crate::types::{Cond, Flag, Type};

@@ -1,7 +1,8 @@
 //! Scalar floating point, bit-exact as the head of the op table says: SSE's results under the default MXCSR.
 //!
-//! NaNs are handled here by bits, never by the host's operation: the compiler may exchange the operands of an addition, and
-//! then the wrong NaN would come through. This crate assumes that its own thread runs with default rounding.
+//! NaNs are handled here by bits, never by the host's operation: the compiler may exchange the operands of an
+//! addition, and then the wrong NaN would come through. This crate assumes that its own thread runs with
+//! default rounding.
 
 use crate::op::Op;
 use crate::types::{Round, Type};

@@ -1,5 +1,5 @@
-//! Integer operations: quickly at up to 64 bits ([`int64`]), and at any width by 128-bit arithmetic ([`int`]), which is
-//! what `i128` uses and what a test holds the quick form against.
+//! Integer operations: quickly at up to 64 bits ([`int64`]), and at any width by 128-bit arithmetic
+//! ([`int`]), which is what `i128` uses and what a test holds the quick form against.
 
 use super::{DivideFault, sext};
 use crate::op::Op;

@@ -1,4 +1,5 @@
-//! Lane-wise vector operations. Lanes are read and written as zero-extended words; the lane loop is written once.
+//! Lane-wise vector operations. Lanes are read and written as zero-extended words; the lane loop is written
+//! once.
 
 use super::{float, scalar, sext, word};
 use crate::op::Op;

@@ -1,8 +1,9 @@
 //! Do two traces mean the same? Tried on states: those of the `run` rows, variations of them, and random ones.
 //!
-//! Two runs agree when they end alike (exit kind and resume pc, or the same fault), with the same slots, the same
-//! memory, and the same natives and helper calls in the same order. Exit *numbers* may differ: a pass may split exits. States on which the
-//! first trace breaks the front end's promise of disjoint classes are skipped, and those on which a loop runs too long.
+//! Two runs agree when they end alike (exit kind and resume pc, or the same fault), with the same slots, the
+//! same memory, and the same natives and helper calls in the same order. Exit *numbers* may differ: a pass
+//! may split exits. States on which the first trace breaks the front end's promise of disjoint classes are
+//! skipped, and those on which a loop runs too long.
 
 use super::TestMachine;
 use super::rows::{Row, result_text, show};

@@ -14,7 +14,7 @@
 //! `--seccomp-fd`). Environment variables that would change how *we* start (the dynamic linker's, the
 //! allocator's, our own) are passed under another name, see [`KEEP`], and the guest gets them back.
 
-use super::{Call, proc, signals};
+use super::{Call, proc, seccomp, signals};
 use crate::enter;
 use crate::options::Options;
 use crate::process::process;
@@ -267,10 +267,14 @@ fn changes_credentials(path: &Path) -> bool {
 /// Executes ourselves on the guest's program.
 fn follow(thread: &mut Thread, request: &Request, path: &CStr, file: Option<i32>) -> i64 {
     let process = process();
+    let filters = match seccomp::hand_over(thread) {
+        Ok(f) => f,
+        Err(e) => return -i64::from(e),
+    };
     let ignored = ignored_of_ours(thread);
     let strings = &mut thread.inherited.exec;
     let mut argv = vec![strings.keep(b"dynrun".to_vec())];
-    let root = process.options.root.unwrap_or_else(std::process::id);
+    let root = process.first_pid;
     for a in process.options.forward() {
         argv.push(strings.keep(a.as_bytes().to_vec()));
     }
@@ -281,7 +285,11 @@ fn follow(thread: &mut Thread, request: &Request, path: &CStr, file: Option<i32>
     if let Some(fd) = file {
         argv.push(strings.keep(format!("--exec-fd={fd}").into_bytes()));
     }
+    if let Some(fd) = filters {
+        argv.push(strings.keep(format!("--seccomp-fd={fd}").into_bytes()));
+    }
     let Ok(guest_argv) = read_pointers(request.argv) else {
+        close_if_any(filters);
         return -i64::from(libc::EFAULT);
     };
     argv.push(strings.keep(b"--argv0".to_vec()));
@@ -295,6 +303,7 @@ fn follow(thread: &mut Thread, request: &Request, path: &CStr, file: Option<i32>
     argv.push(0);
     let argv = strings.keep_pointers(argv);
     let Ok(envp) = keep_environment(strings, request.envp) else {
+        close_if_any(filters);
         return -i64::from(libc::EFAULT);
     };
     let own = strings.keep(b"/proc/self/exe".to_vec());
@@ -304,7 +313,15 @@ fn follow(thread: &mut Thread, request: &Request, path: &CStr, file: Option<i32>
     let v = with_guest_mask(thread, || {
         enter::guest_syscall(&[libc::SYS_execve as u64, own, argv, envp, 0, 0, 0])
     });
+    close_if_any(filters);
     v
+}
+
+fn close_if_any(fd: Option<i32>) {
+    if let Some(fd) = fd {
+        // SAFETY: a descriptor of ours that nobody else knows.
+        unsafe { libc::close(fd) };
+    }
 }
 
 fn is_vfork_child(thread: &Thread) -> bool {
@@ -344,6 +361,9 @@ fn native(thread: &mut Thread, call: &Call, request: &Request, succeeds: bool) -
         call.args[i] = thread.inherited.exec.keep(exe);
     }
     if succeeds {
+        if let Err(e) = seccomp::install(thread) {
+            return -i64::from(e);
+        }
         if !is_vfork_child(thread) {
             crate::report::at_exec(thread);
         }

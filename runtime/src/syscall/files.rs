@@ -9,6 +9,7 @@ use super::exec::read_string;
 use super::{Call, memory, proc};
 use crate::report;
 use crate::signal::{read_guest, write_guest};
+use crate::thread::Thread;
 use std::ffi::CString;
 use std::sync::atomic::Ordering;
 
@@ -31,7 +32,10 @@ fn own_entry_at(dir: i32, at: u64, relative: bool) -> Option<Vec<u8>> {
         return None;
     }
     let path = read_string(at, PATH_MAX).ok()?;
-    if !matches!(&path[..], b"exe" | b"maps" | b"smaps" | b"numa_maps" | b"auxv" | b"cmdline" | b"environ") {
+    if !matches!(
+        &path[..],
+        b"exe" | b"maps" | b"smaps" | b"numa_maps" | b"auxv" | b"cmdline" | b"environ" | b"status"
+    ) {
         return None;
     }
     let base = match dir {
@@ -46,7 +50,7 @@ fn own_entry_at(dir: i32, at: u64, relative: bool) -> Option<Vec<u8>> {
 }
 
 /// `open` and its kind.
-pub fn open(call: &Call) -> i64 {
+pub fn open(thread: &Thread, call: &Call) -> i64 {
     let a = &call.args;
     let (dir, path_at, flags) = match call.number as i64 {
         libc::SYS_open => (libc::AT_FDCWD, a[0], a[1]),
@@ -68,7 +72,7 @@ pub fn open(call: &Call) -> i64 {
     if flags as i32 & OTHER_THAN_READING != libc::O_RDONLY {
         return memory::pass_writing(call);
     }
-    match proc::content(&entry) {
+    match proc::content(thread, &entry) {
         Some(text) => open_copy(&entry, &text, flags as i32),
         None => memory::pass_writing(call),
     }

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod files;
 pub mod memory;
 pub mod proc;
+pub mod seccomp;
 pub mod signals;
 pub mod task;
 
@@ -23,6 +24,8 @@ use crate::thread::Thread;
 pub struct Inherited {
     /// Signals sent while blocked that the kernel could not keep for us (as siginfo words).
     pub withheld: Vec<[u64; 16]>,
+    /// Filters of its calls.
+    pub seccomp: seccomp::State,
     /// What an `execve` in progress needs.
     pub exec: exec::Strings,
 }
@@ -64,7 +67,11 @@ pub fn handle(thread: &mut Thread) {
     // The instruction's own effects.
     thread.context.gpr[1] = back;
     thread.context.gpr[11] = thread.context.rflags;
-    let outcome = perform(thread, &call);
+    let _time = crate::stats::in_system_call();
+    let outcome = match seccomp::judge(thread, &call, back, false) {
+        Some(refused) => refused,
+        None => perform(thread, &call),
+    };
     match outcome {
         Outcome::Done => {}
         Outcome::Return(NOT_STARTED) => restart(thread, &call),
@@ -114,9 +121,11 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
         libc::SYS_execve | libc::SYS_execveat => exec::execve(thread, call),
         libc::SYS_exit => task::exit(thread, a[0] as i32),
         libc::SYS_exit_group => task::exit_group(thread, a[0] as i32),
+        libc::SYS_seccomp => seccomp::seccomp(thread, call),
+        libc::SYS_prctl => task::prctl(thread, call),
         libc::SYS_arch_prctl => task::arch_prctl(thread, call),
         libc::SYS_rseq => -i64::from(libc::ENOSYS),
-        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => files::open(call),
+        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => files::open(thread, call),
         libc::SYS_readlink | libc::SYS_readlinkat => files::readlink(call),
         libc::SYS_stat
         | libc::SYS_access
@@ -135,6 +144,14 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
 /// A call through `int 0x80`: the kernel's 32-bit table. Passed on as it is; only calls that would
 /// end up outside our control are refused.
 pub fn handle_int80(thread: &mut Thread) {
+    let g = &thread.context.gpr;
+    let call = Call { number: g[0] as u32 as u64, args: [g[3], g[1], g[2], g[6], g[7], g[5]] };
+    let pc = thread.context.pc;
+    match seccomp::judge(thread, &call, pc, true) {
+        Some(Outcome::Return(v)) => return thread.context.gpr[0] = v as u64,
+        Some(Outcome::Done) => return,
+        None => {}
+    }
     let g = &mut thread.context.gpr;
     const FORBIDDEN: [u32; 12] = [2, 11, 90, 119, 120, 125, 163, 173, 174, 190, 192, 243];
     if FORBIDDEN.contains(&(g[0] as u32)) {

@@ -10,6 +10,7 @@
 
 use super::memory;
 use crate::process::process;
+use crate::thread::Thread;
 use loader::Region;
 use std::ffi::CString;
 use std::fmt::Write as _;
@@ -210,12 +211,13 @@ pub fn exe() -> CString {
 }
 
 /// The content of a file in the guest's own directory that the kernel would show wrongly.
-pub fn content(entry: &[u8]) -> Option<Vec<u8>> {
+pub fn content(thread: &Thread, entry: &[u8]) -> Option<Vec<u8>> {
     let view = &process().view;
     match entry {
         b"maps" => Some(maps()),
         b"smaps" => Some(smaps()),
         b"numa_maps" => Some(numa_maps()),
+        b"status" => super::seccomp::status(thread),
         b"auxv" if !view.published => Some(view.auxv.clone()),
         b"cmdline" if !view.published => Some(strings(view.args)),
         b"environ" if !view.published => Some(strings(view.env)),

@@ -16,7 +16,7 @@ fn read_u64(at: u64) -> Result<u64, ()> {
 
 /// `rt_sigaction`
 pub fn sigaction(thread: &mut Thread, call: &Call) -> i64 {
-    let [signal, new_at, old_at, size, ..] = call.args;
+    let [number, new_at, old_at, size, ..] = call.args;
     if size != 8 {
         return EINVAL;
     }
@@ -29,9 +29,12 @@ pub fn sigaction(thread: &mut Thread, call: &Call) -> i64 {
         let get = |i: usize| u64::from_le_bytes(b[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
         new = Some(KernelAction { handler: get(0), flags: get(1), restorer: get(2), mask: get(3) });
     }
-    match signal::set_action(thread, signal as i32, new) {
+    match signal::set_action(thread, number as i32, new) {
         Err(e) => -i64::from(e),
         Ok(old) => {
+            if number as i32 == crate::stats::SAMPLE_SIGNAL && new.is_some() && crate::stats::on() {
+                signal::install_sampling(number as i32);
+            }
             if old_at != 0 {
                 let mut b = [0u8; 32];
                 for (i, v) in [old.handler, old.flags, old.restorer, old.mask].into_iter().enumerate() {

@@ -156,6 +156,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         process().counts.forked();
         // SAFETY: a plain system call.
         thread.tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+        crate::stats::sample_thread(thread);
         if c.stack != 0 {
             thread.context.gpr[4] = c.stack;
         }
@@ -316,6 +317,16 @@ pub fn exit_group(thread: &mut Thread, status: i32) -> ! {
     // SAFETY: ends the process.
     unsafe { libc::syscall(libc::SYS_exit_group, status) };
     unreachable!("exit_group does not return")
+}
+
+/// `prctl`
+pub fn prctl(thread: &mut Thread, call: &Call) -> i64 {
+    let [option, second, third, ..] = call.args;
+    match option as i32 {
+        libc::PR_SET_SECCOMP => super::seccomp::prctl_set(thread, second, third),
+        libc::PR_GET_SECCOMP => super::seccomp::prctl_get(thread),
+        _ => super::memory::pass_writing(call),
+    }
 }
 
 /// `arch_prctl`
