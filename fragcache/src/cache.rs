@@ -54,11 +54,13 @@ pub struct CacheConfig {
     pub policy: Policy,
     /// Events kept.
     pub events: usize,
+    /// Nothing is linked: every exit leaves the cache.
+    pub isolated: bool,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        CacheConfig { limit: 256 << 20, policy: Policy::default(), events: 1 << 16 }
+        CacheConfig { limit: 256 << 20, policy: Policy::default(), events: 1 << 16, isolated: false }
     }
 }
 
@@ -549,7 +551,7 @@ impl Cache {
     /// is out of reach and there is no room for a far jump.
     pub fn link(&mut self, exit: ExitId, to: FragId) -> bool {
         let e = self.exit(exit).clone();
-        if e.parked || e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
+        if self.config.isolated || e.parked || e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
             return false;
         }
         let ExitKind::Direct(target) = e.kind else { return false };
@@ -668,7 +670,8 @@ impl Cache {
     pub fn insert_indirect(&mut self, id: FragId) -> bool {
         let f = self.frag(id);
         let pc = f.pc;
-        if !f.live || f.kind == FragmentKind::Private || self.table.contains(pc, id) {
+        let excluded = self.config.isolated || f.kind == FragmentKind::Private;
+        if !f.live || excluded || self.table.contains(pc, id) {
             return false;
         }
         let counted = f.kind == FragmentKind::Block && f.counter.is_some();

@@ -4,6 +4,7 @@ use crate::codemap::Watch;
 use crate::context::{EXIT_FAULT, EXIT_MISS, EXIT_STEP};
 use crate::enter;
 use crate::interp;
+use crate::lockstep;
 use crate::options::Tier;
 use crate::process::{Shared, process};
 use crate::record::Recording;
@@ -24,6 +25,10 @@ pub fn run(thread: &mut Thread) -> ! {
             abort_recording(thread, AbortReason::Interrupted);
             signal::deliver(thread);
         }
+        if lockstep::stand_in(thread) {
+            abort_recording(thread, AbortReason::NotTraceable);
+            continue;
+        }
         if process().options.tier == Tier::Interp && interp::run(thread) == interp::Next::Boundary {
             continue;
         }
@@ -33,12 +38,12 @@ pub fn run(thread: &mut Thread) -> ! {
                 TranslateError::NotExecutable(at) => {
                     abort_recording(thread, AbortReason::NotTraceable);
                     let fault = Fault::no_code(at.0, crate::syscall::memory::is_mapped(at.0));
-                    signal::deliver_fault(thread, fault);
+                    raise(thread, fault);
                     continue;
                 }
                 TranslateError::Unreadable(at) => {
                     abort_recording(thread, AbortReason::NotTraceable);
-                    signal::deliver_fault(thread, Fault::bus(at.0));
+                    raise(thread, Fault::bus(at.0));
                     continue;
                 }
                 TranslateError::Cache(e) => crate::report::fatal(&format!("{e}; try --cache-limit")),
@@ -59,7 +64,9 @@ pub fn run(thread: &mut Thread) -> ! {
             }
         };
         thread.epoch.store(0, Ordering::Release);
+        let moved = matches!(way, Err(EXIT_MISS) | Ok((_, ExitKind::Direct(_), _)));
         leave(thread, way);
+        lockstep::arrived(thread, moved);
     }
 }
 
@@ -96,6 +103,11 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     }
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
+    if thread.verifier.is_some() {
+        // No instruction is shorter than a byte.
+        let bytes: u32 = shared.cache.frag(frag).source.iter().map(|s| s.1).sum();
+        lockstep::departing(thread, bytes as usize);
+    }
     Ok(())
 }
 
@@ -160,7 +172,20 @@ pub fn copy_code(pc: GuestPc, into: &mut [u8]) -> Option<(usize, bool)> {
 /// The system call that the guest's registers describe, `pc` being behind the instruction.
 pub fn system_call(thread: &mut Thread) {
     process().counts.syscalls.fetch_add(1, Ordering::Relaxed);
-    syscall::handle(thread);
+    if thread.verifier.is_some() {
+        lockstep::system_call(thread, lockstep::Table::Native);
+    } else {
+        syscall::handle(thread);
+    }
+}
+
+/// The guest gets a synchronous fault.
+fn raise(thread: &mut Thread, fault: Fault) {
+    if thread.verifier.is_some() {
+        lockstep::fault(thread, fault.signal());
+    } else {
+        signal::deliver_fault(thread, fault);
+    }
 }
 
 /// Copies executable guest bytes from `pc` on, at most `into.len()` and to the end of their mapping.
@@ -319,7 +344,7 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
         Err(EXIT_FAULT) => {
             abort_recording(thread, AbortReason::Interrupted);
             if let Some(fault) = thread.fault.take() {
-                signal::deliver_fault(thread, fault);
+                raise(thread, fault);
             }
         }
         // EXIT_INTERRUPTED, EXIT_RESUME: nothing to do.
@@ -360,7 +385,11 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
         }
         service::INT80 => {
             abort_recording(thread, AbortReason::NotTraceable);
-            syscall::handle_int80(thread);
+            if thread.verifier.is_some() {
+                lockstep::system_call(thread, lockstep::Table::Int80);
+            } else {
+                syscall::handle_int80(thread);
+            }
         }
         service::EMULATE => {
             abort_recording(thread, AbortReason::NotTraceable);

@@ -17,6 +17,7 @@ use crate::access;
 use crate::codemap;
 use crate::context::Context;
 use crate::dispatch;
+use crate::lockstep;
 use crate::process::process;
 use crate::signal::read_guest;
 use crate::thread::Thread;
@@ -102,11 +103,16 @@ pub fn run(thread: &mut Thread) -> Next {
     if thread.context.rflags & TRAP != 0 {
         return Next::Native;
     }
+    lockstep::departing(thread, 1);
     let mut tier = thread.interp.take().unwrap_or_default();
     let left = tier.run(thread);
     thread.interp = Some(tier);
     match left {
         Left::Boundary => Next::Boundary,
+        Left::Stepped => {
+            lockstep::arrived(thread, true);
+            Next::Boundary
+        }
         Left::Native => Next::Native,
         Left::Syscall => {
             dispatch::system_call(thread);
@@ -118,6 +124,8 @@ pub fn run(thread: &mut Thread) -> Next {
 /// Why the interpreter stopped.
 enum Left {
     Boundary,
+    /// After one instruction, to be verified.
+    Stepped,
     Native,
     Syscall,
 }
@@ -160,7 +168,7 @@ impl Tier0 {
                 Outcome::Raised | Outcome::OutOfFuel => break Left::Native,
             }
             if verifying {
-                break Left::Boundary;
+                break Left::Stepped;
             }
         };
         self.put_back(&mut thread.context);

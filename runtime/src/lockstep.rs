@@ -55,8 +55,6 @@ pub struct Verifier {
     mirror: Mirror,
     /// Most instructions the tracee may need to the next boundary.
     bound: usize,
-    /// The last thing that ran here moves even if registers look the same afterwards.
-    moves: bool,
     /// Addresses of the instructions stepped since the last comparison.
     trail: Vec<u64>,
     /// Signals that wait for a boundary.
@@ -94,7 +92,6 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
                     tracee,
                     mirror,
                     bound: 0,
-                    moves: false,
                     trail: Vec::new(),
                     signals: VecDeque::new(),
                     layout: Components::get(),
@@ -110,7 +107,7 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
     }
 }
 
-/// A fragment or interpreted block is about to run: at most `bound` instructions. `moves`: at least one.
+/// A fragment or interpreted block of at most `bound` instructions is about to run.
 pub fn departing(thread: &mut Thread, bound: usize) {
     if let Some(v) = &mut thread.verifier {
         v.bound = bound;
@@ -137,6 +134,9 @@ pub fn arrived(thread: &mut Thread, moved: bool) {
 
 /// Lets the tracee execute the instruction at the context's `pc` if it is not repeatable. Returns whether it was.
 pub fn stand_in(thread: &mut Thread) -> bool {
+    if thread.verifier.is_none() {
+        return false;
+    }
     let Some(i) = decode(thread.context.pc) else { return false };
     if !is_unrepeatable(&i) {
         return false;
@@ -145,24 +145,27 @@ pub fn stand_in(thread: &mut Thread) -> bool {
     true
 }
 
-/// The system call at the context's `pc`, which is behind the instruction.
-pub fn system_call(thread: &mut Thread) {
+/// Which numbers a system call has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Those of `syscall`.
+    Native,
+    /// Those of `int 0x80`.
+    Int80,
+}
+
+/// A system call. The context's `pc` is behind the instruction.
+pub fn system_call(thread: &mut Thread, table: Table) {
     thread.context.pc -= SYSCALL;
     with(thread, |v, thread| {
         v.catch_up(thread, false)?;
-        v.system_call(thread)
+        v.system_call(thread, table)
     });
 }
 
 /// The guest faulted at the context's `pc`.
 pub fn fault(thread: &mut Thread, signal: i32) {
     with(thread, |v, thread| v.fault(thread, signal));
-}
-
-/// What was verified, for `--stats`.
-pub fn summary(thread: &Thread) -> Option<String> {
-    let v = thread.verifier.as_ref()?;
-    Some(v.summary())
 }
 
 /// Whether two executions of this instruction from the same state may differ.
@@ -207,8 +210,8 @@ impl Verifier {
         let r = self.tracee.registers()?;
         Ok(Native {
             gpr: [
-                r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
-                r.r14, r.r15,
+                r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12,
+                r.r13, r.r14, r.r15,
             ],
             pc: r.rip,
             flags: r.eflags,
@@ -237,12 +240,12 @@ impl Verifier {
             }
             first = false;
             if left == 0 {
-                break self.differ(best, &native, target, None);
+                self.differ(best, &native, target, None);
             }
             let before = native.pc;
             match self.step(before)? {
                 Step::Done => {}
-                Step::Stuck(why) => break self.differ(best, &native, target, Some(why)),
+                Step::Stuck(why) => self.differ(best, &native, target, Some(why)),
             }
             native = self.native()?;
             if native.pc != before {
@@ -250,6 +253,27 @@ impl Verifier {
             }
         }
         self.boundaries += 1;
+        Ok(())
+    }
+
+    /// Steps the tracee to where the thread is; registers need not be exact there.
+    fn follow(&mut self, thread: &Thread) -> Result<(), VerifyError> {
+        self.trail.clear();
+        let target = thread.context.pc;
+        let mut native = self.native()?;
+        let mut left = self.bound;
+        while native.pc != target {
+            let before = native.pc;
+            let stuck = match self.step(before)? {
+                Step::Done => None,
+                Step::Stuck(why) => Some(why),
+            };
+            native = self.native()?;
+            if stuck.is_some() || left == 0 {
+                self.differ(None, &native, target, stuck);
+            }
+            left -= usize::from(native.pc != before);
+        }
         Ok(())
     }
 
@@ -326,7 +350,8 @@ impl Verifier {
         }
         let ours = standard_state(thread);
         let theirs = self.tracee.xstate()?;
-        let sticky = interpreted && self.trail.last().is_some_and(|&pc| interp::forgets_sticky_flags(thread, pc));
+        let sticky =
+            interpreted && self.trail.last().is_some_and(|&pc| interp::forgets_sticky_flags(thread, pc));
         for (name, range) in &self.layout.parts {
             let (Some(a), Some(b)) = (ours.bytes().get(range.clone()), theirs.get(range.clone())) else {
                 continue;
@@ -383,7 +408,7 @@ impl Verifier {
         Ok(())
     }
 
-    fn system_call(&mut self, thread: &mut Thread) -> Result<(), VerifyError> {
+    fn system_call(&mut self, thread: &mut Thread, table: Table) -> Result<(), VerifyError> {
         self.syscalls += 1;
         if let Some(d) = self.mirror.difference(&self.tracee)? {
             let name = format!("memory at {}", d.addr);
@@ -391,7 +416,7 @@ impl Verifier {
             let native = self.native()?;
             self.differ(Some((found, 0)), &native, native.pc, None);
         }
-        let number = thread.context.gpr[0] as i64;
+        let number = if table == Table::Native { thread.context.gpr[0] as i64 } else { -1 };
         let flags = match number {
             libc::SYS_clone => thread.context.gpr[7],
             libc::SYS_clone3 => {
@@ -404,6 +429,10 @@ impl Verifier {
         let vm = libc::CLONE_VM as u64;
         if flags & vm != 0 && flags & libc::CLONE_VFORK as u64 == 0 {
             self.hand_over(thread, "the program starts a thread", 0)?;
+        }
+        let changes_action = number == libc::SYS_rt_sigaction && thread.context.gpr[6] != 0;
+        if changes_action && signal::is_fault(thread.context.gpr[7] as i32) {
+            signal::keep_state_exact();
         }
         if number == libc::SYS_rseq {
             let mut r = self.tracee.registers()?;
@@ -431,10 +460,15 @@ impl Verifier {
         // A breakpoint is reported behind the instruction.
         let pc = thread.context.pc;
         let mut before = [0u8];
-        if signal == libc::SIGTRAP && read_guest(pc.wrapping_sub(1), &mut before).is_ok() && before[0] == 0xcc {
+        if signal == libc::SIGTRAP && read_guest(pc.wrapping_sub(1), &mut before).is_ok() && before[0] == 0xcc
+        {
             thread.context.pc = pc - 1;
         }
-        self.catch_up(thread, false)?;
+        if process().lock().translator.exact {
+            self.catch_up(thread, false)?;
+        } else {
+            self.follow(thread)?;
+        }
         let at = thread.context.pc;
         match self.tracee.step(0)? {
             Stop::Signal(s) if s == signal => self.inject(thread, s),
@@ -634,20 +668,20 @@ fn memory_operand(thread: &Thread, i: &Instruction) -> Option<u64> {
 /// Flags that the manuals leave undefined after this instruction, whatever its operands are.
 fn undefined_flags(i: &Instruction) -> u64 {
     use Mnemonic as M;
-    const (C, P, A, Z, S, O): (u64, u64, u64, u64, u64, u64) = (1, 4, 0x10, 0x40, 0x80, 0x800);
+    let [c, p, a, z, s, o] = [1, 4, 0x10, 0x40, 0x80, 0x800];
     match i.mnemonic() {
-        M::And | M::Or | M::Xor | M::Test => A,
+        M::And | M::Or | M::Xor | M::Test => a,
         M::Shl | M::Sal | M::Shr | M::Sar | M::Shld | M::Shrd => {
             let wide = matches!(i.op0_register().size(), 4 | 8) || matches!(i.memory_size().size(), 4 | 8);
-            A | O | if wide { 0 } else { C }
+            a | o | if wide { 0 } else { c }
         }
-        M::Rol | M::Ror | M::Rcl | M::Rcr => O,
-        M::Mul | M::Imul => Z | S | P | A,
-        M::Div | M::Idiv => C | P | A | Z | S | O,
-        M::Bt | M::Bts | M::Btr | M::Btc | M::Tzcnt | M::Lzcnt => P | A | S | O,
-        M::Bsf | M::Bsr => C | P | A | S | O,
-        M::Andn | M::Blsi | M::Blsr | M::Blsmsk | M::Bzhi => P | A,
-        M::Bextr => P | A | S,
+        M::Rol | M::Ror | M::Rcl | M::Rcr => o,
+        M::Mul | M::Imul => z | s | p | a,
+        M::Div | M::Idiv => c | p | a | z | s | o,
+        M::Bt | M::Bts | M::Btr | M::Btc | M::Tzcnt | M::Lzcnt => p | a | s | o,
+        M::Bsf | M::Bsr => c | p | a | s | o,
+        M::Andn | M::Blsi | M::Blsr | M::Blsmsk | M::Bzhi => p | a,
+        M::Bextr => p | a | s,
         _ => 0,
     }
 }

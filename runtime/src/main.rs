@@ -19,6 +19,7 @@ mod dump;
 mod emulate;
 mod enter;
 mod interp;
+mod lockstep;
 mod options;
 mod process;
 mod record;
@@ -107,10 +108,22 @@ fn start(options: Options) -> ! {
     let envp = syscall::exec::environment(followed);
     let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
     let before = syscall::proc::Before::take();
-    let image = match loader::load(&request) {
-        Ok(i) => i,
-        Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
-        Err(e) => fail_to_load(&e),
+    let mut verifier = None;
+    let image = if options.verify {
+        match lockstep::start(&request) {
+            Ok((image, v)) => {
+                verifier = Some(Box::new(v));
+                image
+            }
+            Err(lockstep::VerifyError::Trace(loader::TraceError::Start(e))) => fail_to_load(&e),
+            Err(e) => report::fatal(&format!("--verify cannot start: {e}")),
+        }
+    } else {
+        match loader::load(&request) {
+            Ok(i) => i,
+            Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
+            Err(e) => fail_to_load(&e),
+        }
     };
     if let Some(fd) = options.exec_fd {
         // SAFETY: the descriptor was left open for us by the process that executed us.
@@ -120,22 +133,24 @@ fn start(options: Options) -> ! {
     let (ignored, by_descriptor) = (options.ignored, options.exec_fd.is_some());
     let view = syscall::proc::View::new(&image, before);
     let policy = Policy { threshold: if options.traces() { options.hot } else { 0 }, ..Policy::default() };
-    let config =
-        CacheConfig { limit: (options.cache_limit as usize) << 20, policy, ..CacheConfig::default() };
+    let config = CacheConfig {
+        limit: (options.cache_limit as usize) << 20,
+        policy,
+        isolated: options.verify,
+        ..CacheConfig::default()
+    };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
         Ok(c) => c,
         Err(e) => report::fatal(&e.to_string()),
     };
+    let mut translator = translate::Translator::default();
+    translator.verifying = verifier.is_some();
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
-        shared: Mutex::new(Some(Shared {
-            cache,
-            map: CodeMap::default(),
-            translator: translate::Translator::default(),
-        })),
+        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator })),
         threads: Mutex::default(),
         ended: Mutex::default(),
         own_ranges: Mutex::default(),
@@ -152,10 +167,7 @@ fn start(options: Options) -> ! {
         Some(Some(seccomp)) => syscall::Inherited { seccomp, ..syscall::Inherited::default() },
         None => syscall::Inherited::default(),
     };
-    let thread = match thread::Thread::allocate(
-        Arc::new(Mutex::new(inherited_actions(ignored))),
-        inherited,
-    ) {
+    let thread = match thread::Thread::allocate(Arc::new(Mutex::new(inherited_actions(ignored))), inherited) {
         // SAFETY: a fresh record, used by this thread only.
         Ok(t) => unsafe { &mut *t },
         Err(e) => report::fatal(&format!("no memory for a thread: {e}")),
@@ -163,6 +175,7 @@ fn start(options: Options) -> ! {
     thread.mask = current_mask();
     thread.context.pc = image.entry.0;
     thread.context.gpr[4] = image.stack_pointer.0;
+    thread.verifier = verifier;
     thread.adopt();
     thread::register(process::process(), thread);
     signal::init();

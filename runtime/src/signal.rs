@@ -270,14 +270,23 @@ pub fn set_action(thread: &mut Thread, signal: i32, new: Option<KernelAction>) -
         old
     };
     if first_fault_handler {
-        // The guest can now see registers at faults: code made from here on keeps them exact.
-        let mut shared = process().lock();
-        if !shared.translator.exact {
-            shared.translator.exact = true;
-            shared.cache.flush();
-        }
+        keep_state_exact();
     }
     Ok(old)
+}
+
+/// Whether a signal reports faults of the guest.
+pub fn is_fault(signal: i32) -> bool {
+    (1..=COUNT as i32).contains(&signal) && bit(signal) & OURS != 0
+}
+
+/// The guest can now see registers at faults: code made from here on keeps them exact.
+pub fn keep_state_exact() {
+    let mut shared = process().lock();
+    if !shared.translator.exact {
+        shared.translator.exact = true;
+        shared.cache.flush();
+    }
 }
 
 /// The one handler, called by `dynrun_signal_entry` with the runtime's `fs` in place.

@@ -69,6 +69,8 @@ pub struct Thread {
     pub xsave_size: usize,
     /// Seccomp filters and whatever else a child inherits.
     pub inherited: crate::syscall::Inherited,
+    /// The native twin, under `--verify`.
+    pub verifier: Option<Box<crate::lockstep::Verifier>>,
     /// Tier 0's blocks and buffers.
     pub interp: Option<Box<crate::interp::Tier0>>,
     /// Base of the host stack mapping and TLS block; none for the first thread.
@@ -174,6 +176,7 @@ impl Thread {
                 parked: false,
                 xsave_size: layout.size,
                 inherited,
+                verifier: None,
                 interp: None,
                 own: None,
             });

@@ -119,6 +119,8 @@ pub struct Translator {
     at: usize,
     /// Exact registers and flags at every fault, because a handler could look.
     pub exact: bool,
+    /// Instructions with results of their own each time begin blocks, for the verifier.
+    pub verifying: bool,
     /// Guest addresses that follow a call: not worth counting as trace heads.
     pub return_sites: rustc_hash::FxHashSet<u64>,
 }
@@ -150,6 +152,7 @@ impl Default for Translator {
             bmi2: std::is_x86_feature_detected!("bmi2"),
             at: 0,
             exact: false,
+            verifying: false,
             return_sites: Default::default(),
         }
     }
@@ -199,7 +202,9 @@ fn needs_runtime(i: &Instruction) -> Option<u32> {
 
 /// True for branches on flags, which have a form with 4 bytes of displacement.
 fn is_conditional(i: &Instruction) -> bool {
-    i.flow_control() == FlowControl::ConditionalBranch && i.condition_code() != ConditionCode::None && !i.is_loopcc()
+    i.flow_control() == FlowControl::ConditionalBranch
+        && i.condition_code() != ConditionCode::None
+        && !i.is_loopcc()
 }
 
 fn register_number(r: Register) -> usize {
@@ -239,6 +244,9 @@ impl Translator {
             } else {
                 ConstantOffsets::default()
             };
+            if self.verifying && n > 0 && crate::lockstep::is_unrepeatable(&instruction) {
+                break;
+            }
             let end = ends_line(&instruction);
             let branch = instruction.flow_control() == FlowControl::ConditionalBranch;
             let next = instruction.next_ip();
