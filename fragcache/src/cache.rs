@@ -54,7 +54,7 @@ pub struct CacheConfig {
     pub policy: Policy,
     /// Events kept.
     pub events: usize,
-    /// Nothing is linked: every exit leaves the cache.
+    /// Nothing is linked: every exit leaves the cache. Who enters fragments enters heads at [`Fragment::counting_entry`].
     pub isolated: bool,
 }
 
@@ -551,7 +551,7 @@ impl Cache {
     /// is out of reach and there is no room for a far jump.
     pub fn link(&mut self, exit: ExitId, to: FragId) -> bool {
         let e = self.exit(exit).clone();
-        if self.config.isolated || e.parked || e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
+        if e.parked || e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
             return false;
         }
         let ExitKind::Direct(target) = e.kind else { return false };
@@ -560,6 +560,9 @@ impl Cache {
             && self.config.policy.makes_head(e.source.0, target.0, from_trace)
         {
             self.mark_head(to);
+        }
+        if self.config.isolated {
+            return false;
         }
         let t = self.frag(to);
         let place = match t.counter {

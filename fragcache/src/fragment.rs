@@ -144,6 +144,14 @@ pub struct Counter {
 }
 
 impl Fragment {
+    /// Where to enter so that the arrival counts, if arrivals are counted.
+    pub fn counting_entry(&self) -> HostPc {
+        match self.counter {
+            Some(c) if self.kind == FragmentKind::Block => c.entry,
+            _ => self.entry,
+        }
+    }
+
     /// The guest address of the instruction whose host code holds `host`, with the address where
     /// that code begins. `None` when `host` lies outside or in the entry code.
     pub fn guest_pc_at(&self, host: HostPc) -> Option<(GuestPc, HostPc)> {

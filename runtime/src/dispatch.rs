@@ -104,6 +104,7 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
     if thread.verifier.is_some() {
+        thread.context.target = shared.cache.frag(frag).counting_entry().0 as u64;
         // No instruction is shorter than a byte.
         let bytes: u32 = shared.cache.frag(frag).source.iter().map(|s| s.1).sum();
         lockstep::departing(thread, bytes as usize);
