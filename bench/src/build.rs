@@ -131,9 +131,17 @@ impl Built {
 /// Builds programs into a work folder with one compiler.
 pub struct Builder {
     work: PathBuf,
+    scratch: PathBuf,
     cc: String,
     version: OnceCell<String>,
     crates: OnceCell<HashMap<String, PathBuf>>,
+}
+
+impl Drop for Builder {
+    fn drop(&mut self) {
+        // What cannot be removed does no harm.
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
 }
 
 impl Builder {
@@ -142,9 +150,9 @@ impl Builder {
     pub fn new(work: &Path, cc: &str) -> Result<Self, BuildError> {
         fs::create_dir_all(work).map_err(at(work))?;
         let work = work.canonicalize().map_err(at(work))?;
-        for folder in ["bin", "kept", "run"] {
-            let folder = work.join(folder);
-            fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let scratch = work.join(format!("run-{}", std::process::id()));
+        for folder in [&work.join("bin"), &work.join("kept"), &scratch] {
+            fs::create_dir_all(folder).map_err(at(folder))?;
         }
         for (name, text) in catalogue::FILES {
             let path = work.join(name);
@@ -154,9 +162,17 @@ impl Builder {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(at(folder))?;
             }
-            fs::write(&path, text).map_err(at(&path))?;
+            // Renamed into place: another process may be compiling from it.
+            let fresh = scratch.join("fresh");
+            fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path)).map_err(at(&path))?;
         }
-        Ok(Self { work, cc: cc.into(), version: OnceCell::new(), crates: OnceCell::new() })
+        Ok(Self { work, scratch, cc: cc.into(), version: OnceCell::new(), crates: OnceCell::new() })
+    }
+
+    /// A folder of this process alone, which goes away with the builder: several `speedup`s may
+    /// share a work folder.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     /// The absolute path of the work folder.
@@ -231,7 +247,7 @@ impl Builder {
         if binary.is_file() {
             return Ok(binary);
         }
-        let unfinished = binary.with_extension("unfinished");
+        let unfinished = self.scratch.join("unfinished");
         output_of(Command::new(&compiler).args(&arguments).arg("-o").arg(&unfinished))?;
         fs::rename(&unfinished, &binary).map_err(at(&binary))?;
         Ok(binary)

@@ -153,7 +153,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         scale: options.scale,
         core: core(options.pin)?,
         timeout: Duration::from_secs_f64(options.timeout),
-        scratch: builder.work().join("run"),
+        scratch: builder.scratch().to_owned(),
         kept: builder.work().join("kept"),
     };
     let mut report = Report {

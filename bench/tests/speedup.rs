@@ -112,3 +112,20 @@ fn a_compiler_that_fails_leaves_the_programs_it_can_build() {
     );
     assert!(table.contains("(geometric mean of 1)"), "{table}");
 }
+
+#[test]
+fn several_at_once_share_a_work_folder() {
+    let work = tempfile::tempdir().unwrap();
+    let start = |program: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_speedup"));
+        command.arg("--work").arg(work.path()).args(["--runners=native,env", "--runs=20", "--scale=0.01"]);
+        command.arg(format!("--programs={program}")).stdout(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start("fib"), start("sorts")];
+    for child in both {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stdout));
+    }
+    let left: Vec<_> = fs::read_dir(work.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|n| !n.to_string_lossy().starts_with("run-")), "{left:?}");
+}

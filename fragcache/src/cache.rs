@@ -467,7 +467,11 @@ impl Cache {
             });
             self.frags[id.0 as usize].exits.push(exit);
             if e.kind == ExitKind::Indirect {
-                let table = self.table.address();
+                // Code made for one run comes back to the dispatcher, whatever is in the table.
+                let table = match new.kind {
+                    FragmentKind::Private => self.table.misses_address(),
+                    _ => self.table.address(),
+                };
                 self.patch_abs(patch, table);
                 continue;
             }
@@ -706,8 +710,10 @@ impl Cache {
                 e
             }
         };
-        let Cache { table, memory, .. } = self;
-        table.insert(pc, id, entry, |field, to| patch_in(memory, field, to))
+        let Cache { table, memory, stubs, .. } = self;
+        table.insert(pc, id, entry, |field, to| {
+            patch_in(memory, field, to) || patch_far(memory, &**stubs, field, to)
+        })
     }
 
     fn remove_indirect(&mut self, id: FragId) {
@@ -725,7 +731,7 @@ impl Cache {
                     .expect("a mismatch field lies in a region");
                 stubs.mismatch(HostPc(common))
             },
-            |field, to| patch_in(memory, field, to),
+            |field, to| patch_in(memory, field, to) || patch_far(memory, &**stubs, field, to),
         );
     }
 
@@ -813,6 +819,9 @@ impl Cache {
     /// miss. That stays so, whatever other threads do, until [`Cache::unpark`] was called as often.
     pub fn park(&mut self, id: FragId) {
         self.parks += 1;
+        if self.frag(id).kind == FragmentKind::Private {
+            return; // Never linked.
+        }
         for e in self.frag(id).exits.clone() {
             let x = self.exit(e);
             if x.parked {
@@ -857,6 +866,22 @@ fn patch_in(memory: &mut CodeMemory, field: HostPc, target: HostPc) -> bool {
     // SAFETY: a mismatch field of code in code memory; the cache is behind the client's lock.
     unsafe { link::patch(at, d as u32) };
     true
+}
+
+/// As [`patch_in`] for a target out of reach (chains hold entries of different regions): by a far
+/// jump in the field's own unit, and so as long-lived as the field. False when the unit is full.
+fn patch_far(memory: &mut CodeMemory, stubs: &dyn StubWriter, field: HostPc, target: HostPc) -> bool {
+    let Some(unit) = memory.unit_of(field) else { return false };
+    let mut code = Vec::with_capacity(16);
+    stubs.far_jump(target, &mut code);
+    let u = &mut memory.units[unit as usize];
+    if u.room() <= code.len() + 32 {
+        return false;
+    }
+    u.cold = (u.cold - code.len()) & !15;
+    let at = HostPc(u.cold);
+    memory.write(at, &code);
+    patch_in(memory, field, at)
 }
 
 /// The `note` of the service exit that a counter takes at zero.

@@ -50,6 +50,13 @@ pub fn ranges() -> Vec<(u64, u64)> {
     v
 }
 
+/// Whether any of the heap's memory lies in `[start, end)`.
+pub fn holds(start: u64, end: u64) -> bool {
+    let _guard = HEAP.lock();
+    let (list, n) = RANGES.list();
+    list[..*n].iter().any(|r| (r.0 as u64) < end && start < r.1 as u64)
+}
+
 impl Ranges {
     fn list(&self) -> &mut ([(usize, usize); MOST_RANGES], usize) {
         // SAFETY: exclusive by the heap's lock, which every caller of `Pages` holds.

@@ -367,6 +367,9 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
         return at.set(frame::EFLAGS, at.get(frame::EFLAGS) & !TRAP_FLAG);
     }
     if !in_fragments(thread, rip) {
+        if arrived.signal == libc::SIGSEGV && read_clock_for_us(at, rip) {
+            return;
+        }
         crate::report::runtime_fault(thread, arrived.signal, rip, arrived.info[2] as usize);
     }
     let mut shared = process().lock();
@@ -429,6 +432,37 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
     thread.context.exit = exit;
     at.set(frame::EFLAGS, at.get(frame::EFLAGS) & !TRAP_FLAG);
     at.set(frame::RIP, Labels::exit() as u64);
+}
+
+/// The guest has forbidden `rdtsc` (`PR_SET_TSC`), and the runtime wanted to know the time, which the
+/// vdso takes from there. Does the instruction at `rip` with the ban lifted; `false` when it is
+/// another one.
+fn read_clock_for_us(at: &Interrupted, rip: usize) -> bool {
+    const RDTSC: [u8; 2] = [0x0f, 0x31];
+    const RDTSCP: [u8; 3] = [0x0f, 0x01, 0xf9];
+    let mut code = [0u8; 3];
+    if read_guest(rip as u64, &mut code).is_err() {
+        return false;
+    }
+    let len = match code {
+        c if c == RDTSCP => 3,
+        c if c[..2] == RDTSC => 2,
+        _ => return false,
+    };
+    let (low, high, aux): (u32, u32, u32);
+    // SAFETY: changes only whether this thread may execute the instruction in between.
+    unsafe {
+        libc::syscall(libc::SYS_prctl, libc::PR_SET_TSC, libc::PR_TSC_ENABLE, 0, 0, 0);
+        std::arch::asm!("rdtscp", out("eax") low, out("edx") high, out("ecx") aux, options(nomem, nostack));
+        libc::syscall(libc::SYS_prctl, libc::PR_SET_TSC, libc::PR_TSC_SIGSEGV, 0, 0, 0);
+    }
+    at.set(Interrupted::register(0), u64::from(low));
+    at.set(Interrupted::register(2), u64::from(high));
+    if len == 3 {
+        at.set(Interrupted::register(1), u64::from(aux));
+    }
+    at.set(frame::RIP, (rip + len) as u64);
+    true
 }
 
 /// Registers that the code from `begin` to `rip` has spilled get their guest values back.

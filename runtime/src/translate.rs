@@ -114,7 +114,8 @@ pub struct Translator {
     map: Vec<(u8, u8)>,
     line: Vec<Decoded>,
     info: InstructionInfoFactory,
-    encoder: Encoder,
+    /// Made at its first use: few programs need it, and its tables take a while.
+    encoder: Option<Encoder>,
     bmi2: bool,
     at: usize,
     /// Exact registers and flags at every fault, because a handler could look.
@@ -148,7 +149,7 @@ impl Default for Translator {
             map: Vec::new(),
             line: Vec::new(),
             info: InstructionInfoFactory::new(),
-            encoder: Encoder::new(64),
+            encoder: None,
             bmi2: std::is_x86_feature_detected!("bmi2"),
             at: 0,
             exact: false,
@@ -371,6 +372,13 @@ impl Translator {
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
         let at = cache.begin(pc, room, self.line.len() + 4)?;
         self.reset(at.0);
+        // A head that indirect branches reach keeps an entry for them in line.
+        let mut indirect = None;
+        if cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect.is_some()) {
+            let dead = self.dead_from(0);
+            indirect = Some(stubs::indirect_entry(&mut self.code, self.at, pc, dead));
+        }
+        let entry = self.code.len() as u32;
         self.note_prologue();
         let line = std::mem::take(&mut self.line);
         let mut source = Vec::with_capacity(steps.len());
@@ -417,12 +425,12 @@ impl Translator {
             pc,
             kind: FragmentKind::Trace,
             at,
-            entry: 0,
+            entry,
             code: &self.code,
             exits: &self.exits,
             source: &source,
             map: &self.map,
-            indirect: None,
+            indirect,
         }))
     }
 
@@ -923,22 +931,17 @@ impl Translator {
 
     fn encode(&mut self, i: &Instruction) {
         let ip = (self.at + self.code.len()) as u64;
-        match self.encoder.encode(i, ip) {
-            Ok(_) => {
-                let bytes = self.encoder.take_buffer();
-                self.code.extend_from_slice(&bytes);
-                let mut bytes = bytes;
-                bytes.clear();
-                self.encoder.set_buffer(bytes);
-            }
-            Err(_) => {
-                // What cannot be encoded faults like an unknown instruction rather than do something else.
-                let mut bytes = self.encoder.take_buffer();
-                bytes.clear();
-                self.encoder.set_buffer(bytes);
-                self.code.extend_from_slice(&[0x0f, 0x0b]);
-            }
+        let encoder = self.encoder.get_or_insert_with(|| Encoder::new(64));
+        let encoded = encoder.encode(i, ip).is_ok();
+        let mut bytes = encoder.take_buffer();
+        if encoded {
+            self.code.extend_from_slice(&bytes);
+        } else {
+            // What cannot be encoded faults like an unknown instruction rather than do something else.
+            self.code.extend_from_slice(&[0x0f, 0x0b]);
         }
+        bytes.clear();
+        encoder.set_buffer(bytes);
     }
 
     fn restore_checked(&mut self) {

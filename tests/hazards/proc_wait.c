@@ -16,6 +16,7 @@ int main(void) {
   pid_t p = fork();
   if (!p) {
     raise(SIGSTOP);
+    sleep_ms(100); /* the parent looks at the continued state first */
     _exit(7);
   }
   siginfo_t si;

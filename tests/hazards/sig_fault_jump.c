@@ -28,7 +28,7 @@ int main(void) {
       EQUAL(g[REG_RCX], target);
       EQUAL((long)addr, target);
       EQUAL(code, t >= 2 ? SEGV_ACCERR : SEGV_MAPERR);
-      EQUAL(g[REG_ERR] & 0x17, t == 2 ? 0x15 : 0x14);
+      EQUAL(g[REG_ERR] & (t == 3 ? 0x16 : 0x17), t == 2 ? 0x15 : 0x14); /* is a page without access present? */
       long sp, ra;
       resume = (greg_t)j2;
       asm volatile("sub $256, %%rsp; mov %2, %%rcx; mov %%rsp, %%rbx; call *%%rcx; .globl after2\nafter2: ud2; .globl j2\n"

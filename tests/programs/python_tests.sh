@@ -3,6 +3,7 @@
 # needs: python3 /usr/lib/python3.11/test/test_json/__init__.py
 # limit: 600
 # tiers: trace
+# slow: yes
 run() {
     for module in test_json test_re test_threading test_signal test_subprocess; do
         /usr/bin/python3 -m test -v $module >log 2>&1

@@ -18,7 +18,7 @@
 //! Environment: `DYNRUN` names the binary under test (default: `release/dynrun` of the target
 //! directory); empty means "native against native", which proves the programs themselves right.
 //! `E2E_TIERS` (comma separated) limits the tiers, `E2E_REQUIRE_ALL=1` makes a missing package a
-//! failure instead of a skipped row, `CSMITH_COUNT` and `CSMITH_SEED` steer the random programs.
+//! failure instead of a skipped row, `E2E_SLOW=only` runs the programs that take minutes, `CSMITH_COUNT` and `CSMITH_SEED` steer the random programs.
 //!
 //! Must not know: anything about how `dynrun` works; only its command line.
 

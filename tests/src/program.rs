@@ -9,6 +9,7 @@
 //! | `needs` | commands that must exist, else the row is skipped |
 //! | `limit` | seconds before a run counts as hanging, default 120 |
 //! | `compare` | `all`, `stdout` (default) or `status` |
+//! | `slow` | `yes`: minutes; only `cargo xtask oracles` runs it |
 //! | `tiers` | `trace`: too slow to run with every tier |
 //!
 //! and defines shell functions: `prepare` (optional; runs natively, once), `run` (the subject: the whole
@@ -42,6 +43,8 @@ pub struct Program {
     pub aspects: Aspects,
     /// Whether only the default tier is worth the time.
     pub trace_only: bool,
+    /// Whether it takes minutes.
+    pub slow: bool,
 }
 
 /// All programs, by name.
@@ -69,6 +72,7 @@ fn parse(script: PathBuf) -> anyhow::Result<Program> {
         limit: Duration::from_secs(120),
         aspects: Aspects::STDOUT,
         trace_only: false,
+        slow: false,
         script,
     };
     let mut described = false;
@@ -84,6 +88,7 @@ fn parse(script: PathBuf) -> anyhow::Result<Program> {
             ("compare", "stdout") => program.aspects = Aspects::STDOUT,
             ("compare", "status") => program.aspects = Aspects::END,
             ("tiers", "trace") => program.trace_only = true,
+            ("slow", "yes") => program.slow = true,
             _ => anyhow::bail!("{}: unknown directive: {line}", program.script.display()),
         }
     }

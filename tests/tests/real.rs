@@ -1,6 +1,7 @@
 //! Real programs (`tests/programs`), native against every tier: one test per program and tier.
 //!
 //! A program whose package is missing is skipped with a note; with `E2E_REQUIRE_ALL=1` (as in CI) it fails.
+//! Those that take minutes run with `E2E_SLOW=only`, and then nothing else.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +19,8 @@ type Oracle = Arc<OnceLock<Result<(tempfile::TempDir, Outcome), String>>>;
 fn main() -> ExitCode {
     suite::main(|setting| {
         let mut trials = Vec::new();
-        for program in program::all()? {
+        let slow = std::env::var_os("E2E_SLOW").is_some_and(|v| v == "only");
+        for program in program::all()?.into_iter().filter(|program| program.slow == slow) {
             let missing = program.missing();
             if !missing.is_empty() {
                 eprintln!(

@@ -1,13 +1,11 @@
-//! Lifting of SSE floating point. Every trace with one of these assumes `FpDefault` (see [`crate::Fp`]).
+//! Lifting of SSE and AVX floating point. Every trace with one of these assumes `FpDefault` (see [`crate::Fp`]).
 //!
-//! Scalar instructions work on the low lane and keep the rest of the destination register.
+//! Scalar instructions work on the low lane and keep the rest of the first source.
 
 use super::lift::Lifter;
 use super::semantics::round_mode;
 use ir::op::Op;
 use ir::types::{Operand, Type};
-
-const V: Type = Type::V128;
 
 impl Lifter<'_> {
     /// The low lane of a register, or a scalar in memory.
@@ -15,22 +13,29 @@ impl Lifter<'_> {
         if self.is_memory(operand) { self.load(ty) } else { self.read_lane(operand, ty, 0) }
     }
 
+    /// The last source of a scalar operation.
+    fn last_scalar(&mut self, ty: Type) -> Operand {
+        let (_, source) = self.sources();
+        self.scalar(source, ty)
+    }
+
     pub(super) fn fbin(&mut self, op: Op, ty: Type) {
-        let (a, b) = (self.scalar(0, ty), self.scalar(1, ty));
+        let (a, b) = self.sources();
+        let (a, b) = (self.scalar(a, ty), self.scalar(b, ty));
         let result = self.b.bin(op, ty, a, b);
-        self.write_lane(0, ty, result, 0);
+        self.write_lane(ty, result, 0);
     }
 
     pub(super) fn fsqrt(&mut self, ty: Type) {
-        let source = self.scalar(1, ty);
+        let source = self.last_scalar(ty);
         let result = self.b.un(Op::Fsqrt, ty, source);
-        self.write_lane(0, ty, result, 0);
+        self.write_lane(ty, result, 0);
     }
 
     pub(super) fn fround(&mut self, ty: Type) {
-        let source = self.scalar(1, ty);
+        let source = self.last_scalar(ty);
         let result = self.b.fround(ty, round_mode(self.raw.immediate8()), source);
-        self.write_lane(0, ty, result, 0);
+        self.write_lane(ty, result, 0);
     }
 
     pub(super) fn fcompare(&mut self, ty: Type) {
@@ -39,10 +44,11 @@ impl Lifter<'_> {
     }
 
     pub(super) fn int_to_float(&mut self, ty: Type) {
-        let from = self.width(1);
-        let value = self.read(1, from);
+        let (_, source) = self.sources();
+        let from = self.width(source);
+        let value = self.read(source, from);
         let result = self.b.convert(Op::Sitof, from, ty, value);
-        self.write_lane(0, ty, result, 0);
+        self.write_lane(ty, result, 0);
     }
 
     pub(super) fn float_to_int(&mut self, op: Op, ty: Type) {
@@ -53,13 +59,13 @@ impl Lifter<'_> {
     }
 
     pub(super) fn fconvert(&mut self, op: Op, from: Type, to: Type) {
-        let value = self.scalar(1, from);
+        let value = self.last_scalar(from);
         let result = self.b.convert(op, from, to, value);
-        self.write_lane(0, to, result, 0);
+        self.write_lane(to, result, 0);
     }
 
     /// A mask per lane by the predicate in the immediate.
-    fn predicate(&mut self, lane: Type, a: Operand, b: Operand) -> Operand {
+    fn predicate(&mut self, lane: Type, ty: Type, a: Operand, b: Operand) -> Operand {
         let predicate = self.raw.immediate8();
         let op = match predicate & 3 {
             0 => Op::VFeq,
@@ -67,20 +73,22 @@ impl Lifter<'_> {
             2 => Op::VFle,
             _ => Op::VFuno,
         };
-        let mask = self.b.lanes(op, lane, V, &[a, b]);
-        if predicate & 4 != 0 { self.b.un(Op::Not, V, mask) } else { mask }
+        let mask = self.b.lanes(op, lane, ty, &[a, b]);
+        if predicate & 4 != 0 { self.b.un(Op::Not, ty, mask) } else { mask }
     }
 
     pub(super) fn fmask(&mut self, ty: Type) {
-        let (a, b) = (self.read_v128(0), self.read_v128_partial(1, ty.bytes()));
-        let mask = self.predicate(ty, a, b);
-        let low = self.b.extract(V, mask, ty, 0);
-        self.write_lane(0, ty, low, 0);
+        let (a, b) = self.sources();
+        let (a, b) = (self.read_vector(a, Type::V128), self.read_vector_low(b, Type::V128, ty.bytes()));
+        let mask = self.predicate(ty, Type::V128, a, b);
+        let low = self.b.extract(Type::V128, mask, ty, 0);
+        self.write_lane(ty, low, 0);
     }
 
     pub(super) fn vfmask(&mut self, lane: Type) {
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        let mask = self.predicate(lane, a, b);
-        self.write_v128(0, mask);
+        let ty = self.vector_type();
+        let (a, b) = self.read_sources();
+        let mask = self.predicate(lane, ty, a, b);
+        self.write_vector(ty, mask);
     }
 }

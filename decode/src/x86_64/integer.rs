@@ -92,7 +92,8 @@ impl Lifter<'_> {
             self.write(0, ty, zero);
             return self.logic_flags(ty, zero);
         }
-        let (a, b) = (self.read(0, ty), self.read(1, ty));
+        let a = self.read(0, ty);
+        let b = if same { a } else { self.read(1, ty) };
         match alu {
             Alu::Add => {
                 let sum = self.b.bin(Op::Add, ty, a, b);

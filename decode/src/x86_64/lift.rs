@@ -8,14 +8,14 @@
 //!   nobody else pays.
 //! - Flags that the manual leaves undefined get whatever the IR operation defines; the oracle test excepts them by
 //!   table (`decode/tests/undefined-flags.txt`).
-//! - Not modelled: alignment checks of SSE memory operands (a misaligned `movaps` faults on the CPU), and
+//! - Not modelled: alignment checks of vector operands in memory (a misaligned `movaps` faults on the CPU), and
 //!   the kinds of page faults.
 
 use super::inst::{Flow, Inst};
 use super::semantics::{Sem, semantics};
 use super::slots;
 use crate::{Fp, GuestPc, Lifted};
-use iced_x86::Instruction;
+use iced_x86::{EncodingKind, Instruction};
 use ir::builder::Builder;
 use ir::op::Op;
 use ir::snapshot::ExitKind;
@@ -29,6 +29,8 @@ pub(super) struct Lifter<'a> {
     pub(super) raw: &'a Instruction,
     /// The address of the memory operand, once computed.
     pub(super) addr: Option<Addr>,
+    /// VEX encoding: vector results have a destination of their own and are zero-extended.
+    pub(super) vex: bool,
 }
 
 /// Does the instruction lift without a `native` operation?
@@ -38,7 +40,8 @@ pub(super) fn is_modelled(inst: &Inst, fp: Fp) -> bool {
 
 /// See [`crate::Guest::lift`].
 pub(super) fn lift(inst: &Inst, bytes: &[u8], fp: Fp, b: &mut Builder) -> Lifted {
-    let mut lifter = Lifter { b, inst, raw: inst.raw(), addr: None };
+    let vex = inst.raw().encoding() == EncodingKind::VEX;
+    let mut lifter = Lifter { b, inst, raw: inst.raw(), addr: None, vex };
     match semantics(inst, fp) {
         Some(sem) => {
             if sem.is_float() {
@@ -109,8 +112,8 @@ impl Lifter<'_> {
             Sem::MovCross(high_to_low) => self.mov_cross(high_to_low),
             Sem::VBits(op) => self.vbits(op),
             Sem::VBin(op, lane) | Sem::VFBin(op, lane) => self.vbin(op, lane),
-            Sem::VUn(op, lane) => self.vun(op, lane, 16),
-            Sem::VFUn(op, lane, bytes) => self.vun(op, lane, bytes),
+            Sem::VUn(op, lane) => self.vun(op, lane, false),
+            Sem::VFUn(op, lane, half) => self.vun(op, lane, half),
             Sem::VShift(op, lane) => self.vshift(op, lane),
             Sem::VShiftBytes(left) => self.vshift_bytes(left),
             Sem::Interleave(part, lane) => self.interleave(part, lane),
@@ -121,10 +124,15 @@ impl Lifter<'_> {
             Sem::Palignr => self.palignr(),
             Sem::Pshufb => self.pshufb(),
             Sem::Signs(lane) => self.signs(lane),
-            Sem::Pinsrw => self.pinsrw(),
-            Sem::Pextrw => self.pextrw(),
+            Sem::InsertLane(lane) => self.insert_lane(lane),
+            Sem::ExtractLane(lane) => self.extract_lane(lane),
             Sem::Ptest => self.ptest(),
             Sem::Movddup => self.movddup(),
+            Sem::ZeroUpper => self.zero_upper(),
+            Sem::Broadcast(lane) => self.broadcast(lane),
+            Sem::InsertHalf => self.insert_half(),
+            Sem::ExtractHalf => self.extract_half(),
+            Sem::Permute4 => self.permute4(),
 
             Sem::FBin(op, ty) => self.fbin(op, ty),
             Sem::FSqrt(ty) => self.fsqrt(ty),

@@ -1,8 +1,8 @@
 //! Operands: registers of any width as parts of their slots, memory operands as addresses with their alias
 //! class, immediates as literals.
 //!
-//! A write of 32 bits zero-extends into the slot, one of 8 or 16 bits keeps the rest; vector writes keep
-//! what lies above 128 bits (all modelled vector instructions are legacy SSE).
+//! A write of 32 bits zero-extends into the slot, one of 8 or 16 bits keeps the rest. Vector writes of legacy SSE keep
+//! what lies above 128 bits, those of VEX encodings clear what lies above their width.
 
 use super::lift::Lifter;
 use super::slots;
@@ -210,6 +210,21 @@ impl Lifter<'_> {
         slots::zmm(self.raw.op_register(operand).number() as u8)
     }
 
+    /// The vector type that the instruction works on: its widest operand's.
+    pub(super) fn vector_type(&self) -> Type {
+        let is_wide = |i| match self.raw.op_kind(i) {
+            OpKind::Register => self.raw.op_register(i).is_ymm(),
+            OpKind::Memory => self.raw.memory_size().size() == 32,
+            _ => false,
+        };
+        if self.vex && (0..self.raw.op_count()).any(is_wide) { Type::V256 } else { Type::V128 }
+    }
+
+    /// The two sources of a binary operation: legacy SSE destroys the first, VEX has a destination before it.
+    pub(super) fn sources(&self) -> (u32, u32) {
+        if self.vex { (1, 2) } else { (0, 1) }
+    }
+
     /// A part of the vector register in this operand.
     pub(super) fn read_lane(&mut self, operand: u32, ty: Type, bit: u32) -> Operand {
         let slot = self.vector_slot(operand);
@@ -217,41 +232,55 @@ impl Lifter<'_> {
         self.b.extract(Type::V512, whole, ty, bit)
     }
 
-    /// Writes a part of the vector register in this operand; the rest stays.
-    pub(super) fn write_lane(&mut self, operand: u32, ty: Type, value: Operand, bit: u32) {
-        let slot = self.vector_slot(operand);
-        let old = self.b.get(slot);
-        let new = self.b.insert(Type::V512, old, ty, value, bit);
+    /// Writes operand 0: the first source of the instruction with this part replaced.
+    pub(super) fn write_lane(&mut self, ty: Type, value: Operand, bit: u32) {
+        let slot = self.vector_slot(0);
+        let new = if self.vex {
+            let base = self.read_vector(1, Type::V128);
+            let low = self.b.insert(Type::V128, base, ty, value, bit);
+            self.b.convert(Op::Zext, Type::V128, Type::V512, low)
+        } else {
+            let old = self.b.get(slot);
+            self.b.insert(Type::V512, old, ty, value, bit)
+        };
         self.b.set(slot, new);
     }
 
-    /// The low 128 bits of a vector register, or 128 bits of memory.
-    pub(super) fn read_v128(&mut self, operand: u32) -> Operand {
+    /// The low part of a vector register, or memory, as a vector of this type.
+    pub(super) fn read_vector(&mut self, operand: u32, ty: Type) -> Operand {
         if self.is_memory(operand) {
-            return self.load(Type::V128);
+            return self.load(ty);
         }
         let slot = self.vector_slot(operand);
         let whole = self.b.get(slot);
-        self.b.convert(Op::Trunc, Type::V512, Type::V128, whole)
+        self.b.convert(Op::Trunc, Type::V512, ty, whole)
     }
 
-    /// The low 128 bits of a vector register, or `bytes` of memory zero-extended to them.
-    pub(super) fn read_v128_partial(&mut self, operand: u32, bytes: u32) -> Operand {
-        match Type::int(bytes * 8) {
-            Some(ty) if self.is_memory(operand) && bytes < 16 => {
-                let value = self.load(ty);
-                self.b.convert(Op::Zext, ty, Type::V128, value)
+    /// A vector of type `ty` whose low `bytes` are those of the operand, which has no more if it is memory. From
+    /// memory, the rest is zero.
+    pub(super) fn read_vector_low(&mut self, operand: u32, ty: Type, bytes: u32) -> Operand {
+        let low = if bytes == 16 { Some(Type::V128) } else { Type::int(bytes * 8) };
+        match low {
+            Some(low) if self.is_memory(operand) && bytes < ty.bytes() => {
+                let value = self.load(low);
+                self.b.convert(Op::Zext, low, ty, value)
             }
-            _ => self.read_v128(operand),
+            _ => self.read_vector(operand, ty),
         }
     }
 
-    /// Writes the low 128 bits of a vector register, or 128 bits of memory.
-    pub(super) fn write_v128(&mut self, operand: u32, value: Operand) {
-        if self.is_memory(operand) {
-            self.store(Type::V128, value);
-        } else {
-            self.write_lane(operand, Type::V128, value, 0);
+    /// Writes the vector register or memory in operand 0.
+    pub(super) fn write_vector(&mut self, ty: Type, value: Operand) {
+        if self.is_memory(0) {
+            return self.store(ty, value);
         }
+        let slot = self.vector_slot(0);
+        let new = if self.vex {
+            self.b.convert(Op::Zext, ty, Type::V512, value)
+        } else {
+            let old = self.b.get(slot);
+            self.b.insert(Type::V512, old, ty, value, 0)
+        };
+        self.b.set(slot, new);
     }
 }

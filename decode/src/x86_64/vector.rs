@@ -1,31 +1,39 @@
-//! Lifting of SSE moves, integer arithmetic, shuffles and bit operations on 128-bit vectors.
+//! Lifting of SSE and AVX moves, integer arithmetic, shuffles and bit operations on vectors of 128 and 256 bits.
+//!
+//! One lifter serves both encodings: `sources` says where the operands are, `vector_type` how wide they are,
+//! `write_vector` what becomes of the rest of the register. Shuffles of 256 bits work on each 128-bit part by itself,
+//! as AVX2 does.
 
 use super::lift::Lifter;
 use super::semantics::Interleave;
 use super::slots;
 use iced_x86::OpKind;
 use ir::op::Op;
-use ir::types::{Flag, Operand, Type};
-
-const V: Type = Type::V128;
+use ir::types::{Flag, Operand, Type, ZERO};
 
 impl Lifter<'_> {
     // --- moves -------------------------------------------------------------------------------------
 
     pub(super) fn vmov(&mut self) {
-        let value = self.read_v128(1);
-        self.write_v128(0, value);
+        let ty = self.vector_type();
+        let value = self.read_vector(1, ty);
+        self.write_vector(ty, value);
     }
 
     /// From memory the rest of the low 128 bits becomes zero, from a register it stays.
     pub(super) fn scalar_mov(&mut self, ty: Type) {
         if self.is_memory(1) {
             let value = self.load(ty);
-            let value = self.b.convert(Op::Zext, ty, V, value);
-            return self.write_v128(0, value);
+            let value = self.b.convert(Op::Zext, ty, Type::V128, value);
+            return self.write_vector(Type::V128, value);
         }
-        let value = self.read_lane(1, ty, 0);
-        if self.is_memory(0) { self.store(ty, value) } else { self.write_lane(0, ty, value, 0) }
+        if self.is_memory(0) {
+            let value = self.read_lane(1, ty, 0);
+            return self.store(ty, value);
+        }
+        let (_, source) = self.sources();
+        let value = self.read_lane(source, ty, 0);
+        self.write_lane(ty, value, 0);
     }
 
     pub(super) fn mov_int(&mut self) {
@@ -43,8 +51,8 @@ impl Lifter<'_> {
             let ty = self.width(1);
             (ty, self.read(1, ty))
         };
-        let value = self.b.convert(Op::Zext, ty, V, value);
-        self.write_v128(0, value);
+        let value = self.b.convert(Op::Zext, ty, Type::V128, value);
+        self.write_vector(Type::V128, value);
     }
 
     pub(super) fn mov_half(&mut self, bit: u32) {
@@ -53,78 +61,140 @@ impl Lifter<'_> {
             return self.store(Type::I64, value);
         }
         let value = self.load(Type::I64);
-        self.write_lane(0, Type::I64, value, bit);
+        self.write_lane(Type::I64, value, bit);
     }
 
     pub(super) fn mov_cross(&mut self, high_to_low: bool) {
         let (from, to) = if high_to_low { (64, 0) } else { (0, 64) };
-        let value = self.read_lane(1, Type::I64, from);
-        self.write_lane(0, Type::I64, value, to);
+        let (_, source) = self.sources();
+        let value = self.read_lane(source, Type::I64, from);
+        self.write_lane(Type::I64, value, to);
     }
 
     pub(super) fn movddup(&mut self) {
-        let value = if self.is_memory(1) { self.load(Type::I64) } else { self.read_lane(1, Type::I64, 0) };
-        let both = self.b.convert(Op::VSplat, Type::I64, V, value);
-        self.write_v128(0, both);
+        let ty = self.vector_type();
+        let bytes = if ty == Type::V128 { 8 } else { 32 };
+        let source = self.read_vector_low(1, ty, bytes);
+        self.write_shuffle(Type::I64, source, source, |_, _| 0);
+    }
+
+    pub(super) fn broadcast(&mut self, lane: Type) {
+        let ty = self.vector_type();
+        let value = if self.is_memory(1) { self.load(lane) } else { self.read_lane(1, lane, 0) };
+        let all = self.b.convert(Op::VSplat, lane, ty, value);
+        self.write_vector(ty, all);
+    }
+
+    pub(super) fn insert_half(&mut self) {
+        let bit = u32::from(self.raw.immediate8() & 1) * 128;
+        let (base, half) = (self.read_vector(1, Type::V256), self.read_vector(2, Type::V128));
+        let value = self.b.insert(Type::V256, base, Type::V128, half, bit);
+        self.write_vector(Type::V256, value);
+    }
+
+    pub(super) fn extract_half(&mut self) {
+        let bit = u32::from(self.raw.immediate8() & 1) * 128;
+        let half = self.read_lane(1, Type::V128, bit);
+        self.write_vector(Type::V128, half);
+    }
+
+    /// The low 128 bits of registers 0 to 15 stay, all else in them becomes zero.
+    pub(super) fn zero_upper(&mut self) {
+        for number in 0..16 {
+            let slot = slots::zmm(number);
+            let whole = self.b.get(slot);
+            let low = self.b.convert(Op::Trunc, Type::V512, Type::V128, whole);
+            let value = self.b.convert(Op::Zext, Type::V128, Type::V512, low);
+            self.b.set(slot, value);
+        }
     }
 
     // --- arithmetic and logic ----------------------------------------------------------------------
 
-    fn same_register(&self) -> bool {
-        self.raw.op1_kind() == OpKind::Register && self.raw.op0_register() == self.raw.op1_register()
+    /// Both sources of a binary operation.
+    pub(super) fn read_sources(&mut self) -> (Operand, Operand) {
+        let (ty, (a, b)) = (self.vector_type(), self.sources());
+        (self.read_vector(a, ty), self.read_vector(b, ty))
+    }
+
+    fn is_same_register(&self) -> bool {
+        let (a, b) = self.sources();
+        self.raw.op_kind(b) == OpKind::Register && self.raw.op_register(a) == self.raw.op_register(b)
     }
 
     pub(super) fn vbits(&mut self, op: Op) {
-        let result = if op == Op::Xor && self.same_register() {
+        let ty = self.vector_type();
+        let result = if op == Op::Xor && self.is_same_register() {
             // The idiom for zero reads nothing.
-            self.b.int(V, 0)
+            self.b.vector(ty, &ZERO)
         } else {
-            let (a, b) = (self.read_v128(0), self.read_v128(1));
-            self.b.bin(op, V, a, b)
+            let (a, b) = self.read_sources();
+            self.b.bin(op, ty, a, b)
         };
-        self.write_v128(0, result);
+        self.write_vector(ty, result);
     }
 
     pub(super) fn vbin(&mut self, op: Op, lane: Type) {
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        let result = self.b.lanes(op, lane, V, &[a, b]);
-        self.write_v128(0, result);
+        let ty = self.vector_type();
+        let (a, b) = self.read_sources();
+        let result = self.b.lanes(op, lane, ty, &[a, b]);
+        self.write_vector(ty, result);
     }
 
-    /// One source, of which the operation uses the low `bytes`.
-    pub(super) fn vun(&mut self, op: Op, lane: Type, bytes: u32) {
-        let source = self.read_v128_partial(1, bytes);
-        let result = self.b.lanes(op, lane, V, &[source]);
-        self.write_v128(0, result);
+    /// One source, of which the operation may use only the low half.
+    pub(super) fn vun(&mut self, op: Op, lane: Type, half: bool) {
+        let ty = self.vector_type();
+        let bytes = if half { ty.bytes() / 2 } else { ty.bytes() };
+        let source = self.read_vector_low(1, ty, bytes);
+        let result = self.b.lanes(op, lane, ty, &[source]);
+        self.write_vector(ty, result);
     }
 
-    /// The amount is an immediate, or the low 64 bits of the source.
+    /// The amount is an immediate, or the low 64 bits of the second source, always of 128 bits.
     pub(super) fn vshift(&mut self, op: Op, lane: Type) {
-        let amount = if self.raw.op1_kind() == OpKind::Immediate8 {
+        let (ty, (value, amount)) = (self.vector_type(), self.sources());
+        let amount = if self.raw.op_kind(amount) == OpKind::Immediate8 {
             self.b.i64(self.raw.immediate8().into())
         } else {
-            let source = self.read_v128(1);
-            self.b.extract(V, source, Type::I64, 0)
+            let source = self.read_vector(amount, Type::V128);
+            self.b.extract(Type::V128, source, Type::I64, 0)
         };
-        let value = self.read_v128(0);
-        let result = self.b.lanes(op, lane, V, &[value, amount]);
-        self.write_v128(0, result);
+        let value = self.read_vector(value, ty);
+        let result = self.b.lanes(op, lane, ty, &[value, amount]);
+        self.write_vector(ty, result);
     }
 
     // --- shuffles ----------------------------------------------------------------------------------
 
-    /// Writes lanes chosen from `a` and then `b`; `index` maps a result lane to its source.
-    fn write_shuffle(&mut self, lane: Type, a: Operand, b: Operand, index: impl Fn(u8) -> u8) {
-        let lanes = (128 / lane.bits()) as u8;
-        let index: Vec<u8> = (0..lanes).map(index).collect();
-        let result = self.b.shuffle(lane, V, a, b, &index);
-        self.write_v128(0, result);
+    /// Writes lanes chosen from `a` and then `b`, in each 128-bit part by itself: `index` maps part and lane in the
+    /// part to the source lane in the part, those of `b` following those of `a`.
+    fn write_shuffle(&mut self, lane: Type, a: Operand, b: Operand, index: impl Fn(u8, u8) -> u8) {
+        let ty = self.vector_type();
+        let (per_part, all) = ((128 / lane.bits()) as u8, (ty.bits() / lane.bits()) as u8);
+        let mut lanes = [0u8; 32];
+        for (i, source) in (0u8..).zip(lanes.iter_mut().take(all.into())) {
+            let (part, at) = (i / per_part, index(i / per_part, i % per_part));
+            let from_b = if at < per_part { 0 } else { all - per_part };
+            *source = part * per_part + at + from_b;
+        }
+        let result = self.b.shuffle(lane, ty, a, b, &lanes[..all.into()]);
+        self.write_vector(ty, result);
+    }
+
+    pub(super) fn permute4(&mut self) {
+        let order = self.raw.immediate8();
+        let source = self.read_vector(1, Type::V256);
+        let lanes: [u8; 4] = std::array::from_fn(|i| order >> (2 * i) & 3);
+        let result = self.b.shuffle(Type::I64, Type::V256, source, source, &lanes);
+        self.write_vector(Type::V256, result);
     }
 
     pub(super) fn vshift_bytes(&mut self, left: bool) {
         let n = self.raw.immediate8().min(16);
-        let (value, zero) = (self.read_v128(0), self.b.int(V, 0));
-        self.write_shuffle(Type::I8, value, zero, |i| match left {
+        let ty = self.vector_type();
+        let (source, _) = self.sources();
+        let (value, zero) = (self.read_vector(source, ty), self.b.vector(ty, &ZERO));
+        self.write_shuffle(Type::I8, value, zero, |_, i| match left {
             true if i >= n => i - n,
             false if i + n < 16 => i + n,
             _ => 16,
@@ -134,20 +204,20 @@ impl Lifter<'_> {
     pub(super) fn interleave(&mut self, part: Interleave, lane: Type) {
         let lanes = (128 / lane.bits()) as u8;
         let first = if part == Interleave::High { lanes / 2 } else { 0 };
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        self.write_shuffle(lane, a, b, |i| first + i / 2 + i % 2 * lanes);
+        let (a, b) = self.read_sources();
+        self.write_shuffle(lane, a, b, |_, i| first + i / 2 + i % 2 * lanes);
     }
 
     pub(super) fn shuffle4(&mut self) {
-        let order = self.raw.immediate8();
-        let source = self.read_v128(1);
-        self.write_shuffle(Type::I32, source, source, |i| order >> (2 * i) & 3);
+        let (ty, order) = (self.vector_type(), self.raw.immediate8());
+        let source = self.read_vector(1, ty);
+        self.write_shuffle(Type::I32, source, source, |_, i| order >> (2 * i) & 3);
     }
 
     pub(super) fn shuffle_half(&mut self, first: u8) {
-        let order = self.raw.immediate8();
-        let source = self.read_v128(1);
-        self.write_shuffle(Type::I16, source, source, |i| {
+        let (ty, order) = (self.vector_type(), self.raw.immediate8());
+        let source = self.read_vector(1, ty);
+        self.write_shuffle(Type::I16, source, source, |_, i| {
             let here = i.wrapping_sub(first);
             if here < 4 { first + (order >> (2 * here) & 3) } else { i }
         });
@@ -155,73 +225,80 @@ impl Lifter<'_> {
 
     pub(super) fn shufps(&mut self) {
         let order = self.raw.immediate8();
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        self.write_shuffle(Type::I32, a, b, |i| (order >> (2 * i) & 3) + i / 2 * 4);
+        let (a, b) = self.read_sources();
+        self.write_shuffle(Type::I32, a, b, |_, i| (order >> (2 * i) & 3) + i / 2 * 4);
     }
 
     pub(super) fn shufpd(&mut self) {
         let order = self.raw.immediate8();
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        self.write_shuffle(Type::I64, a, b, |i| (order >> i & 1) + i * 2);
+        let (a, b) = self.read_sources();
+        self.write_shuffle(Type::I64, a, b, |part, i| (order >> (2 * part + i) & 1) + i * 2);
     }
 
-    /// Bytes `n…n+15` of the source with the destination above it, and zeros above that.
+    /// Bytes `n…n+15` of the second source with the first above it, and zeros above that.
     pub(super) fn palignr(&mut self) {
         let n = self.raw.immediate8().min(32);
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
+        let (a, b) = self.read_sources();
         if n <= 16 {
-            self.write_shuffle(Type::I8, b, a, |i| i + n);
+            self.write_shuffle(Type::I8, b, a, |_, i| i + n);
         } else {
-            let zero = self.b.int(V, 0);
-            self.write_shuffle(Type::I8, a, zero, |i| i + (n - 16));
+            let zero = self.b.vector(self.vector_type(), &ZERO);
+            self.write_shuffle(Type::I8, a, zero, |_, i| i + (n - 16));
         }
     }
 
     pub(super) fn pshufb(&mut self) {
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        let result = self.b.op(Op::VLookup, Type::Void, V, 0, &[a, b]);
-        self.write_v128(0, result);
+        let ty = self.vector_type();
+        let (a, b) = self.read_sources();
+        let result = self.b.op(Op::VLookup, Type::Void, ty, 0, &[a, b]);
+        self.write_vector(ty, result);
     }
 
     // --- to and from general registers and flags ---------------------------------------------------
 
     pub(super) fn signs(&mut self, lane: Type) {
-        let source = self.read_v128(1);
-        let mask = self.b.lanes(Op::VSigns, lane, V, &[source]);
+        let ty = self.vector_type();
+        let source = self.read_vector(1, ty);
+        let mask = self.b.lanes(Op::VSigns, lane, ty, &[source]);
         let slot = slots::gpr(self.raw.op0_register().full_register().number() as u8);
         self.b.set(slot, mask);
     }
 
-    pub(super) fn pinsrw(&mut self) {
-        let value = if self.is_memory(1) {
-            self.load(Type::I16)
-        } else {
-            let slot = slots::gpr(self.raw.op1_register().full_register().number() as u8);
-            self.read_slot(slot, Type::I16)
-        };
-        let lane = u32::from(self.raw.immediate8() & 7);
-        self.write_lane(0, Type::I16, value, lane * 16);
+    /// The lane that the immediate names, as a bit offset.
+    fn lane_bit(&self, lane: Type) -> u32 {
+        u32::from(self.raw.immediate8()) % (128 / lane.bits()) * lane.bits()
     }
 
-    pub(super) fn pextrw(&mut self) {
-        let lane = u32::from(self.raw.immediate8() & 7);
-        let value = self.read_lane(1, Type::I16, lane * 16);
+    pub(super) fn insert_lane(&mut self, lane: Type) {
+        let (_, source) = self.sources();
+        let value = if self.is_memory(source) {
+            self.load(lane)
+        } else {
+            let slot = slots::gpr(self.raw.op_register(source).full_register().number() as u8);
+            self.read_slot(slot, lane)
+        };
+        self.write_lane(lane, value, self.lane_bit(lane));
+    }
+
+    pub(super) fn extract_lane(&mut self, lane: Type) {
+        let value = self.read_lane(1, lane, self.lane_bit(lane));
         if self.is_memory(0) {
-            return self.store(Type::I16, value);
+            return self.store(lane, value);
         }
         let slot = slots::gpr(self.raw.op0_register().full_register().number() as u8);
-        let value = self.zext(Type::I16, value);
+        let value = self.zext(lane, value);
         self.b.set(slot, value);
     }
 
     /// Z: no common bits. C: no bits of the source outside the destination. The others are 0.
     pub(super) fn ptest(&mut self) {
-        let (a, b) = (self.read_v128(0), self.read_v128(1));
-        let common = self.b.bin(Op::And, V, a, b);
-        let outside = self.b.bin(Op::Andn, V, a, b);
-        let zero = self.b.int(V, 0);
-        let z = self.b.bin(Op::Eq, V, common, zero);
-        let c = self.b.bin(Op::Eq, V, outside, zero);
+        let ty = self.vector_type();
+        let (a, b) = (self.read_vector(0, ty), self.read_vector(1, ty));
+        let common = self.b.bin(Op::And, ty, a, b);
+        let outside = self.b.bin(Op::Andn, ty, a, b);
+        let zero = self.b.vector(ty, &ZERO);
+        let z = self.b.bin(Op::Eq, ty, common, zero);
+        let c = self.b.bin(Op::Eq, ty, outside, zero);
         let image = self.b.i64(0);
         let flags = self.b.pack_flags(image);
         let flags = self.b.with_flag(Flag::Z, flags, z);

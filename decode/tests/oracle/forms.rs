@@ -129,7 +129,7 @@ pub fn encode(code: Code, cpu: &Cpu, at: u64, rng: &mut Rng) -> Option<Case> {
 
 /// A random way to address memory.
 fn address(raw: &mut Instruction, cpu: &Cpu, rng: &mut Rng) -> Option<()> {
-    let target = (cpu.memory_base() + 1024 + 16 * rng.below(64) as u64) as i64;
+    let target = (cpu.memory_base() + 1024 + 32 * rng.below(32) as u64) as i64;
     let narrow = rng.one_in(8);
     let first = if narrow { Register::EAX } else { Register::RAX };
     match rng.below(8) {
@@ -159,7 +159,7 @@ fn address(raw: &mut Instruction, cpu: &Cpu, rng: &mut Rng) -> Option<()> {
             }
         }
     }
-    let displacement = 16 * (rng.below(16) as i64 - 8);
+    let displacement = 32 * (rng.below(8) as i64 - 4);
     let (size, displacement) = match rng.below(3) {
         0 => (0, 0),
         1 => (1, displacement),
@@ -197,7 +197,7 @@ pub fn state(case: &Case, cpu: &mut Cpu, rng: &mut Rng) -> Regs {
     let mut target = None;
     if (0..raw.op_count()).any(|i| raw.op_kind(i) == OpKind::Memory) {
         let unaligned = if size >= 16 { 0 } else { rng.below(16) as u64 };
-        target = Some(place(case, cpu, &mut regs, base + 1024 + 16 * rng.below(64) as u64 + unaligned, rng));
+        target = Some(place(case, cpu, &mut regs, base + 1024 + 32 * rng.below(32) as u64 + unaligned, rng));
     }
     special(case, cpu, &mut regs, target, rng);
     regs
@@ -225,16 +225,16 @@ fn place(case: &Case, cpu: &Cpu, regs: &mut Regs, target: u64, rng: &mut Rng) ->
     };
     let want = target.wrapping_sub(segment).wrapping_sub(disp);
     if base == Register::None {
-        set(index, want / 16 * 16 / scale);
-        return (want / 16 * 16).wrapping_add(disp).wrapping_add(segment);
+        set(index, want / 32 * 32 / scale);
+        return (want / 32 * 32).wrapping_add(disp).wrapping_add(segment);
     }
     if number(base) == 4 {
         // rsp stays where it is, but aligned like the operand.
-        let rsp = regs.gpr[4] & !15;
+        let rsp = regs.gpr[4] & !31;
         regs.gpr[4] = rsp;
         let mut at = rsp.wrapping_add(disp);
         if index != Register::None {
-            let offset = 16 * (target >> 4 & 7);
+            let offset = 32 * (target >> 5 & 3);
             if narrow {
                 regs.gpr[number(index)] = offset | 0xabcd << 32;
             } else {

@@ -1,6 +1,7 @@
 //! Memory calls: the kernel does them, and the map of code follows.
 
 use super::Call;
+use crate::enter;
 use crate::codemap::CodeRange;
 use crate::process::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,9 +25,38 @@ fn forget(start: u64, end: u64) {
     }
 }
 
+/// Whether a range holds memory of the runtime's. The guest, for whom nothing is there, must not
+/// change it.
+fn touches_own(start: u64, end: u64) -> bool {
+    let hit = |r: (u64, u64)| r.0 < end && start < r.1;
+    let process = process();
+    process.view.own().iter().any(|&r| hit(r))
+        || process
+            .own_ranges
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .iter()
+            .any(|r| hit((r.0 as u64, r.1 as u64)))
+        || crate::alloc::holds(start, end)
+        || {
+            let shared = process.lock();
+            let table = shared.cache.table.range();
+            hit((table.0 as u64, table.1 as u64))
+                || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
+        }
+}
+
+const ENOMEM: i64 = -(libc::ENOMEM as i64);
+
 /// `mmap`
 pub fn mmap(call: &Call) -> i64 {
     let [at, len, prot, flags, ..] = call.args;
+    if flags as i32 & libc::MAP_FIXED != 0 && len != 0 {
+        let (start, end) = pages(at, len);
+        if touches_own(start, end) {
+            return ENOMEM;
+        }
+    }
     let fixed = flags as i32 & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
     if fixed && flags as i32 & libc::MAP_FIXED_NOREPLACE != libc::MAP_FIXED_NOREPLACE {
         // What was there is gone before anything else can be.
@@ -34,6 +64,10 @@ pub fn mmap(call: &Call) -> i64 {
         forget(start, end);
     }
     let v = call.pass();
+    if failed(v) && fixed && v != enter::NOT_STARTED {
+        // Nothing is gone after all.
+        rescan();
+    }
     if !failed(v) && prot as i32 & libc::PROT_EXEC != 0 {
         let (start, end) = pages(v as u64, len);
         let shared = matches!(flags as i32 & 0xf, libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE);
@@ -44,12 +78,55 @@ pub fn mmap(call: &Call) -> i64 {
 
 /// `munmap`
 pub fn munmap(call: &Call) -> i64 {
+    let [at, len, ..] = call.args;
+    let (start, end) = pages(at, len);
+    if at & (PAGE - 1) != 0 || len == 0 || end <= start {
+        return call.pass();
+    }
+    if touches_own(start, end) {
+        return unmap_around_own(start, end);
+    }
+    // The lock is held over the call: else another thread could get executable memory at the same
+    // place before we forget what was there.
+    let mut shared = process().lock();
+    if shared.map.is_clear(start, end) {
+        drop(shared);
+        return call.pass();
+    }
     let v = call.pass();
     if !failed(v) {
-        let (start, end) = pages(call.args[0], call.args[1]);
-        forget(start, end);
+        shared.cache.invalidate(start, end);
+        shared.map.remove(start, end);
     }
     v
+}
+
+/// Unmaps what is the guest's in a range that holds memory of ours.
+fn unmap_around_own(start: u64, end: u64) -> i64 {
+    let mut own = own_ranges();
+    own.extend_from_slice(process().view.own());
+    own.extend(crate::alloc::ranges());
+    own.sort_unstable();
+    let mut at = start;
+    for (from, to) in own.into_iter().chain([(end, end)]) {
+        let stop = from.min(end);
+        if at < stop {
+            forget(at, stop);
+            // SAFETY: a range without memory of ours, which the guest wants gone.
+            unsafe { libc::munmap(at as *mut libc::c_void, (stop - at) as usize) };
+        }
+        at = at.max(to);
+    }
+    0
+}
+
+/// `madvise`: kept away from memory of ours.
+pub fn madvise(call: &Call) -> i64 {
+    let (start, end) = pages(call.args[0], call.args[1]);
+    if start < end && touches_own(start, end) {
+        return ENOMEM;
+    }
+    pass_writing(call)
 }
 
 /// `mprotect`, `pkey_mprotect`
@@ -57,6 +134,9 @@ pub fn mprotect(call: &Call) -> i64 {
     let [at, len, prot, ..] = call.args;
     let prot = prot as i32;
     let (start, end) = pages(at, len);
+    if start < end && touches_own(start, end) {
+        return ENOMEM;
+    }
     let mut shared = process().lock();
     let before = shared.map.within(start, end);
     if before.is_empty() && prot & libc::PROT_EXEC == 0 {
@@ -86,6 +166,15 @@ pub fn mprotect(call: &Call) -> i64 {
 pub fn mremap(call: &Call) -> i64 {
     let [old, old_len, new_len, flags, ..] = call.args;
     let (start, end) = pages(old, old_len);
+    if touches_own(start, end.max(start.wrapping_add(PAGE))) {
+        return -i64::from(libc::EFAULT);
+    }
+    if flags & libc::MREMAP_FIXED as u64 != 0 {
+        let (s, e) = pages(call.args[4], new_len);
+        if s < e && touches_own(s, e) {
+            return ENOMEM;
+        }
+    }
     let mut shared = process().lock();
     let before = shared.map.within(start, end.max(start + PAGE));
     if flags & libc::MREMAP_FIXED as u64 != 0 {

@@ -102,6 +102,7 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
         libc::SYS_mmap => memory::mmap(call),
         libc::SYS_munmap => memory::munmap(call),
         libc::SYS_mprotect | libc::SYS_pkey_mprotect => memory::mprotect(call),
+        libc::SYS_madvise => memory::madvise(call),
         libc::SYS_mremap => memory::mremap(call),
         libc::SYS_brk => memory::brk(call),
         libc::SYS_shmat | libc::SYS_shmdt | libc::SYS_remap_file_pages => memory::shared_memory(call),

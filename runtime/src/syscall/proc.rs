@@ -15,28 +15,34 @@ use loader::Region;
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 
 /// The mappings of this process before the guest is loaded: all ours but the kernel's own.
 #[derive(Debug)]
-pub struct Before(Vec<u8>);
+pub struct Before {
+    text: Vec<u8>,
+    ranges: OnceLock<Vec<(u64, u64)>>,
+}
 
 impl Before {
     /// Takes note. It is looked at only when somebody asks.
     pub fn take() -> Before {
-        Before(std::fs::read("/proc/self/maps").unwrap_or_default())
+        Before { text: std::fs::read("/proc/self/maps").unwrap_or_default(), ranges: OnceLock::new() }
     }
 
-    fn ranges(&self) -> Vec<(u64, u64)> {
+    fn ranges(&self) -> &[(u64, u64)] {
         /// Our stack may grow to this.
         const OWN_STACK: u64 = 16 << 20;
-        loader::parse_maps(&self.0)
-            .iter()
-            .filter(|r| !r.is_kernels())
-            .map(|r| match r.is_stack() {
-                true => (r.end.0 - OWN_STACK, r.end.0),
-                false => (r.start.0, r.end.0),
-            })
-            .collect()
+        self.ranges.get_or_init(|| {
+            loader::parse_maps(&self.text)
+                .iter()
+                .filter(|r| !r.is_kernels())
+                .map(|r| match r.is_stack() {
+                    true => (r.end.0 - OWN_STACK, r.end.0),
+                    false => (r.start.0, r.end.0),
+                })
+                .collect()
+        })
     }
 }
 
@@ -56,6 +62,11 @@ pub struct View {
 }
 
 impl View {
+    /// Address ranges that were ours before the guest was loaded.
+    pub fn own(&self) -> &[(u64, u64)] {
+        self.before.ranges()
+    }
+
     /// Of a program just loaded. Tells the kernel where its arguments, environment and auxiliary
     /// vector are, so that others see them too.
     pub fn new(image: &loader::Image, before: Before) -> View {
@@ -250,7 +261,7 @@ struct Lens {
 impl Lens {
     fn new() -> Lens {
         let process = process();
-        let mut own = process.view.before.ranges();
+        let mut own = process.view.own().to_vec();
         own.extend(memory::own_ranges());
         own.extend(crate::alloc::ranges());
         own.sort_unstable();

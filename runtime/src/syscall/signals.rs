@@ -211,6 +211,11 @@ pub fn sigaltstack(thread: &mut Thread, call: &Call) -> i64 {
 /// Whether a call is made again after a handler with `SA_RESTART` (signal(7), "Interruption of
 /// system calls and library functions by signal handlers").
 pub fn restartable(call: &Call) -> bool {
+    if call.number as i64 == libc::SYS_futex {
+        // Waiting with a timeout is not begun anew: it would wait too long.
+        let waits = matches!(call.args[1] as i32 & 0x7f, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
+        return !(waits && call.args[3] != 0);
+    }
     matches!(
         call.number as i64,
         libc::SYS_read
@@ -238,7 +243,6 @@ pub fn restartable(call: &Call) -> bool {
             | libc::SYS_sendmmsg
             | libc::SYS_flock
             | libc::SYS_fcntl
-            | libc::SYS_futex
             | libc::SYS_mq_timedreceive
             | libc::SYS_mq_timedsend
             | libc::SYS_getrandom

@@ -1,0 +1,115 @@
+//! `cargo xtask …`: the chores of this repository.
+//!
+//! `check` is the one command that tells whether a change may land; `.ci/run` runs the same and then the
+//! slow oracles. Every step prints what it runs, so that each can be repeated by hand.
+
+#![forbid(unsafe_code)]
+
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+
+/// Random programs of a `cargo xtask oracles` run.
+const ORACLE_PROGRAMS: u32 = 200;
+/// Random programs of a `cargo xtask nightly` run.
+const NIGHTLY_PROGRAMS: u32 = 1000;
+
+#[derive(Parser)]
+#[command(about = "Chores of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Formatting, lints, tidiness and all tests: what must hold before a change lands.
+    Check,
+    /// House rules that no compiler checks: module headers, SAFETY comments, paths named in documents.
+    Tidy,
+    /// Accepts the present output of the file tests as expected.
+    Bless,
+    /// Random C programs, native against every tier.
+    Csmith {
+        /// The first seed; without it, half of them come from the corpus and half are new.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many programs.
+        #[arg(long, default_value_t = 40)]
+        count: u32,
+    },
+    /// The slow oracles: long-running real programs and 200 random ones.
+    Oracles,
+    /// 1000 random programs.
+    Nightly,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Check => check(),
+        Chore::Tidy => tidy::check(&root()),
+        Chore::Bless => cargo(&["test", "--workspace", "--exclude", "e2e-tests"], &[("BLESS", "1")]),
+        Chore::Csmith { seed, count } => csmith(seed, count),
+        Chore::Oracles => oracles(),
+        Chore::Nightly => csmith(None, NIGHTLY_PROGRAMS),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Cheap steps first, so that the common mistakes show within seconds.
+fn check() -> Result<()> {
+    tidy::check(&root())?;
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
+    build()?;
+    cargo(&["test", "--workspace", "--no-fail-fast"], &[])
+}
+
+/// The end-to-end suites test the release build.
+fn build() -> Result<()> {
+    cargo(&["build", "--release", "--workspace"], &[])
+}
+
+fn csmith(seed: Option<u64>, count: u32) -> Result<()> {
+    build()?;
+    let (seed, count) = (seed.map(|s| s.to_string()), count.to_string());
+    let mut environment = vec![("CSMITH_COUNT", count.as_str())];
+    environment.extend(seed.as_deref().map(|s| ("CSMITH_SEED", s)));
+    cargo(&["test", "-p", "e2e-tests", "--test", "csmith"], &environment)
+}
+
+fn oracles() -> Result<()> {
+    build()?;
+    cargo(&["test", "-p", "e2e-tests", "--test", "real"], &[("E2E_SLOW", "only")])?;
+    csmith(None, ORACLE_PROGRAMS)
+}
+
+/// Runs cargo at the root of the repository.
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let settings: String = environment.iter().map(|(k, v)| format!("{k}={v} ")).collect();
+    let shown = format!("{settings}cargo {}", arguments.join(" "));
+    eprintln!("xtask: {shown}");
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status()
+        .with_context(|| shown.clone())?;
+    ensure!(status.success(), "`{shown}` failed");
+    Ok(())
+}
+
+/// The root of the repository: the parent of this crate.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
