@@ -6,8 +6,8 @@
 //! extensions and the x87 are what they are in the other tiers, and this one has no rules of its own for them.
 //!
 //! While blocks run, the integer state lives in the interpreter's [`State`]; the [`Context`] of the
-//! thread gets it back before anybody else looks ([`Tier0::put_back`]). The low halves of the vector registers
-//! are fetched when a block first uses them.
+//! thread gets it back before anybody else looks ([`Tier0::put_back`]). The vector registers are fetched when a
+//! block first uses them.
 //!
 //! Code that can change (writable or shared mappings) is lifted one instruction at a time and compared
 //! with its source bytes each time it runs. Other blocks are looked at again when any executable mapping has
@@ -31,6 +31,7 @@ use ir::snapshot::ExitKind;
 use ir::trace::Trace;
 use ir::types::{ClassId, Pc, Type};
 use rustc_hash::FxHashMap;
+use std::sync::LazyLock;
 
 /// Instructions of a block.
 const MAX_BLOCK: usize = 32;
@@ -281,10 +282,12 @@ fn lift(b: &mut Builder, pc: u64, generation: u64, single: bool) -> Option<Block
     }
     guest.end_trace(lifted, GuestPc(pc.wrapping_add(here as u64)), b);
     let trace = b.trace().clone();
-    let vectors = trace
-        .insts
-        .iter()
-        .any(|i| i.op == Op::Slot && i.args[0].as_index().is_some_and(|s| s >= usize::from(slots::ZMM0.0)));
+    let is_vector = |slot: usize| slot >= usize::from(slots::ZMM0.0);
+    let mut vectors =
+        trace.insts.iter().any(|i| i.op == Op::Slot && i.args[0].as_index().is_some_and(is_vector));
+    for exit in &trace.exits {
+        trace.for_each_bind(exit.id, |bind| vectors |= is_vector(bind.slot.index()));
+    }
     let default_fp = trace.facts.iter().any(|f| &*f.name == "FpDefault");
     Some(Block { trace: Some(trace), source: bytes[..here].into(), generation, changes, default_fp, vectors })
 }
@@ -297,26 +300,39 @@ fn fault(addr: u64, write: bool) -> Fault {
 }
 
 impl Machine for Memory {
+    // Most vector instructions with a memory operand in 128 bits demand alignment, others do not care.
+    // Natively all of them do what they should.
+
     fn load(&mut self, addr: u64, bytes: &mut [u8], _: ClassId) -> Result<(), Fault> {
-        // Most instructions with such an operand demand alignment; the others are rare. Natively all
-        // of them do what they should.
-        if !addr.is_multiple_of(16) {
+        let (parts, rest) = bytes.as_chunks_mut::<16>();
+        if !rest.is_empty() {
+            return Err(Fault::Unsupported);
+        }
+        if !addr.is_multiple_of(16 * parts.len() as u64) {
             return Err(Fault::Misaligned { addr });
         }
-        match bytes.try_into() {
-            Ok(bytes) => access::load16(addr, bytes).ok_or(fault(addr, false)),
-            Err(_) => Err(Fault::Unsupported),
+        let mut at = addr;
+        for part in parts {
+            access::load16(at, part).ok_or(fault(at, false))?;
+            at += 16;
         }
+        Ok(())
     }
 
     fn store(&mut self, addr: u64, bytes: &[u8], _: ClassId) -> Result<(), Fault> {
-        if !addr.is_multiple_of(16) {
+        let (parts, rest) = bytes.as_chunks::<16>();
+        if !rest.is_empty() {
+            return Err(Fault::Unsupported);
+        }
+        if !addr.is_multiple_of(16 * parts.len() as u64) {
             return Err(Fault::Misaligned { addr });
         }
-        match bytes.try_into() {
-            Ok(bytes) => access::store16(addr, bytes).ok_or(fault(addr, true)),
-            Err(_) => Err(Fault::Unsupported),
+        let mut at = addr;
+        for part in parts {
+            access::store16(at, part).ok_or(fault(at, true))?;
+            at += 16;
         }
+        Ok(())
     }
 
     fn load_word(&mut self, addr: u64, size: u32, _: ClassId) -> Result<u64, Fault> {
@@ -360,14 +376,48 @@ impl Machine for Memory {
     }
 }
 
-/// Offsets in the area that XSAVE writes; the same in both of its formats.
+/// Where the parts of the vector registers are in a thread's area, which is in XSAVE's compacted format with all
+/// components that the machine has (or empty, at the start of a program).
+struct Halves {
+    /// `XCOMP_BV` of the format.
+    format: u64,
+    /// Bits 128 to 255 of the first sixteen registers.
+    middle: Option<usize>,
+    /// Bits 256 to 511.
+    upper: Option<usize>,
+}
+
+/// Offsets that do not depend on the format, and bits of the header.
 mod area {
     pub const MXCSR: usize = 24;
     pub const XMM: usize = 160;
     pub const IN_USE: usize = 512;
-    /// The bit of `IN_USE` for MXCSR and the low halves.
-    pub const SSE: u64 = 2;
+    pub const FORMAT: usize = 520;
+    pub const EXTENDED: usize = 576;
+    /// MXCSR and the low halves.
+    pub const SSE: u64 = 1 << 1;
+    pub const AVX: u64 = 1 << 2;
+    pub const ZMM: u64 = 1 << 6;
 }
+
+static HALVES: LazyLock<Halves> = LazyLock::new(|| {
+    let mask = process().layout.mask;
+    let (mut middle, mut upper) = (None, None);
+    let mut at = area::EXTENDED;
+    for component in (2..63).filter(|c| mask >> c & 1 != 0) {
+        let leaf = std::arch::x86_64::__cpuid_count(0xd, component);
+        if leaf.ecx & 2 != 0 {
+            at = at.next_multiple_of(64);
+        }
+        match 1u64 << component {
+            area::AVX => middle = Some(at),
+            area::ZMM => upper = Some(at),
+            _ => {}
+        }
+        at += leaf.eax as usize;
+    }
+    Halves { format: mask | 1 << 63, middle, upper }
+});
 
 fn in_use(c: &Context) -> u64 {
     // SAFETY: the thread's vector area, which holds a header at this offset.
@@ -384,31 +434,63 @@ fn mxcsr(c: &Context) -> u32 {
 }
 
 fn fetch_vectors(state: &mut State, c: &Context) {
-    let used = in_use(c) & area::SSE != 0;
+    let used = in_use(c);
+    let words = |bit: u64, at: Option<usize>, index: usize, into: &mut [u64]| {
+        if let Some(at) = at
+            && used & bit != 0
+        {
+            let size = into.len() * 8;
+            // SAFETY: as in `in_use`; sixteen parts of this size stand at `at`.
+            unsafe {
+                let from = c.xsave.add(at + size * index).cast::<u64>();
+                std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len());
+            }
+        }
+    };
     for i in 0..VECTORS {
         let mut w = ir::types::ZERO;
-        if used {
-            // SAFETY: as in `in_use`; sixteen registers of sixteen bytes stand at this offset.
-            let half = unsafe { c.xsave.add(area::XMM + 16 * i).cast::<[u64; 2]>().read() };
-            w[..2].copy_from_slice(&half);
-        }
+        words(area::SSE, Some(area::XMM), i, &mut w[..2]);
+        words(area::AVX, HALVES.middle, i, &mut w[2..4]);
+        words(area::ZMM, HALVES.upper, i, &mut w[4..]);
         state.set_wide(slots::zmm(i as u8), &w);
     }
 }
 
+/// What is zero in all registers is not in use afterwards.
 fn put_back_vectors(state: &State, c: &Context) {
-    // SAFETY: as in `fetch_vectors`; with the bit for these registers set MXCSR must be valid too.
+    let mut used = in_use(c);
+    // SAFETY: as in `in_use`; the layout is the one of `HALVES` once its format is noted. An area in standard
+    // format is an empty one, which has no parts to be moved. MXCSR must be valid when the low halves are in use.
     unsafe {
-        let header = c.xsave.add(area::IN_USE).cast::<u64>();
-        if header.read() & area::SSE == 0 {
-            header.write(header.read() | area::SSE);
+        c.xsave.add(area::FORMAT).cast::<u64>().write(HALVES.format);
+        if used & area::SSE == 0 {
             c.xsave.add(area::MXCSR).cast::<u32>().write(DEFAULT_MXCSR);
         }
+    }
+    let parts = [
+        (area::SSE, Some(area::XMM), 0..2),
+        (area::AVX, HALVES.middle, 2..4),
+        (area::ZMM, HALVES.upper, 4..8),
+    ];
+    for (bit, at, range) in parts {
+        let Some(at) = at else { continue };
+        let zero = |i: usize| state.get_wide(slots::zmm(i as u8))[range.clone()].iter().all(|&w| w == 0);
+        if bit != area::SSE && (0..VECTORS).all(zero) {
+            used &= !bit;
+            continue;
+        }
+        used |= bit;
         for i in 0..VECTORS {
-            let w = state.get_wide(slots::zmm(i as u8));
-            c.xsave.add(area::XMM + 16 * i).cast::<[u64; 2]>().write([w[0], w[1]]);
+            let from = &state.get_wide(slots::zmm(i as u8))[range.clone()];
+            // SAFETY: as in `fetch_vectors`.
+            unsafe {
+                let to = c.xsave.add(at + from.len() * 8 * i).cast::<u64>();
+                std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
+            }
         }
     }
+    // SAFETY: as in `in_use`.
+    unsafe { c.xsave.add(area::IN_USE).cast::<u64>().write(used) };
 }
 
 /// For the verifier: an instruction after which sticky floating point flags need not be those of the CPU.

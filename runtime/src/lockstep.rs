@@ -40,6 +40,8 @@ const TRAP: u64 = 0x100;
 const ATTEMPTS: usize = 20;
 /// Length of the `syscall` instruction.
 const SYSCALL: u64 = 2;
+/// Rounds of a repeated string instruction that are stepped one by one.
+const MANY_ROUNDS: u64 = 8;
 /// Instructions printed with a difference.
 const SHOWN: usize = 24;
 
@@ -293,22 +295,17 @@ impl Verifier {
         if self.trail.last() != Some(&pc) {
             self.trail.push(pc);
         }
+        if is_repeated(&code) && self.tracee.registers()?.rcx > MANY_ROUNDS {
+            return self.run_over(pc);
+        }
         loop {
             match self.tracee.step(0)? {
                 Stop::Stepped => break,
-                Stop::Signal(s) => {
-                    let synchronous = matches!(
-                        s,
-                        libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP
-                    );
-                    if synchronous {
-                        return Ok(Step::Stuck(format!("it gets signal {s}")));
+                stop => {
+                    if let Some(why) = self.unexpected(stop) {
+                        return Ok(Step::Stuck(why));
                     }
-                    self.signals.push_back(s);
                 }
-                Stop::Exited(n) => return Ok(Step::Stuck(format!("it exits with status {n}"))),
-                Stop::Killed(n) => return Ok(Step::Stuck(format!("it is killed by signal {n}"))),
-                other => return Ok(Step::Stuck(format!("it stops unexpectedly: {other:?}"))),
             }
         }
         self.instructions += 1;
@@ -321,6 +318,49 @@ impl Verifier {
             self.tracee.write(sp, &word)?;
         }
         Ok(Step::Done)
+    }
+
+    /// A stop of the tracee that is not the end of a step: why it cannot go on, if so. Signals from elsewhere wait.
+    fn unexpected(&mut self, stop: Stop) -> Option<String> {
+        match stop {
+            Stop::Signal(s) if signal::is_fault(s) => Some(format!("it gets signal {s}")),
+            Stop::Signal(s) => {
+                self.signals.push_back(s);
+                None
+            }
+            Stop::Exited(n) => Some(format!("it exits with status {n}")),
+            Stop::Killed(n) => Some(format!("it is killed by signal {n}")),
+            other => Some(format!("it stops unexpectedly: {other:?}")),
+        }
+    }
+
+    /// A repeated string instruction, which single steps would execute round by round: the tracee runs to a
+    /// breakpoint behind it.
+    fn run_over(&mut self, pc: u64) -> Result<Step, VerifyError> {
+        let Some(i) = decode(pc) else { return Ok(Step::Stuck("it has other code there".into())) };
+        let behind = GuestAddr(i.next_ip());
+        let mut saved = [0u8];
+        self.tracee.read(behind, &mut saved)?;
+        self.tracee.write(behind, &[0xcc])?;
+        let result = loop {
+            let stop = self.tracee.run(0)?;
+            if stop == Stop::Signal(libc::SIGTRAP) {
+                let mut r = self.tracee.registers()?;
+                if r.rip == behind.0 + 1 {
+                    r.rip = behind.0;
+                    self.tracee.set_registers(&r)?;
+                    self.instructions += 1;
+                    break Step::Done;
+                }
+            }
+            if let Some(why) = self.unexpected(stop) {
+                break Step::Stuck(why);
+            }
+        };
+        if self.tracee.is_alive() {
+            self.tracee.write(behind, &saved)?;
+        }
+        Ok(result)
     }
 
     /// Compares registers. Takes over what is undefined.
@@ -631,6 +671,13 @@ impl Verifier {
                 native.pc
             )),
         }
+        if let Ok(Some(d)) = self.mirror.difference(&self.tracee) {
+            let (ours, theirs) = (d.ours, d.theirs);
+            report::line(&format!(
+                "  memory differs first at {}: {ours:#04x} here, {theirs:#04x} natively",
+                d.addr
+            ));
+        }
         if let Some(why) = stopped {
             report::line(&format!("at {:#x} natively: {why}", native.pc));
         }
@@ -651,6 +698,16 @@ struct Native {
     flags: u64,
     fs: u64,
     gs: u64,
+}
+
+/// Whether these are the first bytes of a string instruction with a repeat prefix.
+fn is_repeated(code: &[u8; 3]) -> bool {
+    let opcode = match code {
+        [0xf2 | 0xf3, 0x40..=0x4f | 0x66, opcode] | [0x66, 0xf2 | 0xf3, opcode] => *opcode,
+        [0xf2 | 0xf3, opcode, _] => *opcode,
+        _ => return false,
+    };
+    matches!(opcode, 0xa4..=0xa7 | 0xaa..=0xaf)
 }
 
 /// The address of the memory operand.

@@ -199,6 +199,11 @@ pub fn init() {
     for s in [libc::SIGSEGV, libc::SIGBUS, libc::SIGTRAP] {
         install(s, 0);
     }
+    if process().options.verify {
+        // The guest's own requests for these go to its native twin.
+        install(libc::SIGFPE, 0);
+        install(libc::SIGILL, 0);
+    }
 }
 
 /// Installs the runtime's handler for a signal.

@@ -1,8 +1,8 @@
 //! Memory calls: the kernel does them, and the map of code follows.
 
 use super::Call;
-use crate::enter;
 use crate::codemap::CodeRange;
+use crate::enter;
 use crate::process::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
