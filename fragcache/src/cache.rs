@@ -1,30 +1,33 @@
-//! The cache as its clients see it: make fragments, find them, link them, drop them.
+//! The cache as its clients see it: make fragments and find them.
 //!
 //! A client asks [`Cache::begin`] for an address, generates code for that address into a buffer of
 //! its own and hands it to [`Cache::commit`] with a list of exits. Exits to fragments that exist
 //! are linked at once, the others when they are taken for the first time ([`Cache::link`]).
 //!
-//! Removing code has two steps. [`Cache::kill`] makes a fragment unreachable: out of the look-up
-//! tables, nothing linked to it, its own exits unlinked so that a thread inside leaves at the next
-//! one. Its memory is reused only after [`Cache::reclaim`] learns that every thread has been
-//! outside since.
+//! The other halves of [`Cache`] are in [`crate::linking`] (exits, counters, the chains of indirect
+//! entries) and [`crate::eviction`] (how code goes away again, and when its memory is reused).
 
+use crate::arena::Arena;
 use crate::events::{EventKind, EventLog};
 use crate::fragment::{
-    Counter, Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc, IndirectEntry,
+    Exit, ExitId, ExitKind, ExitRecord, Extra, FragId, Fragment, FragmentKind, GuestPc, HostPc, NIL, PARKED,
+    Place, Record, Tag,
 };
 use crate::indirect::IndirectTable;
-use crate::link;
-use crate::memory::{COMMON_SIZE, CodeMemory, UNIT_SIZE};
+use crate::memory::{CodeMemory, UNIT_SIZE};
+use crate::pcmap;
 use crate::select::Policy;
+use hashbrown::HashTable;
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
-/// Host code that depends on the client's conventions.
+/// Host code that depends on the client's conventions. The length of what is written may depend
+/// on the address modulo 8 only.
 pub trait StubWriter: Send {
     /// Code at the start of each region, at `at`.
     fn region_common(&self, at: HostPc) -> Vec<u8>;
-    /// A stub that leaves to the dispatcher with the number of the exit.
+    /// A stub that leaves to the dispatcher with the number of the exit. At most [`EXIT_STUB`]
+    /// bytes, as many for every exit.
     fn exit_stub(&self, at: HostPc, common: HostPc, exit: ExitId, out: &mut Vec<u8>);
     /// Code that decrements the 4-byte cell, leaves with `hot` at zero and else goes to `entry`.
     fn counter_stub(
@@ -40,9 +43,9 @@ pub trait StubWriter: Send {
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>);
     /// Where the last mismatch in a chain of indirect entries goes, in the region's common code.
     fn mismatch(&self, common: HostPc) -> HostPc;
-    /// A free-standing indirect entry for `pc` that ends at `entry`; returns the offsets of its
-    /// check and of its mismatch displacement.
-    fn indirect_entry(&self, at: HostPc, pc: GuestPc, entry: HostPc, out: &mut Vec<u8>) -> (u32, u32);
+    /// A free-standing indirect entry for `pc` that ends at `entry`; returns the offset of its
+    /// mismatch displacement (below 256). Other entries with the same hash lead to its first byte.
+    fn indirect_entry(&self, at: HostPc, pc: GuestPc, entry: HostPc, out: &mut Vec<u8>) -> u32;
 }
 
 /// Sizes and policy.
@@ -54,13 +57,22 @@ pub struct CacheConfig {
     pub policy: Policy,
     /// Events kept.
     pub events: usize,
-    /// Nothing is linked: every exit leaves the cache. Who enters fragments enters heads at [`Fragment::counting_entry`].
+    /// Keep events about blocks too; there are many.
+    pub block_events: bool,
+    /// Nothing is linked: every exit leaves the cache. Who enters fragments enters them by
+    /// [`Cache::counting_entry`].
     pub isolated: bool,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        CacheConfig { limit: 256 << 20, policy: Policy::default(), events: 1 << 16, isolated: false }
+        CacheConfig {
+            limit: 256 << 20,
+            policy: Policy::default(),
+            events: 1 << 16,
+            block_events: false,
+            isolated: false,
+        }
     }
 }
 
@@ -101,12 +113,13 @@ pub struct NewFragment<'a> {
     pub code: &'a [u8],
     /// The exits.
     pub exits: &'a [NewExit],
-    /// See [`Fragment::source`].
+    /// Guest bytes it was made from: `(start, length)`, in path order.
     pub source: &'a [(GuestPc, u32)],
-    /// See [`Fragment::map`].
+    /// For each guest instruction in path order, host and guest length in bytes; pairs with guest
+    /// length 0 stand for code before the first instruction, or more code of the last.
     pub map: &'a [(u8, u8)],
-    /// Offsets of start, check and mismatch field of an indirect entry in front of the entry.
-    pub indirect: Option<(u32, u32, u32)>,
+    /// Offsets of start and mismatch field of an indirect entry in front of the entry.
+    pub indirect: Option<(u32, u32)>,
 }
 
 /// Counts of what the cache did.
@@ -142,22 +155,28 @@ pub struct Cache {
     pub events: EventLog,
     /// Counts.
     pub stats: CacheStats,
-    config: CacheConfig,
-    stubs: Box<dyn StubWriter>,
-    frags: Vec<Fragment>,
-    exits: Vec<Exit>,
-    free_frags: Vec<FragId>,
-    free_exits: Vec<ExitId>,
-    lookup: FxHashMap<u64, FragId>,
-    pages: FxHashMap<u64, Vec<FragId>>,
-    failures: FxHashMap<u64, u32>,
-    current: Vec<Option<u32>>,
-    age: u64,
-    epoch: u64,
-    retired: Vec<(u64, u32)>,
-    parked: Vec<ExitId>,
-    parks: u32,
-    buffer: Vec<u8>,
+    pub(crate) config: CacheConfig,
+    pub(crate) stubs: Box<dyn StubWriter>,
+    pub(crate) frags: Arena<Record>,
+    pub(crate) exits: Arena<ExitRecord>,
+    pub(crate) free_frags: Vec<FragId>,
+    /// First indices of free ranges of exits, by length.
+    pub(crate) free_exits: BTreeMap<u16, Vec<u32>>,
+    /// Targets of exits that are far from their fragment's guest address.
+    pub(crate) far: Vec<GuestPc>,
+    pub(crate) free_far: Vec<u32>,
+    lookup: HashTable<FragId>,
+    pub(crate) pages: FxHashMap<u64, Vec<FragId>>,
+    pub(crate) failures: FxHashMap<u64, u32>,
+    /// The unit that is being filled, by region.
+    pub(crate) current: Vec<Option<u32>>,
+    pub(crate) age: u64,
+    pub(crate) epoch: u64,
+    /// Number of units in [`crate::memory::UnitState::Retired`].
+    pub(crate) retired: usize,
+    pub(crate) parked: Vec<FragId>,
+    pub(crate) parks: u32,
+    pub(crate) buffer: Vec<u8>,
 }
 
 impl std::fmt::Debug for Cache {
@@ -166,12 +185,17 @@ impl std::fmt::Debug for Cache {
     }
 }
 
-/// Fragments that a small program has; saves growing the tables at its start.
-const INITIAL_FRAGMENTS: usize = 3000;
-/// Bytes reserved for the stub of an exit.
-const EXIT_STUB: usize = 20;
-/// Bytes reserved for any other stub: a counter, an indirect entry.
-const STUB_ROOM: usize = 128;
+/// Most bytes of the stub of an exit.
+pub const EXIT_STUB: usize = 20;
+/// Most bytes of any other stub: a counter, an indirect entry, a far jump.
+pub(crate) const STUB_ROOM: usize = 128;
+/// Bytes of each unit kept for stubs that fragments need later: counters, indirect entries.
+const LATE_ROOM: usize = UNIT_SIZE / 32;
+
+fn hash(pc: GuestPc) -> u64 {
+    let h = pc.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    h ^ h >> 32
+}
 
 impl Cache {
     /// An empty cache. `miss` is the routine for empty slots of the indirect table.
@@ -183,17 +207,19 @@ impl Cache {
             stats: CacheStats::default(),
             config,
             stubs,
-            frags: Vec::with_capacity(INITIAL_FRAGMENTS),
-            exits: Vec::with_capacity(3 * INITIAL_FRAGMENTS),
+            frags: Arena::new(),
+            exits: Arena::new(),
             free_frags: Vec::new(),
-            free_exits: Vec::new(),
-            lookup: FxHashMap::with_capacity_and_hasher(INITIAL_FRAGMENTS, Default::default()),
+            free_exits: BTreeMap::new(),
+            far: Vec::new(),
+            free_far: Vec::new(),
+            lookup: HashTable::new(),
             pages: FxHashMap::default(),
             failures: FxHashMap::default(),
             current: Vec::new(),
             age: 0,
             epoch: 1,
-            retired: Vec::new(),
+            retired: 0,
             parked: Vec::new(),
             parks: 0,
             buffer: Vec::new(),
@@ -207,32 +233,70 @@ impl Cache {
 
     /// The fragment for a guest address.
     pub fn lookup(&self, pc: GuestPc) -> Option<FragId> {
-        self.lookup.get(&pc.0).copied()
+        self.lookup.find(hash(pc), |f| self.frags[f.0].pc == pc).copied()
     }
 
-    /// A fragment. The identifier must be one that was not reclaimed.
-    pub fn frag(&self, id: FragId) -> &Fragment {
-        &self.frags[id.0 as usize]
+    /// Enters `id` for `pc`; returns the fragment that it replaces.
+    fn enter(&mut self, pc: GuestPc, id: FragId) -> Option<FragId> {
+        let Cache { lookup, frags, .. } = self;
+        let same = |f: &FragId| frags[f.0].pc == pc;
+        match lookup.entry(hash(pc), same, |f| hash(frags[f.0].pc)) {
+            hashbrown::hash_table::Entry::Occupied(mut e) => Some(std::mem::replace(e.get_mut(), id)),
+            hashbrown::hash_table::Entry::Vacant(e) => {
+                e.insert(id);
+                None
+            }
+        }
     }
 
-    /// An exit.
-    pub fn exit(&self, id: ExitId) -> &Exit {
-        &self.exits[id.0 as usize]
+    /// Removes `id` from the look-up, if it is there.
+    pub(crate) fn forget(&mut self, id: FragId) {
+        let pc = self.frags[id.0].pc;
+        if let Ok(e) = self.lookup.find_entry(hash(pc), |&f| f == id) {
+            e.remove();
+        }
+    }
+
+    /// A fragment. An identifier that was reclaimed names a fragment that is not live, or another.
+    pub fn frag(&self, id: FragId) -> Fragment<'_> {
+        let record = &self.frags[id.0];
+        Fragment::new(record, self.memory.bytes(record.start.unit()))
+    }
+
+    /// An exit. One that was reclaimed reads as indirect, or is another.
+    pub fn exit(&self, id: ExitId) -> Exit {
+        let x = &self.exits[id.0];
+        let kind = match x.tag() {
+            Tag::Direct => ExitKind::Direct(self.target(x)),
+            Tag::Service => ExitKind::Service(self.target(x), x.next),
+            Tag::Indirect | Tag::Free => ExitKind::Indirect,
+        };
+        let field = if x.patch.is_none() { HostPc(0) } else { self.memory.host(x.patch) };
+        let parked = self.frags[x.from().0].has(PARKED);
+        Exit { from: x.from(), kind, field, linked: x.is_linked(), parked }
+    }
+
+    /// The guest address an exit leads to.
+    pub(crate) fn target(&self, x: &ExitRecord) -> GuestPc {
+        if x.is_far() {
+            return self.far[x.target as usize];
+        }
+        GuestPc(self.frags[x.from().0].pc.0.wrapping_add_signed(i64::from(x.target)))
     }
 
     /// All live fragments.
-    pub fn fragments(&self) -> impl Iterator<Item = (FragId, &Fragment)> {
-        self.frags.iter().enumerate().filter(|(_, f)| f.live).map(|(i, f)| (FragId(i as u32), f))
+    pub fn fragments(&self) -> impl Iterator<Item = (FragId, Fragment<'_>)> {
+        self.frags.iter().filter(|(_, f)| f.live).map(|(i, _)| (FragId(i), self.frag(FragId(i))))
     }
 
-    /// The fragment whose code holds a host address, and whether that is in its code (`true`) or
-    /// merely in the stubs of its unit (then the fragment is a guess and of no use).
+    /// The fragment whose code holds a host address; `None` in stubs.
     pub fn frag_at(&self, host: HostPc) -> Option<FragId> {
-        let unit = &self.memory.units[self.memory.unit_of(host)? as usize];
-        let i = unit.frags.partition_point(|&f| self.frag(f).start <= host);
+        let place = self.memory.place_of(host)?;
+        let unit = &self.memory.units[place.unit() as usize];
+        let i = unit.frags.partition_point(|f| self.frags[f.0].start <= place);
         let id = *unit.frags.get(i.checked_sub(1)?)?;
-        let f = self.frag(id);
-        (host.0 < f.start.0 + f.len as usize).then_some(id)
+        let f = &self.frags[id.0];
+        (place.offset() < f.start.offset() + f.len as usize).then_some(id)
     }
 
     /// True for addresses in code memory.
@@ -240,649 +304,201 @@ impl Cache {
         self.memory.region_of(host.0).is_some()
     }
 
-    /// An address for a fragment of at most `size` bytes with at most `exits` exits, near the guest
-    /// code it is made from.
-    pub fn begin(&mut self, near: GuestPc, size: usize, exits: usize) -> Result<HostPc, CacheError> {
-        let cold = exits * EXIT_STUB + 2 * STUB_ROOM;
-        let need = size + cold + 64;
-        if need > UNIT_SIZE {
+    /// An address, a multiple of `align` (a power of two up to 64), for a fragment of at most
+    /// `size` bytes with at most `exits` exits, near the guest code it is made from.
+    ///
+    /// Fragments may be evicted to make room.
+    pub fn begin(
+        &mut self,
+        near: GuestPc,
+        size: usize,
+        exits: usize,
+        align: usize,
+    ) -> Result<HostPc, CacheError> {
+        // The map takes at most two bytes for what was counted as an instruction.
+        let cold = exits * EXIT_STUB + 2 * STUB_ROOM + size / 16 + 64;
+        let need = size + cold + align;
+        if need > UNIT_SIZE - LATE_ROOM {
             return Err(CacheError::TooLarge(size));
         }
-        let region = match (0..self.memory.regions.len()).find(|&r| self.memory.reaches(r, near.0)) {
-            Some(r) => r,
-            None => self.new_region(near)?,
+        let fits = |u: u32| self.memory.units[u as usize].room() >= need + LATE_ROOM;
+        let unit = (0..self.memory.regions.len())
+            .filter(|&r| self.memory.reaches(r, near.0))
+            .find_map(|r| self.current[r].filter(|&u| fits(u)));
+        let unit = match unit {
+            Some(u) => u,
+            None => self.next_unit(near)?,
         };
-        if let Some(u) = self.current[region]
-            && self.memory.units[u as usize].room() >= need
-        {
-            let unit = &mut self.memory.units[u as usize];
-            unit.populate(size, cold);
-            return Ok(HostPc(unit.hot.next_multiple_of(16)));
-        }
-        let unit = self.next_unit(region, near)?;
-        let u = &mut self.memory.units[unit as usize];
-        u.populate(size, cold);
-        Ok(HostPc(u.hot))
-    }
-
-    fn new_region(&mut self, near: GuestPc) -> Result<usize, CacheError> {
-        let region = self.memory.add_region(near.0)?;
-        self.current.push(None);
-        let at = HostPc(self.memory.regions[region].rx);
-        let code = self.stubs.region_common(at);
-        assert!(code.len() <= COMMON_SIZE, "common code of a region is too large");
-        self.memory.write(at, &code);
-        Ok(region)
-    }
-
-    fn next_unit(&mut self, region: usize, near: GuestPc) -> Result<u32, CacheError> {
-        self.age += 1;
-        let age = self.age;
-        let in_use = self.memory.units.len() * UNIT_SIZE;
-        if in_use >= self.config.limit {
-            self.evict_oldest(region);
-        }
-        // A unit whose grace has passed?
-        if let Some(i) = self.retired_free(region) {
-            self.memory.units[i as usize].age = age;
-            self.current[region] = Some(i);
-            return Ok(i);
-        }
-        let region = match self.memory.add_unit(region, age) {
-            Some(u) => {
-                self.current[region] = Some(u);
-                return Ok(u);
-            }
-            None => {
-                // Another region that reaches, with room, or a new one.
-                let other = (0..self.memory.regions.len()).rev().find(|&r| {
-                    r != region
-                        && self.memory.reaches(r, near.0)
-                        && self.memory.regions[r].used + UNIT_SIZE <= crate::memory::REGION_SIZE
-                });
-                match other {
-                    Some(r) => r,
-                    None => self.new_region(near)?,
-                }
-            }
-        };
-        let u = self.memory.add_unit(region, age).ok_or(CacheError::TooLarge(UNIT_SIZE))?;
-        // Later requests find the full region first: swap their current units' places by making the
-        // new unit current for every region that reaches `near`.
-        for r in 0..self.memory.regions.len() {
-            if self.memory.reaches(r, near.0) {
-                self.current[r] = Some(u);
-            }
-        }
-        Ok(u)
-    }
-
-    fn retired_free(&mut self, region: usize) -> Option<u32> {
-        let rx = self.memory.regions[region].rx;
-        let i = self.retired.iter().position(|&(e, u)| {
-            e == 0 && (rx..rx + crate::memory::REGION_SIZE).contains(&self.memory.units[u as usize].start)
-        })?;
-        Some(self.retired.swap_remove(i).1)
-    }
-
-    fn evict_oldest(&mut self, region: usize) {
-        let rx = self.memory.regions[region].rx;
-        let keep: Vec<u32> = self.current.iter().flatten().copied().collect();
-        let oldest = (0..self.memory.units.len() as u32)
-            .filter(|u| !keep.contains(u) && !self.retired.iter().any(|r| r.1 == *u))
-            .filter(|&u| (rx..rx + crate::memory::REGION_SIZE).contains(&self.memory.units[u as usize].start))
-            .min_by_key(|&u| self.memory.units[u as usize].age);
-        if let Some(u) = oldest {
-            self.evict(u);
-        }
-    }
-
-    /// Drops all fragments of a unit; its memory is reused after the grace period.
-    pub fn evict(&mut self, unit: u32) {
-        let frags = self.memory.units[unit as usize].frags.clone();
-        for &f in &frags {
-            if self.frag(f).live {
-                self.kill(f);
-            }
-        }
-        self.stats.evicted_units += 1;
-        self.events.push(
-            EventKind::Evict,
-            GuestPc(self.memory.units[unit as usize].start as u64),
-            frags.len() as u64,
-        );
-        self.retired.push((self.epoch, unit));
-        self.epoch += 1;
-    }
-
-    /// Drops everything.
-    pub fn flush(&mut self) {
-        for unit in 0..self.memory.units.len() as u32 {
-            if !self.retired.iter().any(|r| r.1 == unit) {
-                self.evict(unit);
-            }
-        }
-        self.current.iter_mut().for_each(|c| *c = None);
-    }
-
-    /// The current epoch. A thread notes it when it enters the cache.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// True when units wait for their grace period.
-    pub fn has_retired(&self) -> bool {
-        self.retired.iter().any(|r| r.0 != 0)
-    }
-
-    /// Frees what was retired before every thread's last entry. `oldest` is the smallest epoch noted
-    /// by a thread that is in the cache now, or `u64::MAX` when none is.
-    pub fn reclaim(&mut self, oldest: u64) {
-        for i in 0..self.retired.len() {
-            let (epoch, unit) = self.retired[i];
-            if epoch == 0 || epoch >= oldest {
-                continue;
-            }
-            let frags = std::mem::take(&mut self.memory.units[unit as usize].frags);
-            for f in frags {
-                let exits = std::mem::take(&mut self.frags[f.0 as usize].exits);
-                self.free_exits.extend(exits);
-                self.free_frags.push(f);
-            }
-            self.memory.units[unit as usize].reset();
-            self.retired[i].0 = 0;
-        }
+        let unit = &mut self.memory.units[unit as usize];
+        unit.populate(size, cold);
+        Ok(HostPc(unit.hot.next_multiple_of(align)))
     }
 
     /// Publishes a fragment.
+    ///
+    /// Until its links are made nothing leads to it, so no thread sees it half made.
     pub fn commit(&mut self, new: NewFragment<'_>) -> FragId {
-        let unit = self.memory.unit_of(new.at).expect("begin() gave the address");
-        let common = HostPc(self.memory.regions[self.memory.region_of(new.at.0).expect("as above")].rx);
-        let id = match self.free_frags.pop() {
-            Some(id) => id,
-            None => FragId(self.frags.len() as u32),
-        };
-        {
+        let start = self.memory.place_of(new.at).expect("begin() gave the address");
+        let unit = start.unit();
+        let id = self.free_frags.pop().unwrap_or(FragId(self.frags.len()));
+        let patched = new.exits.iter().filter(|e| e.kind != ExitKind::Indirect).count();
+        let map = {
             let u = &mut self.memory.units[unit as usize];
             u.hot = new.at.0 + new.code.len();
             u.frags.push(id);
             u.live += 1;
-        }
-        self.memory.write(new.at, new.code);
-        let frag = Fragment {
+            // Each exit has a stub or the right to one.
+            u.owed += patched * EXIT_STUB;
+            let mut packed = std::mem::take(&mut self.buffer);
+            packed.clear();
+            pcmap::pack(new.map, &mut packed);
+            u.cold -= packed.len();
+            assert!(u.hot + u.owed <= u.cold, "a fragment larger than begin() was told");
+            let at = Place::new(unit, u.cold - u.start);
+            self.memory.write(at, &packed);
+            self.buffer = packed;
+            at
+        };
+        self.memory.write(start, new.code);
+        let first_exit = self.new_exits(new.exits.len());
+        let path = match new.source {
+            [(pc, _)] if *pc == new.pc => None,
+            path => Some(Box::new(Extra { path: path.into(), ..Extra::default() })),
+        };
+        let (indirect, mismatch) = match new.indirect {
+            Some((s, m)) => (start.plus(s as usize), u8::try_from(m - s).expect("a small entry")),
+            None => (Place::NONE, 0),
+        };
+        let record = Record {
             pc: new.pc,
-            kind: new.kind,
-            entry: HostPc(new.at.0 + new.entry as usize),
-            start: new.at,
+            extra: path,
+            start,
             len: new.code.len() as u32,
-            exits: SmallVec::new(),
-            incoming: SmallVec::new(),
-            source: SmallVec::from_slice(new.source),
-            map: new.map.into(),
-            indirect: new.indirect.map(|(s, c, m)| IndirectEntry {
-                start: HostPc(new.at.0 + s as usize),
-                check: HostPc(new.at.0 + c as usize),
-                mismatch: HostPc(new.at.0 + m as usize),
-            }),
-            counter: None,
+            guest_len: new.source.first().map_or(0, |s| s.1),
+            first_exit,
+            incoming: NIL,
+            map,
+            indirect,
+            next_in_chain: NIL,
+            entry: u16::try_from(new.entry).expect("an entry near the start"),
+            exits: u16::try_from(new.exits.len()).expect("few exits"),
+            kind: new.kind,
+            mismatch,
             live: true,
-            unit,
+            flags: 0,
         };
         self.stats.host_bytes += new.code.len() as u64;
-        self.stats.guest_bytes += frag.source.iter().map(|s| u64::from(s.1)).sum::<u64>();
+        self.stats.guest_bytes += new.source.iter().map(|s| u64::from(s.1)).sum::<u64>();
         match new.kind {
             FragmentKind::Block => self.stats.blocks += 1,
             FragmentKind::Trace => self.stats.traces += 1,
             FragmentKind::Private => self.stats.private += 1,
         }
-        if let Some(e) = frag.indirect {
-            let end = self.stubs.mismatch(common);
-            self.patch_rel(e.mismatch, end);
-        }
-        for &(pc, len) in &frag.source {
-            for page in pc.page()..=GuestPc(pc.0 + u64::from(len.max(1)) - 1).page() {
+        for (pc, len) in record.source() {
+            for page in pages_of(pc, len) {
                 let list = self.pages.entry(page).or_default();
                 if list.last() != Some(&id) {
                     list.push(id);
                 }
             }
         }
-        if id.0 as usize == self.frags.len() {
-            self.frags.push(frag);
+        if id.0 == self.frags.len() {
+            self.frags.push(record);
         } else {
-            self.frags[id.0 as usize] = frag;
+            self.frags[id.0] = record;
         }
-        let replaced =
-            if new.kind == FragmentKind::Private { None } else { self.lookup.insert(new.pc.0, id) };
-        for e in new.exits {
-            let patch = HostPc(new.at.0 + e.patch as usize);
-            let exit = self.new_exit(Exit {
-                from: id,
-                source: e.source,
-                kind: e.kind,
-                patch,
-                stub: HostPc(0),
-                linked: None,
-                parked: false,
-            });
-            self.frags[id.0 as usize].exits.push(exit);
-            if e.kind == ExitKind::Indirect {
-                // Code made for one run comes back to the dispatcher, whatever is in the table.
-                let table = match new.kind {
-                    FragmentKind::Private => self.table.misses_address(),
-                    _ => self.table.address(),
-                };
-                self.patch_abs(patch, table);
-                continue;
-            }
-            let at = self.place_cold(unit, EXIT_STUB);
-            let mut stub = std::mem::take(&mut self.buffer);
-            stub.clear();
-            self.stubs.exit_stub(at, common, exit, &mut stub);
-            assert!(stub.len() <= EXIT_STUB, "exit stub too large");
-            self.memory.write(at, &stub);
-            self.buffer = stub;
-            self.exits[exit.0 as usize].stub = at;
-            self.patch_rel(patch, at);
-            if let ExitKind::Direct(target) = e.kind
-                && new.kind != FragmentKind::Private
-                && let Some(to) = self.lookup(target)
-            {
-                self.link(exit, to);
-            }
+        let replaced = if new.kind == FragmentKind::Private { None } else { self.enter(new.pc, id) };
+        for (exit, e) in (first_exit..).map(ExitId).zip(new.exits) {
+            self.make_exit(exit, id, e, start.plus(e.patch as usize));
         }
         if let Some(old) = replaced {
             self.supersede(old, id);
         }
-        let kind = match new.kind {
-            FragmentKind::Trace => EventKind::Trace,
-            _ => EventKind::Block,
-        };
-        self.events.push(kind, new.pc, new.code.len() as u64);
+        if self.config.block_events || new.kind == FragmentKind::Trace {
+            let kind = if new.kind == FragmentKind::Trace { EventKind::Trace } else { EventKind::Block };
+            self.events.push(kind, new.pc, new.code.len() as u64);
+        }
         id
     }
 
-    /// Sends everything that led to `old` to `new`.
-    fn supersede(&mut self, old: FragId, new: FragId) {
-        let incoming = std::mem::take(&mut self.frags[old.0 as usize].incoming);
-        for e in incoming {
-            self.exits[e.0 as usize].linked = None;
-            self.link(e, new);
-        }
-        let pc = self.frag(old).pc;
-        if self.table.contains(pc, old) {
-            self.remove_indirect(old);
-            self.insert_indirect(new);
-        }
-    }
-
-    fn new_exit(&mut self, exit: Exit) -> ExitId {
-        if let Some(id) = self.free_exits.pop() {
-            self.exits[id.0 as usize] = exit;
-            return id;
-        }
-        self.exits.push(exit);
-        ExitId(self.exits.len() as u32 - 1)
-    }
-
-    fn place_cold(&mut self, unit: u32, size: usize) -> HostPc {
-        let u = &mut self.memory.units[unit as usize];
-        u.cold = (u.cold - size) & !3;
-        debug_assert!(u.cold >= u.hot);
-        HostPc(u.cold)
-    }
-
-    /// Space for a stub in `unit` if there is some.
-    fn try_cold(&mut self, unit: u32, size: usize) -> Option<HostPc> {
-        (self.memory.units[unit as usize].room() > size + EXIT_STUB).then(|| self.place_cold(unit, size))
-    }
-
-    fn patch_rel(&mut self, field: HostPc, target: HostPc) -> bool {
-        let Some(d) = link::displacement(field.0, target.0) else { return false };
-        let at = self.memory.writable(field);
-        // SAFETY: a field of live code in code memory; `self` is behind the client's lock.
-        unsafe { link::patch(at, d as u32) };
-        true
-    }
-
-    fn patch_abs(&mut self, field: HostPc, value: u32) {
-        let at = self.memory.writable(field);
-        // SAFETY: as in `patch_rel`.
-        unsafe { link::patch(at, value) };
-    }
-
-    /// Makes a direct exit jump straight to `to`. Does nothing when either is not live or the place
-    /// is out of reach and there is no room for a far jump.
-    pub fn link(&mut self, exit: ExitId, to: FragId) -> bool {
-        let e = self.exit(exit).clone();
-        if e.parked || e.linked.is_some() || !self.frag(to).live || !self.frag(e.from).live {
-            return false;
-        }
-        let ExitKind::Direct(target) = e.kind else { return false };
-        let from_trace = self.frag(e.from).kind == FragmentKind::Trace;
-        if self.frag(to).kind == FragmentKind::Block
-            && self.config.policy.makes_head(e.source.0, target.0, from_trace)
-        {
-            self.mark_head(to);
-        }
-        if self.config.isolated {
-            return false;
-        }
-        let t = self.frag(to);
-        let place = match t.counter {
-            Some(c) if t.kind == FragmentKind::Block => c.entry,
-            _ => t.entry,
+    fn make_exit(&mut self, exit: ExitId, from: FragId, e: &NewExit, patch: Place) {
+        let (tag, target) = match e.kind {
+            ExitKind::Direct(t) => (Tag::Direct, t),
+            ExitKind::Service(t, _) => (Tag::Service, t),
+            ExitKind::Indirect => (Tag::Indirect, self.frags[from.0].pc),
         };
-        if !self.patch_rel(e.patch, place) {
-            let mut code = std::mem::take(&mut self.buffer);
-            code.clear();
-            self.stubs.far_jump(place, &mut code);
-            let at = self.try_cold(self.frag(e.from).unit, code.len());
-            if let Some(at) = at {
-                self.memory.write(at, &code);
-            }
-            self.buffer = code;
-            match at {
-                Some(at) => self.patch_rel(e.patch, at),
-                None => return false,
+        let mut record = self.new_exit_record(from, tag, target, target <= e.source);
+        record.patch = patch;
+        if let ExitKind::Service(_, what) = e.kind {
+            record.next = what;
+        }
+        self.exits[exit.0] = record;
+        if e.kind == ExitKind::Indirect {
+            // Code made for one run comes back to the dispatcher, whatever is in the table.
+            let table = match self.frags[from.0].kind {
+                FragmentKind::Private => self.table.misses_address(),
+                _ => self.table.address(),
             };
+            return self.patch_abs(patch, table);
         }
-        self.exits[exit.0 as usize].linked = Some(to);
-        self.frags[to.0 as usize].incoming.push(exit);
-        self.stats.links += 1;
-        true
-    }
-
-    /// Makes an exit go to the dispatcher again.
-    pub fn unlink(&mut self, exit: ExitId) {
-        let e = &mut self.exits[exit.0 as usize];
-        let Some(to) = e.linked.take() else { return };
-        let (patch, stub) = (e.patch, e.stub);
-        self.patch_rel(patch, stub);
-        let incoming = &mut self.frags[to.0 as usize].incoming;
-        if let Some(i) = incoming.iter().position(|&x| x == exit) {
-            incoming.swap_remove(i);
-        }
-        self.stats.unlinks += 1;
-    }
-
-    /// Gives a block a counting entry, so that arrivals through it are counted.
-    pub fn mark_head(&mut self, id: FragId) -> bool {
-        let f = self.frag(id);
-        if f.counter.is_some()
-            || !f.live
-            || f.kind != FragmentKind::Block
-            || self.config.policy.threshold == 0
-        {
-            return false;
-        }
-        let (pc, unit, entry) = (f.pc, f.unit, f.entry);
-        let failures = self.failures.get(&pc.0).copied().unwrap_or(0);
-        let value =
-            if failures == 0 { self.config.policy.threshold } else { self.config.policy.penalty(failures) };
-        let Some(at) = self.try_cold(unit, STUB_ROOM) else { return false };
-        let Some(cell) = self.table.new_counter(value) else { return false };
-        let common = HostPc(self.memory.regions[self.memory.region_of(at.0).expect("a unit's address")].rx);
-        let hot = self.new_exit(Exit {
-            from: id,
-            source: pc,
-            kind: ExitKind::Service(pc, HOT),
-            patch: HostPc(0),
-            stub: HostPc(0),
-            linked: None,
-            parked: false,
-        });
-        self.frags[id.0 as usize].exits.push(hot);
-        let mut code = std::mem::take(&mut self.buffer);
-        code.clear();
-        self.stubs.counter_stub(at, common, cell as u32, hot, entry, &mut code);
-        assert!(code.len() <= STUB_ROOM, "counter stub too large");
-        self.memory.write(at, &code);
-        self.buffer = code;
-        self.frags[id.0 as usize].counter = Some(Counter { entry: at, cell });
-        // What was linked to the plain entry counts from now on.
-        for i in 0..self.frag(id).incoming.len() {
-            let e = self.frag(id).incoming[i];
-            let patch = self.exit(e).patch;
-            self.patch_rel(patch, at);
-        }
-        if self.table.contains(pc, id) {
-            self.remove_indirect(id);
-            self.frags[id.0 as usize].indirect = None;
-            self.insert_indirect(id);
-        }
-        true
-    }
-
-    /// Starts the counter of a head anew.
-    pub fn rearm(&mut self, id: FragId) {
-        if let Some(c) = self.frag(id).counter {
-            self.table.set_counter(c.cell, self.config.policy.threshold);
-        }
-    }
-
-    /// After a recording that gave no trace: count again, longer each time.
-    pub fn penalise(&mut self, id: FragId) {
-        let f = self.frag(id);
-        let (pc, counter) = (f.pc, f.counter);
-        let n = self.failures.entry(pc.0).or_insert(0);
-        *n += 1;
-        let value = self.config.policy.penalty(*n);
-        if let Some(c) = counter {
-            self.table.set_counter(c.cell, value);
-        }
-    }
-
-    /// Makes a fragment reachable through the table of indirect branches.
-    pub fn insert_indirect(&mut self, id: FragId) -> bool {
-        let f = self.frag(id);
-        let pc = f.pc;
-        let excluded = self.config.isolated || f.kind == FragmentKind::Private;
-        if !f.live || excluded || self.table.contains(pc, id) {
-            return false;
-        }
-        let counted = f.kind == FragmentKind::Block && f.counter.is_some();
-        let entry = match (f.indirect, f.counter) {
-            (Some(e), _) if !counted => e,
-            (_, counter) => {
-                let place = match counter {
-                    Some(c) if counted => c.entry,
-                    _ => f.entry,
-                };
-                let unit = f.unit;
-                let Some(at) = self.try_cold(unit, STUB_ROOM) else { return false };
-                let mut code = std::mem::take(&mut self.buffer);
-                code.clear();
-                let (check, mismatch) = self.stubs.indirect_entry(at, pc, place, &mut code);
-                assert!(code.len() <= STUB_ROOM, "indirect entry too large");
-                self.memory.write(at, &code);
-                self.buffer = code;
-                let e = IndirectEntry {
-                    start: at,
-                    check: HostPc(at.0 + check as usize),
-                    mismatch: HostPc(at.0 + mismatch as usize),
-                };
-                let common =
-                    HostPc(self.memory.regions[self.memory.region_of(at.0).expect("a unit's address")].rx);
-                let end = self.stubs.mismatch(common);
-                self.patch_rel(e.mismatch, end);
-                self.frags[id.0 as usize].indirect = Some(e);
-                e
-            }
+        let linked = match self.lookup(target) {
+            Some(to) if self.frags[from.0].kind != FragmentKind::Private => self.link(exit, to),
+            _ => false,
         };
-        let Cache { table, memory, stubs, .. } = self;
-        table.insert(pc, id, entry, |field, to| {
-            patch_in(memory, field, to) || patch_far(memory, &**stubs, field, to)
-        })
+        if !linked {
+            self.lead_to_stub(exit);
+        }
     }
 
-    fn remove_indirect(&mut self, id: FragId) {
-        let pc = self.frag(id).pc;
-        let Cache { table, memory, stubs, .. } = self;
-        let bases: Vec<usize> = memory.regions.iter().map(|r| r.rx).collect();
-        table.remove(
-            pc,
-            id,
-            |field| {
-                let common = bases
-                    .iter()
-                    .copied()
-                    .find(|&b| (b..b + crate::memory::REGION_SIZE).contains(&field.0))
-                    .expect("a mismatch field lies in a region");
-                stubs.mismatch(HostPc(common))
-            },
-            |field, to| patch_in(memory, field, to) || patch_far(memory, &**stubs, field, to),
-        );
-    }
-
-    /// Makes a fragment unreachable. Its exits lead to the dispatcher.
-    pub fn kill(&mut self, id: FragId) {
-        if !self.frag(id).live {
-            return;
-        }
-        let pc = self.frag(id).pc;
-        if self.lookup.get(&pc.0) == Some(&id) {
-            self.lookup.remove(&pc.0);
-        }
-        self.remove_indirect(id);
-        for e in self.frag(id).incoming.clone() {
-            self.unlink(e);
-        }
-        for e in self.frag(id).exits.clone() {
-            self.unlink(e);
-        }
-        let source = std::mem::take(&mut self.frags[id.0 as usize].source);
-        for &(p, len) in &source {
-            for page in p.page()..=GuestPc(p.0 + u64::from(len.max(1)) - 1).page() {
-                if let Some(list) = self.pages.get_mut(&page) {
-                    list.retain(|&f| f != id);
-                    if list.is_empty() {
-                        self.pages.remove(&page);
-                    }
-                }
+    pub(crate) fn new_exit_record(
+        &mut self,
+        from: FragId,
+        tag: Tag,
+        target: GuestPc,
+        backward: bool,
+    ) -> ExitRecord {
+        let near = i32::try_from(target.0.wrapping_sub(self.frags[from.0].pc.0) as i64);
+        let relative = near.unwrap_or_else(|_| match self.free_far.pop() {
+            Some(i) => {
+                self.far[i as usize] = target;
+                i as i32
             }
-        }
-        let f = &mut self.frags[id.0 as usize];
-        // The map stays usable for a thread that is still inside.
-        f.source = source;
-        f.live = false;
-        let unit = f.unit;
-        self.memory.units[unit as usize].live -= 1;
+            None => {
+                self.far.push(target);
+                self.far.len() as i32 - 1
+            }
+        });
+        ExitRecord::new(from, tag, relative, near.is_err(), backward)
     }
 
-    /// True when a fragment came from the page.
-    pub fn page_has_code(&self, page: u64) -> bool {
-        self.pages.contains_key(&page)
-    }
-
-    /// True when a live fragment was made from any byte of `[start, end)`.
-    pub fn range_has_code(&self, start: u64, end: u64) -> bool {
-        self.overlapping(start, end).next().is_some()
-    }
-
-    fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = FragId> {
-        let hit = move |f: &Fragment| f.source.iter().any(|&(p, n)| p.0 < end && start < p.0 + u64::from(n));
-        let pages = start >> 12..=(end.max(start + 1) - 1) >> 12;
-        // A huge range is cheaper to find from the side of the pages that have code.
-        let few = end.saturating_sub(start) >> 12 <= self.pages.len() as u64;
-        let by_range = few.then(|| pages.clone().filter_map(|p| self.pages.get(&p)));
-        let by_page =
-            (!few).then(|| self.pages.iter().filter(move |(p, _)| pages.contains(p)).map(|(_, l)| l));
-        by_range
-            .into_iter()
-            .flatten()
-            .chain(by_page.into_iter().flatten())
-            .flatten()
-            .copied()
-            .filter(move |&f| hit(self.frag(f)))
-    }
-
-    /// Kills every fragment made from bytes of `[start, end)`; returns how many.
-    pub fn invalidate(&mut self, start: u64, end: u64) -> usize {
-        if self.pages.is_empty() || end <= start {
+    /// Consecutive exits; the index of the first. They are free until set.
+    pub(crate) fn new_exits(&mut self, n: usize) -> u32 {
+        let n = n as u16;
+        if n == 0 {
             return 0;
         }
-        let mut hit: Vec<FragId> = self.overlapping(start, end).collect();
-        hit.sort_unstable();
-        hit.dedup();
-        for &f in &hit {
-            self.kill(f);
-        }
-        if !hit.is_empty() {
-            self.stats.invalidated += hit.len() as u64;
-            self.events.push(EventKind::Invalidate, GuestPc(start), hit.len() as u64);
-        }
-        hit.len()
-    }
-
-    /// Makes whoever runs in `id` leave at its next exit: direct exits are unlinked, indirect ones
-    /// miss. That stays so, whatever other threads do, until [`Cache::unpark`] was called as often.
-    pub fn park(&mut self, id: FragId) {
-        self.parks += 1;
-        if self.frag(id).kind == FragmentKind::Private {
-            return; // Never linked.
-        }
-        for e in self.frag(id).exits.clone() {
-            let x = self.exit(e);
-            if x.parked {
-                continue;
+        if let Some((&size, list)) = self.free_exits.range_mut(n..).next() {
+            let first = list.pop().expect("lists are removed with their last range");
+            if list.is_empty() {
+                self.free_exits.remove(&size);
             }
-            if x.kind == ExitKind::Indirect {
-                let (patch, misses) = (x.patch, self.table.misses_address());
-                self.patch_abs(patch, misses);
-            } else {
-                self.unlink(e);
+            if size > n {
+                self.free_exits.entry(size - n).or_default().push(first + u32::from(n));
             }
-            self.exits[e.0 as usize].parked = true;
-            self.parked.push(e);
+            return first;
         }
-    }
-
-    /// Takes one [`Cache::park`] back. After the last one exits may be linked again.
-    pub fn unpark(&mut self) {
-        self.parks = self.parks.saturating_sub(1);
-        if self.parks > 0 {
-            return;
+        let first = self.exits.len();
+        for _ in 0..n {
+            self.exits.push(ExitRecord::new(FragId(0), Tag::Free, 0, false, false));
         }
-        let table = self.table.address();
-        for e in std::mem::take(&mut self.parked) {
-            let x = &mut self.exits[e.0 as usize];
-            if std::mem::take(&mut x.parked) && x.kind == ExitKind::Indirect {
-                let patch = x.patch;
-                self.patch_abs(patch, table);
-            }
-        }
-    }
-
-    /// Guest pages with live code, for watching.
-    pub fn code_pages(&self) -> impl Iterator<Item = u64> + '_ {
-        self.pages.keys().copied()
+        first
     }
 }
 
-fn patch_in(memory: &mut CodeMemory, field: HostPc, target: HostPc) -> bool {
-    let Some(d) = link::displacement(field.0, target.0) else { return false };
-    let at = memory.writable(field);
-    // SAFETY: a mismatch field of code in code memory; the cache is behind the client's lock.
-    unsafe { link::patch(at, d as u32) };
-    true
+/// The numbers of the pages that `len` bytes from `pc` lie on.
+pub(crate) fn pages_of(pc: GuestPc, len: u32) -> std::ops::RangeInclusive<u64> {
+    pc.page()..=GuestPc(pc.0.saturating_add(u64::from(len.max(1)) - 1)).page()
 }
 
-/// As [`patch_in`] for a target out of reach (chains hold entries of different regions): by a far
-/// jump in the field's own unit, and so as long-lived as the field. False when the unit is full.
-fn patch_far(memory: &mut CodeMemory, stubs: &dyn StubWriter, field: HostPc, target: HostPc) -> bool {
-    let Some(unit) = memory.unit_of(field) else { return false };
-    let mut code = Vec::with_capacity(16);
-    stubs.far_jump(target, &mut code);
-    let u = &mut memory.units[unit as usize];
-    if u.room() <= code.len() + 32 {
-        return false;
-    }
-    u.cold = (u.cold - code.len()) & !15;
-    let at = HostPc(u.cold);
-    memory.write(at, &code);
-    patch_in(memory, field, at)
-}
-
-/// The `note` of the service exit that a counter takes at zero.
+/// The number of the service exit that a counter takes at zero.
 pub const HOT: u32 = u32::MAX;

@@ -1,10 +1,14 @@
-//! Fragments and exits: the records the cache keeps about pieces of host code.
+//! Fragments and exits: what clients see of them ([`Fragment`], [`Exit`]), and the compact records
+//! behind (`Record`, `ExitRecord`).
 //!
 //! Addresses are newtypes so that a guest address is never taken for a host address. Identifiers
-//! are indices into the cache's vectors and are recycled only after every thread has left the
-//! code that could name them.
+//! are indices into the cache's lists and are recycled only after every thread has left the code
+//! that could name them; a client that keeps one longer must ask whether the fragment is live and
+//! has the guest address it expects. Places in code memory and lists of exits are 4-byte indices:
+//! a program has tens of thousands of fragments, and most of its exits are never taken.
 
-use smallvec::SmallVec;
+use crate::memory::UNIT_SIZE;
+use crate::pcmap::Unpack;
 use std::fmt;
 
 /// An address in the guest program.
@@ -62,49 +66,32 @@ pub enum FragmentKind {
 pub enum ExitKind {
     /// To one guest address; may be linked.
     Direct(GuestPc),
-    /// To an address known only at run time, through the look-up table. `patch` of such an exit is
-    /// the 4-byte absolute address of the table (linked) or of the table of misses (unlinked).
+    /// To an address known only at run time, through the look-up table. The patched field of such
+    /// an exit is the 4-byte absolute address of the table, or of the table of misses (parked).
     Indirect,
-    /// Always to the dispatcher, which finds the reason in `note` (its meaning is the client's),
-    /// to go on at the given guest address.
+    /// Always to the dispatcher, which finds the reason in the number (its meaning is the
+    /// client's), to go on at the given guest address.
     Service(GuestPc, u32),
 }
 
-/// A way out of a fragment.
-#[derive(Clone, Debug)]
+/// A way out of a fragment, as clients see it.
+#[derive(Clone, Copy, Debug)]
 pub struct Exit {
     /// The fragment it leaves.
     pub from: FragId,
-    /// The guest address of the instruction that leaves.
-    pub source: GuestPc,
-    /// Where to.
+    /// Where to. (An exit that was reclaimed reads as indirect: nobody links it.)
     pub kind: ExitKind,
-    /// Address of the 4-byte field that linking patches; 0 when nothing is ever patched.
-    pub patch: HostPc,
-    /// What `patch` refers to when the exit is not linked: the stub.
-    pub stub: HostPc,
-    /// The fragment it is linked to.
-    pub linked: Option<FragId>,
-    /// True while the table of misses stands in an indirect exit, or a direct exit was unlinked to
-    /// get a thread out.
+    /// The 4-byte field that linking patches; 0 when nothing is ever patched.
+    pub field: HostPc,
+    /// True while it jumps straight to the fragment of its guest address.
+    pub linked: bool,
+    /// True while its fragment is parked (see [`crate::Cache::park`]).
     pub parked: bool,
 }
 
-/// The entry of a fragment for indirect branches: code that compares the wanted guest address with
-/// the fragment's own and goes on to the next entry with the same hash when they differ.
-#[derive(Clone, Copy, Debug)]
-pub struct IndirectEntry {
-    /// What the table points to.
-    pub start: HostPc,
-    /// Where the previous entry with the same hash jumps on a mismatch.
-    pub check: HostPc,
-    /// The 4-byte relative displacement that is taken on a mismatch.
-    pub mismatch: HostPc,
-}
-
-/// One piece of host code with one entry.
-#[derive(Debug)]
-pub struct Fragment {
+/// One piece of host code with one entry, as clients see it.
+#[derive(Clone, Copy)]
+pub struct Fragment<'a> {
     /// The guest address that its entry stands for.
     pub pc: GuestPc,
     /// What kind of code.
@@ -115,54 +102,53 @@ pub struct Fragment {
     pub start: HostPc,
     /// Bytes of code from `start`, without stubs.
     pub len: u32,
-    /// Its exits, in code order.
-    pub exits: SmallVec<[ExitId; 4]>,
-    /// Exits of any fragment that are linked to it.
-    pub incoming: SmallVec<[ExitId; 2]>,
-    /// Guest bytes it was made from: `(start, length)`, in path order.
-    pub source: SmallVec<[(GuestPc, u32); 1]>,
-    /// For each guest instruction in path order, host and guest length in bytes; the first pair
-    /// stands for the entry code before the first instruction, with guest length 0.
-    pub map: Box<[(u8, u8)]>,
-    /// Entry for indirect branches, once there is one.
-    pub indirect: Option<IndirectEntry>,
-    /// Counting entry, when the fragment is a possible trace head.
-    pub counter: Option<Counter>,
     /// False once invalidated; its memory lives until no thread can be in it.
     pub live: bool,
-    /// Which unit of code memory it lies in.
-    pub unit: u32,
+    /// It has an entry for indirect branches.
+    pub indirect: bool,
+    record: &'a Record,
+    map: &'a [u8],
 }
 
-/// The counting entry of a possible trace head.
-#[derive(Clone, Copy, Debug)]
-pub struct Counter {
-    /// Code that counts and goes on at the fragment's entry.
-    pub entry: HostPc,
-    /// The counter, in the writable view (counts down to zero).
-    pub cell: usize,
-}
-
-impl Fragment {
-    /// Where to enter so that the arrival counts, if arrivals are counted.
-    pub fn counting_entry(&self) -> HostPc {
-        match self.counter {
-            Some(c) if self.kind == FragmentKind::Block => c.entry,
-            _ => self.entry,
+impl<'a> Fragment<'a> {
+    /// `unit` is the host memory of the fragment's unit.
+    pub(crate) fn new(record: &'a Record, unit: &'a [u8]) -> Self {
+        let base = unit.as_ptr() as usize;
+        let start = HostPc(base + record.start.offset());
+        Fragment {
+            pc: record.pc,
+            kind: record.kind,
+            entry: HostPc(start.0 + usize::from(record.entry)),
+            start,
+            len: record.len,
+            live: record.live,
+            indirect: !record.indirect.is_none(),
+            record,
+            map: &unit[record.map.offset()..],
         }
+    }
+
+    /// Guest bytes it was made from: `(start, length)`, in path order.
+    pub fn source(&self) -> impl Iterator<Item = (GuestPc, u32)> + 'a {
+        self.record.source()
+    }
+
+    /// Its exits, in code order.
+    pub fn exits(&self) -> impl Iterator<Item = ExitId> + use<> {
+        self.record.exits()
     }
 
     /// The guest address of the instruction whose host code holds `host`, with the address where
     /// that code begins. `None` when `host` lies outside or in the entry code.
     pub fn guest_pc_at(&self, host: HostPc) -> Option<(GuestPc, HostPc)> {
         let mut at = self.start.0;
-        let mut ranges = self.source.iter();
-        let (mut pc, mut end) = ranges.next().map(|&(p, n)| (p.0, p.0 + u64::from(n)))?;
-        for &(host_len, guest_len) in &self.map {
+        let mut ranges = self.source();
+        let (mut pc, mut end) = ranges.next().map(|(p, n)| (p.0, p.0 + u64::from(n)))?;
+        for (host_len, guest_len) in Unpack(self.map) {
             let next = at + usize::from(host_len);
             if guest_len != 0 {
                 if pc >= end {
-                    (pc, end) = ranges.next().map(|&(p, n)| (p.0, p.0 + u64::from(n)))?;
+                    (pc, end) = ranges.next().map(|(p, n)| (p.0, p.0 + u64::from(n)))?;
                 }
                 if (at..next).contains(&host.0) {
                     return Some((GuestPc(pc), HostPc(at)));
@@ -175,5 +161,207 @@ impl Fragment {
             at = next;
         }
         None
+    }
+}
+
+/// A place in code memory in 4 bytes: the unit and the offset in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Place(u32);
+
+const UNIT_BITS: u32 = UNIT_SIZE.trailing_zeros();
+
+impl Place {
+    /// No place.
+    pub(crate) const NONE: Place = Place(u32::MAX);
+    /// Units whose places can be told from [`Place::NONE`].
+    pub(crate) const UNITS: usize = (u32::MAX >> UNIT_BITS) as usize;
+
+    pub(crate) fn new(unit: u32, offset: usize) -> Place {
+        debug_assert!(offset < UNIT_SIZE && (unit as usize) < Place::UNITS);
+        Place(unit << UNIT_BITS | offset as u32)
+    }
+    pub(crate) fn unit(self) -> u32 {
+        self.0 >> UNIT_BITS
+    }
+    pub(crate) fn offset(self) -> usize {
+        self.0 as usize & (UNIT_SIZE - 1)
+    }
+    pub(crate) fn is_none(self) -> bool {
+        self == Place::NONE
+    }
+    /// `bytes` further on in the same unit.
+    pub(crate) fn plus(self, bytes: usize) -> Place {
+        debug_assert!(self.offset() + bytes < UNIT_SIZE);
+        Place(self.0 + bytes as u32)
+    }
+}
+
+/// An index that may be absent, in 4 bytes.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// The cache's record of a fragment. There are tens of thousands: what few fragments have is boxed.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) pc: GuestPc,
+    /// What most fragments do not have.
+    pub(crate) extra: Option<Box<Extra>>,
+    /// First byte of the code.
+    pub(crate) start: Place,
+    /// Bytes of code.
+    pub(crate) len: u32,
+    /// Guest bytes from `pc` on; unused when `extra` has a path.
+    pub(crate) guest_len: u32,
+    /// The first of `exits` consecutive exits, in code order.
+    pub(crate) first_exit: u32,
+    /// Head of the list of exits linked to it, or [`NIL`].
+    pub(crate) incoming: u32,
+    /// Its packed map (see [`crate::pcmap`]).
+    pub(crate) map: Place,
+    /// Its entry for indirect branches: code that compares the wanted guest address with the
+    /// fragment's own and goes on to the next entry with the same hash when they differ.
+    pub(crate) indirect: Place,
+    /// The fragment whose indirect entry comes after this one's, or [`NIL`].
+    pub(crate) next_in_chain: u32,
+    /// Offset of the entry for direct jumps.
+    pub(crate) entry: u16,
+    pub(crate) exits: u16,
+    pub(crate) kind: FragmentKind,
+    /// Offset from `indirect` of the displacement that is taken on a mismatch.
+    pub(crate) mismatch: u8,
+    pub(crate) live: bool,
+    /// [`IN_TABLE`], [`PARKED`].
+    pub(crate) flags: u8,
+}
+
+/// The fragment is in a chain of the indirect table.
+pub(crate) const IN_TABLE: u8 = 1;
+/// A thread with a signal waiting must leave the fragment at its next exit.
+pub(crate) const PARKED: u8 = 2;
+
+const _: () = assert!(size_of::<Record>() == 56 && size_of::<ExitRecord>() == 24);
+
+/// What few fragments have.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// The source of a fragment that is not made from one stretch.
+    pub(crate) path: Box<[(GuestPc, u32)]>,
+    /// The counting entry of a possible trace head.
+    pub(crate) counter: Option<Counter>,
+}
+
+/// The counting entry of a possible trace head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counter {
+    /// Code that counts and goes on at the fragment's entry.
+    pub(crate) entry: Place,
+    /// The address of the counter (counts down to zero).
+    pub(crate) cell: u32,
+    /// The exit taken at zero.
+    pub(crate) hot: ExitId,
+}
+
+impl Record {
+    /// See [`Fragment::source`].
+    pub(crate) fn source(&self) -> impl Iterator<Item = (GuestPc, u32)> + '_ {
+        let path = self.extra.as_deref().map_or(&[][..], |e| &e.path);
+        let one = path.is_empty().then_some((self.pc, self.guest_len));
+        one.into_iter().chain(path.iter().copied())
+    }
+
+    pub(crate) fn counter(&self) -> Option<Counter> {
+        self.extra.as_ref().and_then(|e| e.counter)
+    }
+
+    /// Its exits in code order, without that of a counter.
+    pub(crate) fn exits(&self) -> impl Iterator<Item = ExitId> + use<> {
+        (self.first_exit..self.first_exit + u32::from(self.exits)).map(ExitId)
+    }
+
+    /// Where a direct link goes: through the counter if there is one.
+    pub(crate) fn target(&self) -> Place {
+        self.counter().map_or_else(|| self.start.plus(usize::from(self.entry)), |c| c.entry)
+    }
+
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// What an exit is, in 2 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tag {
+    /// Reclaimed, not in use.
+    Free = 0,
+    Direct = 1,
+    Indirect = 2,
+    Service = 3,
+}
+
+/// The cache's record of an exit.
+///
+/// Invariants: a `LINKED` exit is in the list of exactly one live fragment, with the guest address
+/// of its target; its `prev` says which exit comes before it there, or ([`HEAD`] set) whose head
+/// it is. An exit that is not linked has a stub, unless it is indirect or never patched.
+#[derive(Debug)]
+pub(crate) struct ExitRecord {
+    /// The fragment in the low bits, below the flags and the tag.
+    from: u32,
+    /// Where to, relative to the fragment's guest address; with `FAR` an index of the far targets.
+    pub(crate) target: i32,
+    /// The 4-byte field that linking patches, [`Place::NONE`] when nothing is ever patched.
+    pub(crate) patch: Place,
+    /// Where the field leads when not linked, [`Place::NONE`] while there is no stub.
+    pub(crate) stub: Place,
+    /// The next exit linked to the same fragment; the number of a service exit.
+    pub(crate) next: u32,
+    /// See the invariants.
+    pub(crate) prev: u32,
+}
+
+/// In `ExitRecord::prev`: a fragment, not an exit.
+pub(crate) const HEAD: u32 = 1 << 31;
+const LINKED: u32 = 1 << 31;
+const FAR: u32 = 1 << 30;
+const BACKWARD: u32 = 1 << 29;
+const TAG_SHIFT: u32 = 27;
+const FROM: u32 = (1 << TAG_SHIFT) - 1;
+
+impl ExitRecord {
+    /// An exit without patch, stub and links. `far`: see `target`; `backward`: the target is not
+    /// behind the instruction that leaves.
+    pub(crate) fn new(from: FragId, tag: Tag, target: i32, far: bool, backward: bool) -> Self {
+        assert!(from.0 <= FROM, "too many fragments");
+        let flags = if far { FAR } else { 0 } | if backward { BACKWARD } else { 0 };
+        ExitRecord {
+            from: from.0 | (tag as u32) << TAG_SHIFT | flags,
+            target,
+            patch: Place::NONE,
+            stub: Place::NONE,
+            next: NIL,
+            prev: NIL,
+        }
+    }
+    pub(crate) fn from(&self) -> FragId {
+        FragId(self.from & FROM)
+    }
+    pub(crate) fn tag(&self) -> Tag {
+        match self.from >> TAG_SHIFT & 3 {
+            0 => Tag::Free,
+            1 => Tag::Direct,
+            2 => Tag::Indirect,
+            _ => Tag::Service,
+        }
+    }
+    pub(crate) fn is_far(&self) -> bool {
+        self.from & FAR != 0
+    }
+    pub(crate) fn is_backward(&self) -> bool {
+        self.from & BACKWARD != 0
+    }
+    pub(crate) fn is_linked(&self) -> bool {
+        self.from & LINKED != 0
+    }
+    pub(crate) fn set_linked(&mut self, linked: bool) {
+        self.from = self.from & !LINKED | if linked { LINKED } else { 0 };
     }
 }

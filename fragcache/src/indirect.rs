@@ -2,16 +2,17 @@
 //!
 //! The table has [`SLOTS`] pointers to host code at a fixed address below 2 GiB, so that
 //! `jmp [table + index*8]` needs no base register. A slot points to the routine for misses or to
-//! the [`IndirectEntry`] of a fragment, which checks the full guest address itself; entries with
-//! the same hash form a chain through their mismatch jumps. A reader therefore makes a single
+//! the indirect entry of a fragment, which checks the full guest address itself; entries with the
+//! same hash form a chain through their mismatch jumps (the cache keeps it, see
+//! [`crate::Cache::insert_indirect`]; here is its head). A reader therefore makes a single
 //! 8-byte read, and every pointer it can read leads to code that checks before it acts: there is
 //! no torn state.
 //!
 //! A second table of the same size whose slots all miss stands beside it. Exits of a fragment
 //! that must be left soon (a signal waits) are pointed there for a while.
 
-use crate::fragment::{FragId, GuestPc, HostPc, IndirectEntry};
-use std::collections::HashMap;
+use crate::fragment::{FragId, GuestPc, HostPc};
+use rustc_hash::FxHashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +35,8 @@ pub struct IndirectTable {
     miss: usize,
     misses_ready: bool,
     counters_used: usize,
-    chains: HashMap<u16, Vec<(GuestPc, FragId, IndirectEntry)>, rustc_hash::FxBuildHasher>,
+    free_counters: Vec<u32>,
+    heads: FxHashMap<u16, FragId>,
 }
 
 impl IndirectTable {
@@ -60,7 +62,8 @@ impl IndirectTable {
             miss: miss.0,
             misses_ready: false,
             counters_used: 0,
-            chains: HashMap::default(),
+            free_counters: Vec::new(),
+            heads: FxHashMap::default(),
         };
         table.fill()?;
         Ok(table)
@@ -104,106 +107,90 @@ impl IndirectTable {
     pub fn misses_address(&mut self) -> u32 {
         let at = self.base + BYTES;
         if !self.misses_ready {
-            // SAFETY: the second part of the reservation, not yet read by anyone.
-            unsafe { std::slice::from_raw_parts_mut(at as *mut u64, SLOTS) }.fill(self.miss as u64);
+            self.fill_misses(at);
             self.misses_ready = true;
         }
         at as u32
     }
 
-    /// A new counter cell of 4 bytes, or `None` when they are used up.
-    pub fn new_counter(&mut self, value: u32) -> Option<usize> {
-        if self.counters_used + 4 > COUNTERS {
-            return None;
+    /// One small pattern in memory, seen many times; or plain memory if that fails. No descriptor:
+    /// the program may have used them up by now.
+    fn fill_misses(&self, at: usize) {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        // SAFETY: the second part of the reservation, not yet read by anyone, is replaced piece by
+        // piece; where that fails it stays writable memory, which is filled in any case.
+        unsafe {
+            let first = at as *mut libc::c_void;
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            if libc::mmap(first, PATTERN, prot, flags, -1, 0) != libc::MAP_FAILED {
+                std::slice::from_raw_parts_mut(at as *mut u64, PATTERN / 8).fill(self.miss as u64);
+                let remap = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+                let mut rest = (at + PATTERN..at + BYTES).step_by(PATTERN);
+                if rest.all(|to| {
+                    libc::mremap(first, 0, PATTERN, remap, to as *mut libc::c_void) != libc::MAP_FAILED
+                }) {
+                    return;
+                }
+            }
+            std::slice::from_raw_parts_mut(at as *mut u64, SLOTS).fill(self.miss as u64);
         }
-        let at = self.base + 2 * BYTES + self.counters_used;
-        self.counters_used += 4;
+    }
+
+    /// A new counter cell of 4 bytes, or `None` when they are used up.
+    pub fn new_counter(&mut self, value: u32) -> Option<u32> {
+        let at = match self.free_counters.pop() {
+            Some(at) => at,
+            None if self.counters_used + 4 > COUNTERS => return None,
+            None => {
+                self.counters_used += 4;
+                (self.base + 2 * BYTES + self.counters_used - 4) as u32
+            }
+        };
         self.set_counter(at, value);
         Some(at)
     }
 
+    /// Takes a counter back that no code counts with any more.
+    pub fn free_counter(&mut self, cell: u32) {
+        self.free_counters.push(cell);
+    }
+
     /// Sets a counter.
-    pub fn set_counter(&self, cell: usize, value: u32) {
+    pub fn set_counter(&self, cell: u32, value: u32) {
         // SAFETY: `cell` came from `new_counter`; generated code may count at the same time, and a
         // lost count does no harm.
         unsafe { std::sync::atomic::AtomicU32::from_ptr(cell as *mut u32) }.store(value, Ordering::Relaxed);
     }
 
-    fn store_slot(&self, slot: u16, to: HostPc) {
+    /// The fragment whose entry the slot of `pc` leads to.
+    pub(crate) fn head(&self, pc: GuestPc) -> Option<FragId> {
+        self.heads.get(&(hash(pc) as u16)).copied()
+    }
+
+    /// Makes the slot of `pc` lead to the entry `to` of `frag`; to the routine for misses with
+    /// `None`.
+    pub(crate) fn set_head(&mut self, pc: GuestPc, head: Option<(FragId, HostPc)>) {
+        let slot = hash(pc) as u16;
+        let to = match head {
+            Some((frag, to)) => {
+                self.heads.insert(slot, frag);
+                to.0
+            }
+            None => {
+                self.heads.remove(&slot);
+                self.miss
+            }
+        };
         let at = self.base + usize::from(slot) * 8;
         // SAFETY: an aligned word inside the table.
-        unsafe { AtomicU64::from_ptr(at as *mut u64) }.store(to.0 as u64, Ordering::Release);
+        unsafe { AtomicU64::from_ptr(at as *mut u64) }.store(to as u64, Ordering::Release);
     }
 
-    /// Adds an entry at the end of its chain. `patch` points a mismatch jump somewhere and says
-    /// whether that was in reach.
-    pub fn insert(
-        &mut self,
-        pc: GuestPc,
-        frag: FragId,
-        entry: IndirectEntry,
-        mut patch: impl FnMut(HostPc, HostPc) -> bool,
-    ) -> bool {
-        let slot = hash(pc) as u16;
-        let chain = self.chains.entry(slot).or_default();
-        match chain.last() {
-            None => {
-                chain.push((pc, frag, entry));
-                self.store_slot(slot, entry.start);
-                true
-            }
-            Some((_, _, last)) => {
-                let reached = patch(last.mismatch, entry.check);
-                if reached {
-                    chain.push((pc, frag, entry));
-                }
-                reached
-            }
-        }
-    }
-
-    /// Removes the entry of `frag`; the mismatch of the last in a chain goes to `end`.
-    pub fn remove(
-        &mut self,
-        pc: GuestPc,
-        frag: FragId,
-        end: impl Fn(HostPc) -> HostPc,
-        mut patch: impl FnMut(HostPc, HostPc) -> bool,
-    ) {
-        let slot = hash(pc) as u16;
-        let Some(chain) = self.chains.get_mut(&slot) else { return };
-        let Some(i) = chain.iter().position(|&(_, f, _)| f == frag) else { return };
-        chain.remove(i);
-        if i > 0 {
-            let before = chain[i - 1].2;
-            let next = chain.get(i).map_or_else(|| end(before.mismatch), |n| n.2.check);
-            if !patch(before.mismatch, next) {
-                // Out of reach: cut the chain here; the rest is found again through the dispatcher.
-                patch(before.mismatch, end(before.mismatch));
-                chain.truncate(i);
-            }
-        } else {
-            let first = chain.first().map_or(HostPc(self.miss), |n| n.2.start);
-            if chain.is_empty() {
-                self.chains.remove(&slot);
-            }
-            self.store_slot(slot, first);
-        }
-    }
-
-    /// True when `frag` is reachable through the table for `pc`.
-    pub fn contains(&self, pc: GuestPc, frag: FragId) -> bool {
-        self.chains.get(&(hash(pc) as u16)).is_some_and(|c| c.iter().any(|&(p, f, _)| p == pc && f == frag))
-    }
-
-    /// Number of entries.
-    pub fn len(&self) -> usize {
-        self.chains.values().map(Vec::len).sum()
-    }
-
-    /// True without entries.
-    pub fn is_empty(&self) -> bool {
-        self.chains.is_empty()
+    /// The routine that the slot of `pc`, or of any address with its hash, leads to now.
+    pub fn slot(&self, pc: GuestPc) -> HostPc {
+        let at = self.base + hash(pc) * 8;
+        // SAFETY: an aligned word inside the table.
+        HostPc(unsafe { AtomicU64::from_ptr(at as *mut u64) }.load(Ordering::Acquire) as usize)
     }
 
     /// The address range of the tables.
@@ -216,29 +203,35 @@ impl IndirectTable {
 mod tests {
     use super::*;
 
-    fn entry(n: usize) -> IndirectEntry {
-        IndirectEntry { start: HostPc(n), check: HostPc(n + 1), mismatch: HostPc(n + 2) }
-    }
-
     #[test]
-    fn chains_hold_entries_with_one_hash_and_close_up_again() {
+    fn slots_miss_until_they_have_a_head() {
         let mut t = IndirectTable::new(HostPc(0x77)).unwrap();
         let (a, b, c) = (GuestPc(0x1_0000), GuestPc(0x1), GuestPc(0x8000_8000_0001));
         assert_eq!(hash(a), hash(b));
-        let mut patches = Vec::new();
-        assert!(t.insert(a, FragId(1), entry(100), |_, _| unreachable!()));
-        assert!(t.insert(b, FragId(2), entry(200), |f, to| {
-            patches.push((f, to));
-            true
-        }));
-        assert_eq!(patches, [(HostPc(102), HostPc(201))]);
-        let slot = |t: &IndirectTable, i: usize| unsafe { *((t.address() as usize + i * 8) as *const u64) };
-        assert_eq!(slot(&t, hash(a)), 100);
-        t.remove(a, FragId(1), |_| HostPc(9), |_, _| unreachable!());
-        assert_eq!(slot(&t, hash(a)), 200);
-        t.remove(b, FragId(2), |_| HostPc(9), |_, _| unreachable!());
-        assert_eq!(slot(&t, hash(a)), 0x77);
-        assert_eq!(slot(&t, hash(c)), 0x77);
-        assert!(t.is_empty());
+        assert_eq!(t.slot(a), HostPc(0x77));
+        t.set_head(a, Some((FragId(1), HostPc(100))));
+        assert_eq!((t.slot(a), t.slot(b), t.slot(c)), (HostPc(100), HostPc(100), HostPc(0x77)));
+        assert_eq!(t.head(b), Some(FragId(1)));
+        t.set_head(b, None);
+        assert_eq!((t.slot(a), t.head(a)), (HostPc(0x77), None));
+    }
+
+    #[test]
+    fn every_slot_of_the_table_of_misses_misses() {
+        let mut t = IndirectTable::new(HostPc(0x1234_5678_9abc)).unwrap();
+        let at = t.misses_address() as usize;
+        // SAFETY: the table, which nobody writes.
+        let slots = unsafe { std::slice::from_raw_parts(at as *const u64, SLOTS) };
+        assert!(slots.iter().all(|&s| s == 0x1234_5678_9abc));
+    }
+
+    #[test]
+    fn counters_are_used_again() {
+        let mut t = IndirectTable::new(HostPc(0)).unwrap();
+        let a = t.new_counter(5).unwrap();
+        let b = t.new_counter(5).unwrap();
+        assert_ne!(a, b);
+        t.free_counter(a);
+        assert_eq!(t.new_counter(1), Some(a));
     }
 }

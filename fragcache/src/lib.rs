@@ -9,20 +9,29 @@
 //!
 //! Reading order: [`memory`] (where code lies), [`fragment`] (what is in it), [`link`] (how exits
 //! are patched, with the argument why that is safe), [`indirect`] (the in-line look-up table of
-//! indirect branches), [`cache`] (the whole, as its clients see it), [`select`] (which code gets
-//! hot), [`events`] (the log of everything that happened).
+//! indirect branches), [`cache`] (the whole, as its clients see it), [`linking`] (connections
+//! between fragments), [`eviction`] (how code goes away), [`select`] (which code gets hot),
+//! [`events`] (the log of everything that happened); `arena` and `pcmap` store records.
 //!
 //! Locking: [`cache::Cache`] is one structure behind one lock of the client's. Running code reads
 //! only code memory and the [`indirect::IndirectTable`], both of which change by single aligned
 //! atomic stores.
 
+mod arena;
 pub mod cache;
 pub mod events;
+pub mod eviction;
 pub mod fragment;
 pub mod indirect;
 pub mod link;
+pub mod linking;
 pub mod memory;
+mod pcmap;
 pub mod select;
+#[cfg(test)]
+mod stress;
+#[cfg(test)]
+mod verify;
 
 pub use cache::{Cache, CacheConfig, CacheError, NewExit, NewFragment, StubWriter};
-pub use fragment::{Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc, IndirectEntry};
+pub use fragment::{Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc};

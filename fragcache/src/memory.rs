@@ -10,8 +10,13 @@
 //! Invariants: every address handed out lies in exactly one unit; `rx - rw` is constant within a
 //! region; nothing here is ever unmapped while the process lives, so a stale host address is
 //! always readable.
+//!
+//! Resident memory: pages seen through both views count twice. The writable view is needed only
+//! where code is being placed and, now and then, where a field is patched; so its page table
+//! entries are dropped behind the front ([`Unit::trim`]), which leaves the pages themselves to the
+//! executable view. Pages of units that wait unused for long are given back ([`Unit::release`]).
 
-use crate::fragment::{FragId, HostPc};
+use crate::fragment::{FragId, HostPc, Place};
 use std::io;
 
 /// Bytes of address space in one region.
@@ -19,12 +24,26 @@ pub const REGION_SIZE: usize = 32 << 20;
 /// Bytes in one unit.
 pub const UNIT_SIZE: usize = 512 << 10;
 /// Memory is made present in steps of this many bytes, one system call each.
-const POPULATE_STEP: usize = 64 << 10;
+const HOT_STEP: usize = 32 << 10;
+const COLD_STEP: usize = 16 << 10;
+const PAGE: usize = 4096;
 const GUARD: usize = 4096;
 /// Bytes at the start of each region for code that all its fragments share.
 pub const COMMON_SIZE: usize = 4096;
 /// How far a 32-bit relative displacement reaches, with a margin for the region itself.
 const REACH: u64 = (1 << 31) - (64 << 20);
+
+/// What a unit is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnitState {
+    /// It holds fragments, or is to.
+    InUse,
+    /// All its fragments are dead; threads that entered the cache in this epoch or before may still
+    /// run them.
+    Retired(u64),
+    /// Nobody runs anything in it; it may be reused. The flag: its pages are present.
+    Free(bool),
+}
 
 /// Part of a region that is filled, evicted and reused as a whole.
 #[derive(Debug)]
@@ -35,9 +54,11 @@ pub struct Unit {
     pub hot: usize,
     /// One past the last free byte below the stubs.
     pub cold: usize,
-    /// Memory is known to be present below this, above `start`.
+    /// Bytes below `cold` promised to stubs that may become necessary.
+    pub owed: usize,
+    /// Memory was made present in the writable view below this, above `start`.
     hot_present: usize,
-    /// Memory is known to be present from here to the end.
+    /// Likewise from here to the end.
     cold_present: usize,
     /// Fragments in address order.
     pub frags: Vec<FragId>,
@@ -45,6 +66,10 @@ pub struct Unit {
     pub live: u32,
     /// Order of first use, for eviction.
     pub age: u64,
+    /// See [`UnitState`].
+    pub state: UnitState,
+    /// Its region.
+    pub region: usize,
     /// What to add to an executable address for the writable one.
     delta: isize,
 }
@@ -54,51 +79,66 @@ impl Unit {
     pub fn end(&self) -> usize {
         self.start + UNIT_SIZE
     }
-    /// Bytes between fragments and stubs.
+    /// Bytes between fragments and stubs that are not promised.
     pub fn room(&self) -> usize {
-        self.cold - self.hot
+        (self.cold - self.hot).saturating_sub(self.owed)
     }
     /// Forgets everything in it.
     pub fn reset(&mut self) {
         self.hot = self.start;
         self.cold = self.end();
+        self.owed = 0;
+        // The writable view was trimmed: pages are made present anew.
+        self.trim();
+        self.hot_present = self.start;
+        self.cold_present = self.end();
         self.frags.clear();
         self.live = 0;
     }
     /// Bytes in use.
     pub fn used(&self) -> usize {
-        UNIT_SIZE - self.room()
+        UNIT_SIZE - (self.cold - self.hot)
     }
-    /// Makes sure that the next `hot` and `cold` bytes are present in both views, so that writing
-    /// and running them takes no page fault each.
+    /// Makes sure that the next `hot` and `cold` bytes are present, so that writing them takes no
+    /// page fault each. (The executable view needs no such care: a fault there maps all pages
+    /// around that are present.)
     pub fn populate(&mut self, hot: usize, cold: usize) {
         let want = (self.hot + hot).min(self.end());
         if want > self.hot_present {
-            let to = (want.next_multiple_of(POPULATE_STEP)).min(self.end());
-            populate(self.hot_present, to, self.delta);
+            self.trim();
+            let to = (want.next_multiple_of(HOT_STEP)).min(self.end());
+            self.advise(self.hot_present, to, MADV_POPULATE_WRITE);
             self.hot_present = to;
         }
         let want = self.cold.saturating_sub(cold).max(self.start);
         if want < self.cold_present {
-            let step = POPULATE_STEP / 2;
-            let from = (want / step * step).max(self.start);
-            populate(from, self.cold_present, self.delta);
+            let from = (want / COLD_STEP * COLD_STEP).max(self.start);
+            self.advise(from, self.cold_present, MADV_POPULATE_WRITE);
             self.cold_present = from;
+        }
+    }
+    /// Drops the writable view's page table entries where nothing is being placed.
+    pub fn trim(&self) {
+        self.advise(self.start, self.hot & !(PAGE - 1), libc::MADV_DONTNEED);
+        self.advise(self.cold.next_multiple_of(PAGE), self.end(), libc::MADV_DONTNEED);
+    }
+    /// Gives its pages back. Only for units in which no thread runs.
+    pub fn release(&self) {
+        self.advise(self.start, self.end(), libc::MADV_REMOVE);
+    }
+    /// `[from, to)` in the executable view names pages of the writable view to advise about. On
+    /// kernels without an advice the call fails, and pages come and go by faults as usual.
+    fn advise(&self, from: usize, to: usize, advice: i32) {
+        if from < to {
+            let at = from.wrapping_add_signed(self.delta) as *mut libc::c_void;
+            // SAFETY: inside a shared mapping of this module: none of these advices loses contents,
+            // but for MADV_REMOVE, which `release` uses where nothing is kept.
+            unsafe { libc::madvise(at, to - from, advice) };
         }
     }
 }
 
-fn populate(from: usize, to: usize, delta: isize) {
-    const MADV_POPULATE_READ: i32 = 22;
-    const MADV_POPULATE_WRITE: i32 = 23;
-    let writable = from.wrapping_add_signed(delta);
-    // SAFETY: both ranges lie inside a region this module mapped. The calls only make pages
-    // present; on kernels without them they fail and pages come by faults as usual.
-    unsafe {
-        libc::madvise(writable as *mut libc::c_void, to - from, MADV_POPULATE_WRITE);
-        libc::madvise(from as *mut libc::c_void, to - from, MADV_POPULATE_READ);
-    }
-}
+const MADV_POPULATE_WRITE: i32 = 23;
 
 /// A stretch of address space with two views.
 #[derive(Debug)]
@@ -144,7 +184,7 @@ impl CodeMemory {
     /// Cuts a new unit from `region`; `None` when it is used up.
     pub fn add_unit(&mut self, region: usize, age: u64) -> Option<u32> {
         let r = &mut self.regions[region];
-        if r.used + UNIT_SIZE > REGION_SIZE {
+        if r.used + UNIT_SIZE > REGION_SIZE || self.units.len() >= Place::UNITS {
             return None;
         }
         let start = r.rx + r.used;
@@ -154,11 +194,14 @@ impl CodeMemory {
             start,
             hot: start,
             cold: start + UNIT_SIZE,
+            owed: 0,
             hot_present: start,
             cold_present: start + UNIT_SIZE,
             frags: Vec::new(),
             live: 0,
             age,
+            state: UnitState::InUse,
+            region,
             delta: r.rw as isize - r.rx as isize,
         });
         Some(self.units.len() as u32 - 1)
@@ -181,17 +224,50 @@ impl CodeMemory {
         r.units.get((host.0 - r.rx).checked_sub(COMMON_SIZE)? / UNIT_SIZE).copied()
     }
 
-    /// The writable address of an executable one.
-    pub fn writable(&self, host: HostPc) -> *mut u8 {
-        let r = &self.regions[self.region_of(host.0).expect("address not in the code cache")];
-        (host.0 - r.rx + r.rw) as *mut u8
+    /// The place of an executable address, when it lies in a unit.
+    pub(crate) fn place_of(&self, host: HostPc) -> Option<Place> {
+        let unit = self.unit_of(host)?;
+        Some(Place::new(unit, host.0 - self.units[unit as usize].start))
     }
 
-    /// Writes `bytes` at an executable address, through the writable view.
-    pub fn write(&mut self, at: HostPc, bytes: &[u8]) {
-        let to = self.writable(at);
-        // SAFETY: `at` lies in a region; callers write inside the unit they allocated from, so the
-        // range does not leave the region, and nobody executes bytes that were not yet published.
+    /// The executable address of a place.
+    pub(crate) fn host(&self, place: Place) -> HostPc {
+        HostPc(self.units[place.unit() as usize].start + place.offset())
+    }
+
+    /// The writable address of a place.
+    pub(crate) fn writable(&self, place: Place) -> *mut u8 {
+        let unit = &self.units[place.unit() as usize];
+        (unit.start + place.offset()).wrapping_add_signed(unit.delta) as *mut u8
+    }
+
+    /// Where the common code of a place's region begins.
+    pub(crate) fn common(&self, place: Place) -> HostPc {
+        HostPc(self.regions[self.units[place.unit() as usize].region].rx)
+    }
+
+    /// The contents of a unit. They change only by the cache's methods that need it exclusively.
+    pub(crate) fn bytes(&self, unit: u32) -> &[u8] {
+        let start = self.units[unit as usize].start as *const u8;
+        // SAFETY: mapped readable for ever; all writing goes through methods of the cache that
+        // borrow it mutably.
+        unsafe { std::slice::from_raw_parts(start, UNIT_SIZE) }
+    }
+
+    /// Writes `bytes` at a place, through the writable view.
+    pub(crate) fn write(&mut self, at: Place, bytes: &[u8]) {
+        assert!(at.offset() + bytes.len() <= UNIT_SIZE, "code beyond its unit");
+        // SAFETY: inside a unit of a mapped region, as asserted; nobody executes bytes that were
+        // not yet published.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.writable(at), bytes.len()) }
+    }
+
+    /// Writes the common code of a region.
+    pub(crate) fn write_common(&mut self, region: usize, bytes: &[u8]) {
+        assert!(bytes.len() <= COMMON_SIZE, "common code of a region is too large");
+        let to = self.regions[region].rw as *mut u8;
+        // SAFETY: the region's first bytes belong to no unit; nothing jumps there before the first
+        // fragment of the region is published.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
     }
 
@@ -295,7 +371,8 @@ fn place_near(near: u64) -> Option<usize> {
             [near.checked_sub(off + (256 << 20)), near.checked_add(off + (512 << 20))].into_iter().flatten()
         {
             let at = at & !0xfff;
-            if at < 0x20_0000 || at > 0x7fff_0000_0000 || at.abs_diff(near) > REACH - REGION_SIZE as u64 {
+            if !(0x20_0000..=0x7fff_0000_0000).contains(&at) || at.abs_diff(near) > REACH - REGION_SIZE as u64
+            {
                 continue;
             }
             if let Ok(p) = reserve(at as usize, true) {
@@ -326,7 +403,8 @@ unsafe fn map_same(from: usize, to: usize) -> io::Result<()> {
     // An old size of zero asks for another mapping of the same shared pages (mremap(2)).
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // SAFETY: as the caller promises.
-    let p = unsafe { libc::mremap(from as *mut libc::c_void, 0, REGION_SIZE, flags, to as *mut libc::c_void) };
+    let p =
+        unsafe { libc::mremap(from as *mut libc::c_void, 0, REGION_SIZE, flags, to as *mut libc::c_void) };
     if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -336,9 +414,8 @@ unsafe fn map_same(from: usize, to: usize) -> io::Result<()> {
 /// The range is a view of ours that nobody uses for writing.
 unsafe fn protect_executable(at: usize) -> io::Result<()> {
     // SAFETY: as the caller promises.
-    let r = unsafe {
-        libc::mprotect(at as *mut libc::c_void, REGION_SIZE, libc::PROT_READ | libc::PROT_EXEC)
-    };
+    let r =
+        unsafe { libc::mprotect(at as *mut libc::c_void, REGION_SIZE, libc::PROT_READ | libc::PROT_EXEC) };
     if r != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -350,16 +427,38 @@ mod tests {
     fn two_views_show_the_same_bytes_and_neither_is_both() {
         let mut m = CodeMemory::default();
         let r = m.add_region(map_shared as *const () as u64).unwrap();
-        let _ = m.add_unit(r, 0).unwrap();
-        let at = HostPc(m.regions[r].rx + 64);
-        m.write(at, &[0xb8, 42, 0, 0, 0, 0xc3]);
+        let u = m.add_unit(r, 0).unwrap();
+        let place = Place::new(u, 64);
+        m.write(place, &[0xb8, 42, 0, 0, 0, 0xc3]);
+        assert_eq!(m.place_of(m.host(place)), Some(place));
         // SAFETY: the bytes are `mov eax, 42; ret`.
-        let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(at.0) };
+        let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(m.host(place).0) };
         assert_eq!(f(), 42);
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let begins = |at: usize| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
+        let begins =
+            |at: usize| maps.lines().find(|l| l.starts_with(&format!("{at:x}-"))).unwrap().to_owned();
         assert!(begins(m.regions[r].rx).contains(" r-xs "));
         assert!(begins(m.regions[r].rw).contains(" rw-s "));
+    }
+
+    #[test]
+    fn trimming_keeps_the_contents_and_releasing_does_not() {
+        let mut m = CodeMemory::default();
+        let r = m.add_region(0).unwrap();
+        let u = m.add_unit(r, 0).unwrap();
+        let unit = &mut m.units[u as usize];
+        unit.populate(100_000, 1000);
+        unit.hot += 100_000;
+        for offset in [0, 50_000, 99_000, UNIT_SIZE - 1] {
+            m.write(Place::new(u, offset), &[7]);
+        }
+        m.units[u as usize].trim();
+        m.write(Place::new(u, 1), &[8]);
+        for (offset, want) in [(0, 7), (1, 8), (50_000, 7), (99_000, 7), (UNIT_SIZE - 1, 7)] {
+            assert_eq!(m.bytes(u)[offset], want);
+        }
+        m.units[u as usize].release();
+        assert!(m.bytes(u).iter().all(|&b| b == 0));
     }
 
     #[test]
@@ -367,13 +466,13 @@ mod tests {
         let mut m = CodeMemory::default();
         let r = m.add_region(0).unwrap();
         let u = m.add_unit(r, 0).unwrap();
-        let at = HostPc(m.units[u as usize].hot);
+        let place = Place::new(u, 0);
         m.units[u as usize].populate(6, 0);
-        m.write(at, &[0xb8, 7, 0, 0, 0, 0xc3]);
+        m.write(place, &[0xb8, 7, 0, 0, 0, 0xc3]);
         m.units[u as usize].hot += 6;
         m.unshare().unwrap();
         // SAFETY: as above.
-        let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(at.0) };
+        let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(m.host(place).0) };
         assert_eq!(f(), 7);
     }
 }

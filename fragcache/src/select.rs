@@ -23,9 +23,10 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether a jump from `source` to `target` makes `target` a possible trace head.
-    pub fn makes_head(&self, source: u64, target: u64, from_trace: bool) -> bool {
-        self.threshold > 0 && (from_trace || target <= source)
+    /// Whether a jump makes its target a possible trace head. `backward`: the target is not behind
+    /// the instruction that jumps.
+    pub fn makes_head(&self, backward: bool, from_trace: bool) -> bool {
+        self.threshold > 0 && (from_trace || backward)
     }
 
     /// The counter's next start value after `failures` attempts that gave no trace.

@@ -45,69 +45,72 @@ pub fn ranges() -> Vec<(u64, u64)> {
     // Room is made before the lock is taken: making it may change the list.
     let mut v = Vec::with_capacity(MOST_RANGES);
     let _guard = HEAP.lock();
-    let (list, n) = RANGES.list();
-    v.extend(list[..*n].iter().map(|r| (r.0 as u64, r.1 as u64)));
+    RANGES.with(|list, n| v.extend(list[..*n].iter().map(|r| (r.0 as u64, r.1 as u64))));
     v
 }
 
 /// Whether any of the heap's memory lies in `[start, end)`.
 pub fn holds(start: u64, end: u64) -> bool {
     let _guard = HEAP.lock();
-    let (list, n) = RANGES.list();
-    list[..*n].iter().any(|r| (r.0 as u64) < end && start < r.1 as u64)
+    RANGES.with(|list, n| list[..*n].iter().any(|r| (r.0 as u64) < end && start < r.1 as u64))
 }
 
 impl Ranges {
-    fn list(&self) -> &mut ([(usize, usize); MOST_RANGES], usize) {
-        // SAFETY: exclusive by the heap's lock, which every caller of `Pages` holds.
-        unsafe { &mut *self.0.get() }
+    /// Gives `f` the list and how much of it is used.
+    fn with<R>(&self, f: impl FnOnce(&mut [(usize, usize); MOST_RANGES], &mut usize) -> R) -> R {
+        // SAFETY: exclusive by the heap's lock, which whoever uses the list holds; `f` does not
+        // allocate.
+        let (list, n) = unsafe { &mut *self.0.get() };
+        f(list, n)
     }
 
     fn add(&self, start: usize, end: usize) {
-        let (list, n) = self.list();
-        for r in &mut list[..*n] {
-            if r.1 == start {
-                r.1 = end;
-                return;
+        self.with(|list, n| {
+            for r in &mut list[..*n] {
+                if r.1 == start {
+                    r.1 = end;
+                    return;
+                }
+                if r.0 == end {
+                    r.0 = start;
+                    return;
+                }
             }
-            if r.0 == end {
-                r.0 = start;
-                return;
+            if *n < MOST_RANGES {
+                list[*n] = (start, end);
+                *n += 1;
             }
-        }
-        if *n < MOST_RANGES {
-            list[*n] = (start, end);
-            *n += 1;
-        }
+        });
     }
 
     fn remove(&self, start: usize, end: usize) {
-        let (list, n) = self.list();
-        let mut i = 0;
-        while i < *n {
-            let r = list[i];
-            if r.1 <= start || end <= r.0 {
-                i += 1;
-                continue;
-            }
-            match (r.0 < start, end < r.1) {
-                (true, true) => {
-                    list[i].1 = start;
-                    if *n < MOST_RANGES {
-                        list[*n] = (end, r.1);
-                        *n += 1;
-                    }
-                }
-                (true, false) => list[i].1 = start,
-                (false, true) => list[i].0 = end,
-                (false, false) => {
-                    *n -= 1;
-                    list[i] = list[*n];
+        self.with(|list, n| {
+            let mut i = 0;
+            while i < *n {
+                let r = list[i];
+                if r.1 <= start || end <= r.0 {
+                    i += 1;
                     continue;
                 }
+                match (r.0 < start, end < r.1) {
+                    (true, true) => {
+                        list[i].1 = start;
+                        if *n < MOST_RANGES {
+                            list[*n] = (end, r.1);
+                            *n += 1;
+                        }
+                    }
+                    (true, false) => list[i].1 = start,
+                    (false, true) => list[i].0 = end,
+                    (false, false) => {
+                        *n -= 1;
+                        list[i] = list[*n];
+                        continue;
+                    }
+                }
+                i += 1;
             }
-            i += 1;
-        }
+        });
     }
 }
 

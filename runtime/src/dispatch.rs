@@ -104,9 +104,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
     if thread.verifier.is_some() {
-        thread.context.target = shared.cache.frag(frag).counting_entry().0 as u64;
+        thread.context.target = shared.cache.counting_entry(frag).0 as u64;
         // No instruction is shorter than a byte.
-        let bytes: u32 = shared.cache.frag(frag).source.iter().map(|s| s.1).sum();
+        let bytes: u32 = shared.cache.frag(frag).source().map(|s| s.1).sum();
         lockstep::departing(thread, bytes as usize);
     }
     Ok(())
@@ -263,8 +263,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         || r.ends
         || writable
         || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
-        || !r.steps.is_empty()
-            && shared.cache.lookup(pc).is_some_and(|f| shared.cache.frag(f).kind == FragmentKind::Trace)
+        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f))
         || r.steps.len() >= policy.max_blocks as usize
         || r.instructions >= policy.max_instructions as usize;
     if done {
@@ -278,6 +277,20 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     let frag = make(shared, pc, BlockMode { private: true, ..BlockMode::default() })?;
     r.current = Some(frag);
     Ok(Some(frag))
+}
+
+/// Longest trace, in guest bytes, that other paths go on through instead of ending at it.
+const SHARED_TAIL: u32 = 96;
+
+/// True when a path that reaches this fragment should end there: it is a trace that is a loop, or a
+/// long one. A short trace without a loop is the tail that several paths share, for example the
+/// dispatch of an interpreter: each path gets its own copy, and with it a branch of its own that the
+/// processor can predict.
+fn closes(shared: &Shared, frag: FragId) -> bool {
+    let f = shared.cache.frag(frag);
+    f.kind == FragmentKind::Trace
+        && (f.source().map(|s| s.1).sum::<u32>() > SHARED_TAIL
+            || f.exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(f.pc)))
 }
 
 /// Makes a trace of what was recorded.

@@ -6,7 +6,7 @@
 
 use crate::process::{Shared, process};
 use crate::signal::read_guest;
-use fragcache::{Exit, ExitKind, Fragment, FragmentKind, GuestPc};
+use fragcache::{ExitId, ExitKind, Fragment, FragmentKind, GuestPc};
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use std::fmt::Write;
 
@@ -21,9 +21,9 @@ pub fn dump(what: &str) -> String {
     let shared = process().lock();
     let mut out = String::new();
     for (id, f) in shared.cache.fragments() {
-        let holds = |pc: u64| f.source.iter().any(|&(s, n)| (s.0..s.0 + u64::from(n)).contains(&pc));
+        let holds = |pc: u64| f.source().any(|(s, n)| (s.0..s.0 + u64::from(n)).contains(&pc));
         if f.live && wanted.is_none_or(holds) {
-            fragment(&mut out, &shared, id.0, f);
+            fragment(&mut out, &shared, id.0, &f);
         }
     }
     if out.is_empty() {
@@ -40,10 +40,10 @@ fn kind_name(kind: FragmentKind) -> &'static str {
     }
 }
 
-fn fragment(out: &mut String, shared: &Shared, id: u32, f: &Fragment) {
+fn fragment(out: &mut String, shared: &Shared, id: u32, f: &Fragment<'_>) {
     let _ = writeln!(out, "{} f{id} for {:#x}", kind_name(f.kind), f.pc.0);
     let _ = writeln!(out, "  guest");
-    for &(start, len) in &f.source {
+    for (start, len) in f.source() {
         guest_code(out, start, len);
     }
     let _ = writeln!(out, "  host, {} bytes", f.len);
@@ -51,8 +51,8 @@ fn fragment(out: &mut String, shared: &Shared, id: u32, f: &Fragment) {
     let code = unsafe { std::slice::from_raw_parts(f.start.0 as *const u8, f.len as usize) };
     instructions(out, code, f.start.0 as u64);
     let _ = writeln!(out, "  exits");
-    for &e in &f.exits {
-        exit(out, e.0, shared.cache.exit(e));
+    for e in f.exits() {
+        exit(out, shared, e);
     }
     out.push('\n');
 }
@@ -76,18 +76,21 @@ fn instructions(out: &mut String, code: &[u8], at: u64) {
     }
 }
 
-fn exit(out: &mut String, id: u32, e: &Exit) {
+fn exit(out: &mut String, shared: &Shared, id: ExitId) {
+    let e = shared.cache.exit(id);
     let to = match e.kind {
         ExitKind::Direct(pc) => format!("to {:#x}", pc.0),
         ExitKind::Indirect => "indirect".to_owned(),
         ExitKind::Service(pc, what) => format!("service {what}, then {:#x}", pc.0),
     };
-    let link = match e.linked {
-        Some(f) => format!("linked to f{}", f.0),
-        None if e.parked => "parked".to_owned(),
-        None => "not linked".to_owned(),
+    let link = match (e.linked, e.kind) {
+        (true, ExitKind::Direct(pc)) => {
+            shared.cache.lookup(pc).map_or_else(|| "linked".to_owned(), |f| format!("linked to f{}", f.0))
+        }
+        _ if e.parked => "parked".to_owned(),
+        _ => "not linked".to_owned(),
     };
-    let _ = writeln!(out, "    e{id} at {:#x}: {to}, {link}", e.source.0);
+    let _ = writeln!(out, "    e{} by the field at {:#x}: {to}, {link}", id.0, e.field.0);
 }
 
 /// Lines for `perf`: start and size in hexadecimal, name.

@@ -136,6 +136,7 @@ fn start(options: Options) -> ! {
     let config = CacheConfig {
         limit: (options.cache_limit as usize) << 20,
         policy,
+        block_events: options.events.is_some(),
         isolated: options.verify,
         ..CacheConfig::default()
     };

@@ -747,8 +747,10 @@ pub fn sigreturn(thread: &mut Thread) {
         flags: get(frame::STACK + 8) as u32 as i32,
         size: get(frame::STACK + 16),
     };
-    // As the kernel: `sigaltstack` with what the frame holds, errors ignored.
-    if !on_altstack(thread, thread.context.gpr[4]) {
+    // As the kernel: `sigaltstack` with what the frame holds, errors ignored; nothing changes when
+    // place and size are the same.
+    let same = (saved.sp, saved.size) == (thread.altstack.sp, thread.altstack.size);
+    if !same && !on_altstack(thread, thread.context.gpr[4]) {
         match saved.flags & !SS_AUTODISARM {
             0 | libc::SS_ONSTACK => {
                 thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved }

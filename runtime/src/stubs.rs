@@ -143,12 +143,11 @@ fn add_to_rcx(out: &mut Vec<u8>, d: i32) {
 }
 
 /// Emits an indirect entry into `out` (code for address `at + out.len()`): returns the offsets of
-/// its start, its check (the same) and its mismatch displacement. Falls through when the target
-/// matches.
-pub fn indirect_entry(out: &mut Vec<u8>, at: usize, pc: GuestPc, dead: DeadAtEntry) -> (u32, u32, u32) {
+/// its start and its mismatch displacement. Falls through when the target matches.
+pub fn indirect_entry(out: &mut Vec<u8>, at: usize, pc: GuestPc, dead: DeadAtEntry) -> (u32, u32) {
     let start = out.len() as u32;
     let mismatch = compare_target(out, at, pc.0, dead);
-    (start, start, mismatch)
+    (start, mismatch)
 }
 
 /// The client's side of the cache's code.
@@ -204,9 +203,9 @@ impl StubWriter for Stubs {
         HostPc(common.0 + COMMON_MISMATCH)
     }
 
-    fn indirect_entry(&self, at: HostPc, pc: GuestPc, entry: HostPc, out: &mut Vec<u8>) -> (u32, u32) {
-        let (_, check, mismatch) = indirect_entry(out, at.0, pc, DeadAtEntry::default());
+    fn indirect_entry(&self, at: HostPc, pc: GuestPc, entry: HostPc, out: &mut Vec<u8>) -> u32 {
+        let (_, mismatch) = indirect_entry(out, at.0, pc, DeadAtEntry::default());
         jump_to(out, at, entry);
-        (check, mismatch)
+        mismatch
     }
 }

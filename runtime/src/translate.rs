@@ -306,7 +306,7 @@ impl Translator {
         };
         self.decode(bytes, pc, max, branches, mode.checked, |next| cache.lookup(GuestPc(next)).is_some());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
-        let at = cache.begin(pc, room, self.line.len() + 4)?;
+        let at = cache.begin(pc, room, self.line.len() + 4, 4)?;
         self.reset(at.0);
         let len = self.line.iter().map(|d| d.instruction.len().max(1)).sum::<usize>();
         let mut indirect = None;
@@ -370,11 +370,11 @@ impl Translator {
         }
         bounds.push(self.line.len());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
-        let at = cache.begin(pc, room, self.line.len() + 4)?;
+        let at = cache.begin(pc, room, self.line.len() + 4, 16)?;
         self.reset(at.0);
         // A head that indirect branches reach keeps an entry for them in line.
         let mut indirect = None;
-        if cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect.is_some()) {
+        if cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect) {
             let dead = self.dead_from(0);
             indirect = Some(stubs::indirect_entry(&mut self.code, self.at, pc, dead));
         }

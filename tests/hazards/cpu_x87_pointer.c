@@ -1,4 +1,5 @@
 // hazard: fnstenv and fxsave report the program counter of the last x87 instruction: the program's own.
+// differs: the x87 saves the address in the code cache as that of its last instruction
 #include "hazard.h"
 extern char fp_at[];
 static struct {

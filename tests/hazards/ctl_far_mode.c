@@ -1,5 +1,6 @@
 // hazard: a far return into 32-bit code and back (as some loaders do).
 // flags: -no-pie
+// differs: 32-bit code segments are not translated
 #include "hazard.h"
 extern char m32[], m32_end[];
 asm("m32: .byte 0x40\n"          /* inc %eax: in 64-bit mode this is a prefix */

@@ -1,5 +1,6 @@
 // hazard: a branch to a non-canonical address faults with general protection at the branch, without effect.
 // tiers: interp
+// differs: a branch to a non-canonical address faults at its target instead of at the branch
 #include "hazard.h"
 static greg_t g[NGREG];
 static void handler(int s, siginfo_t *i, void *u) {

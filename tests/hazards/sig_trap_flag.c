@@ -1,4 +1,5 @@
 // hazard: the program single-steps itself with the trap flag: one SIGTRAP after each instruction.
+// differs: the trap flag is honoured for one instruction only
 #include "hazard.h"
 static volatile int n;
 static greg_t pcs[64];

@@ -12,6 +12,7 @@
 //! | `limit` | seconds before a run counts as hanging, default 30 |
 //! | `tiers` | `interp` adds the interpreter: the program executes few instructions |
 //! | `args` | arguments, split at blanks |
+//! | `differs` | why `dynrun` cannot do this yet; the test then fails when it can |
 //! | `needs` | CPU flags of `/proc/cpuinfo`, split at blanks; else the program is skipped |
 //!
 //! Programs print deterministic output only: it is compared byte by byte.
@@ -45,6 +46,8 @@ pub struct Hazard {
     pub interp: bool,
     /// Arguments.
     pub args: Vec<String>,
+    /// Why it is known to differ under `dynrun`.
+    pub differs: Option<String>,
     /// CPU features.
     pub needs: Vec<String>,
 }
@@ -122,6 +125,7 @@ fn parse(name: String, source: PathBuf) -> Result<Hazard, HazardError> {
         interp: false,
         args: Vec::new(),
         needs: Vec::new(),
+        differs: None,
     };
     let mut described = false;
     for line in text.lines().map_while(|line| line.strip_prefix("//")) {
@@ -141,6 +145,7 @@ fn parse(name: String, source: PathBuf) -> Result<Hazard, HazardError> {
             "tiers" if value.trim() == "interp" => hazard.interp = true,
             "args" => hazard.args = words(),
             "needs" => hazard.needs = words(),
+            "differs" => hazard.differs = Some(value.trim().to_owned()),
             _ if described && !key.chars().all(|c| c.is_ascii_lowercase()) => {}
             _ => return Err(fail(format!("unknown directive: {key}"))),
         }

@@ -182,7 +182,5 @@ pub fn handle_int80(thread: &mut Thread) {
         );
     }
     g[0] = rax;
-    for r in 8..12 {
-        g[r] = 0;
-    }
+    g[8..12].fill(0);
 }

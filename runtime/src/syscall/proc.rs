@@ -309,7 +309,7 @@ impl Lens {
 
     /// With the protections that the guest asked for.
     fn protections(&self, parts: Vec<Region>) -> Vec<Shown> {
-        let mut shared = process().lock();
+        let shared = process().lock();
         let watched = shared.map.protected_pages();
         let mut out: Vec<Shown> = Vec::new();
         for r in parts {

@@ -169,9 +169,9 @@ fn set_strict(thread: &mut Thread) -> i64 {
 }
 
 fn set_filter(thread: &mut Thread, flags: u64, at: u64) -> i64 {
-    const TSYNC: u64 = libc::SECCOMP_FILTER_FLAG_TSYNC as u64;
-    const LOG: u64 = libc::SECCOMP_FILTER_FLAG_LOG as u64;
-    const SPEC_ALLOW: u64 = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW as u64;
+    const TSYNC: u64 = libc::SECCOMP_FILTER_FLAG_TSYNC;
+    const LOG: u64 = libc::SECCOMP_FILTER_FLAG_LOG;
+    const SPEC_ALLOW: u64 = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     const TSYNC_ESRCH: u64 = 1 << 4;
     if flags & !(TSYNC | LOG | SPEC_ALLOW | TSYNC_ESRCH) != 0 {
         return EINVAL;

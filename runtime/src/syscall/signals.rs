@@ -112,14 +112,16 @@ const OURS_BITS: u64 = signal::bit(libc::SIGSEGV)
 /// `rt_sigpending`
 pub fn sigpending(thread: &mut Thread, call: &Call) -> i64 {
     let v = call.pass();
-    if v == 0 && !thread.inherited.withheld.is_empty() && call.args[1] == 8 {
-        if let Ok(mut set) = read_u64(call.args[0]) {
-            for i in &thread.inherited.withheld {
-                set |= signal::bit(i[0] as u32 as i32);
-            }
-            if write_guest(call.args[0], &set.to_le_bytes()).is_err() {
-                return EFAULT;
-            }
+    if v == 0
+        && !thread.inherited.withheld.is_empty()
+        && call.args[1] == 8
+        && let Ok(mut set) = read_u64(call.args[0])
+    {
+        for i in &thread.inherited.withheld {
+            set |= signal::bit(i[0] as u32 as i32);
+        }
+        if write_guest(call.args[0], &set.to_le_bytes()).is_err() {
+            return EFAULT;
         }
     }
     v

@@ -1,0 +1,274 @@
+//! How code goes away: dead fragments, evicted units, and the grace period before memory is reused.
+//!
+//! Removing code has two steps. [`Cache::kill`] makes a fragment unreachable: out of the look-up
+//! tables, nothing linked to it. Its memory is reused only with that of its whole unit, after
+//! [`Cache::reclaim`] learned that every thread has been outside since.
+//!
+//! A unit is [in use](UnitState::InUse) until it is evicted or its last live fragment dies (and it
+//! is not being filled), then *retired* in some epoch, and *free* after the grace period. The number
+//! that the limit counts is of units with pages: all but released ones. At the limit the unit
+//! that was taken into use first is evicted, whatever region it is in; its memory is reused when
+//! it reaches the code that needs room, else its pages are given back.
+//!
+//! Invariants:
+//! - Identifiers of fragments and exits are recycled together with their unit's memory, so a thread
+//!   that is in the cache, whose epoch is noted, never holds a stale one.
+//! - A unit that is being filled (`Cache::current`) is in use, and current in its own region only.
+//! - Nothing leads into a retired unit: no link, no chain, no look-up, no page list.
+
+use crate::cache::{Cache, CacheError, pages_of};
+use crate::events::EventKind;
+use crate::fragment::{ExitId, ExitRecord, FragId, GuestPc, HostPc, Record, Tag};
+use crate::memory::{UNIT_SIZE, UnitState};
+
+impl Cache {
+    /// A unit for fragments near `near`, which becomes the one that is filled.
+    pub(crate) fn next_unit(&mut self, near: GuestPc) -> Result<u32, CacheError> {
+        let reaching: Vec<usize> =
+            (0..self.memory.regions.len()).filter(|&r| self.memory.reaches(r, near.0)).collect();
+        for &r in &reaching {
+            if let Some(full) = self.current[r] {
+                self.memory.units[full as usize].trim();
+            }
+        }
+        let free = |m: &crate::memory::CodeMemory, present: bool| {
+            m.units.iter().position(|u| u.state == UnitState::Free(present) && reaching.contains(&u.region))
+        };
+        if let Some(i) = free(&self.memory, true) {
+            return Ok(self.take(i as u32));
+        }
+        self.stay_below_limit();
+        if let Some(i) = free(&self.memory, false) {
+            return Ok(self.take(i as u32));
+        }
+        let age = self.age;
+        let unit = match reaching.iter().find_map(|&r| self.memory.add_unit(r, age)) {
+            Some(u) => u,
+            None => {
+                let region = self.new_region(near)?;
+                self.memory.add_unit(region, age).ok_or(CacheError::TooLarge(UNIT_SIZE))?
+            }
+        };
+        Ok(self.take(unit))
+    }
+
+    fn take(&mut self, unit: u32) -> u32 {
+        self.age += 1;
+        let u = &mut self.memory.units[unit as usize];
+        u.state = UnitState::InUse;
+        u.age = self.age;
+        self.current[u.region] = Some(unit);
+        unit
+    }
+
+    fn new_region(&mut self, near: GuestPc) -> Result<usize, CacheError> {
+        let region = self.memory.add_region(near.0)?;
+        self.current.push(None);
+        let code = self.stubs.region_common(HostPc(self.memory.regions[region].rx));
+        self.memory.write_common(region, &code);
+        Ok(region)
+    }
+
+    /// Before a unit is added: gives back pages of free ones, else evicts the oldest.
+    fn stay_below_limit(&mut self) {
+        let present = |u: &&mut crate::memory::Unit| u.state != UnitState::Free(false);
+        let most = (self.config.limit / UNIT_SIZE).max(1);
+        let mut count = self.memory.units.iter_mut().filter(present).count();
+        for u in &mut self.memory.units {
+            if count < most {
+                return;
+            }
+            if u.state == UnitState::Free(true) {
+                u.release();
+                u.state = UnitState::Free(false);
+                count -= 1;
+            }
+        }
+        if count < most {
+            return;
+        }
+        let current = |u: u32| self.current.contains(&Some(u));
+        let oldest = (0..self.memory.units.len() as u32)
+            .filter(|&u| self.memory.units[u as usize].state == UnitState::InUse)
+            .min_by_key(|&u| (current(u), self.memory.units[u as usize].age));
+        if let Some(u) = oldest {
+            self.evict(u);
+        }
+    }
+
+    /// Drops all fragments of a unit; its memory is reused after the grace period.
+    pub fn evict(&mut self, unit: u32) {
+        if self.memory.units[unit as usize].state != UnitState::InUse {
+            return;
+        }
+        self.retire(unit);
+        let frags = std::mem::take(&mut self.memory.units[unit as usize].frags);
+        for &f in &frags {
+            self.kill(f);
+        }
+        self.stats.evicted_units += 1;
+        let start = GuestPc(self.memory.units[unit as usize].start as u64);
+        self.events.push(EventKind::Evict, start, frags.len() as u64);
+        let u = &mut self.memory.units[unit as usize];
+        u.frags = frags;
+        u.trim();
+    }
+
+    /// The grace period of a unit begins.
+    fn retire(&mut self, unit: u32) {
+        let u = &mut self.memory.units[unit as usize];
+        u.state = UnitState::Retired(self.epoch);
+        if self.current[u.region] == Some(unit) {
+            self.current[u.region] = None;
+        }
+        self.retired += 1;
+        self.epoch += 1;
+    }
+
+    /// Drops everything.
+    pub fn flush(&mut self) {
+        for unit in 0..self.memory.units.len() as u32 {
+            self.evict(unit);
+        }
+    }
+
+    /// The current epoch. A thread notes it when it enters the cache.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// True when units wait for their grace period.
+    pub fn has_retired(&self) -> bool {
+        self.retired > 0
+    }
+
+    /// Frees what was retired before every thread's last entry. `oldest` is the smallest epoch noted
+    /// by a thread that is in the cache now, or `u64::MAX` when none is.
+    pub fn reclaim(&mut self, oldest: u64) {
+        for unit in 0..self.memory.units.len() {
+            match self.memory.units[unit].state {
+                UnitState::Retired(epoch) if epoch < oldest => {}
+                _ => continue,
+            }
+            for f in std::mem::take(&mut self.memory.units[unit].frags) {
+                self.recycle(f);
+            }
+            self.memory.units[unit].reset();
+            self.memory.units[unit].state = UnitState::Free(true);
+            self.retired -= 1;
+        }
+    }
+
+    /// The identifiers of a dead fragment and its exits become free.
+    fn recycle(&mut self, id: FragId) {
+        let f = &mut self.frags[id.0];
+        debug_assert!(!f.live && f.incoming == crate::fragment::NIL);
+        let (first, n) = (f.first_exit, std::mem::take(&mut f.exits));
+        let counter = f.counter();
+        f.extra = None;
+        f.flags = 0;
+        for e in first..first + u32::from(n) {
+            self.free_exit(ExitId(e));
+        }
+        if n > 0 {
+            self.free_exits.entry(n).or_default().push(first);
+        }
+        if let Some(c) = counter {
+            self.free_exit(c.hot);
+            self.free_exits.entry(1).or_default().push(c.hot.0);
+            self.table.free_counter(c.cell);
+        }
+        self.free_frags.push(id);
+    }
+
+    fn free_exit(&mut self, exit: ExitId) {
+        if self.exits[exit.0].is_linked() {
+            self.detach(exit);
+        }
+        let x = &self.exits[exit.0];
+        if x.is_far() {
+            self.free_far.push(x.target as u32);
+        }
+        self.exits[exit.0] = ExitRecord::new(x.from(), Tag::Free, 0, false, false);
+    }
+
+    /// Makes a fragment unreachable. A thread inside goes on to its next exit.
+    pub fn kill(&mut self, id: FragId) {
+        if !self.frags[id.0].live {
+            return;
+        }
+        self.forget(id);
+        self.remove_indirect(id);
+        while self.frags[id.0].incoming != crate::fragment::NIL {
+            self.unlink(ExitId(self.frags[id.0].incoming));
+        }
+        for (p, len) in self.frags[id.0].source() {
+            for page in pages_of(p, len) {
+                if let Some(list) = self.pages.get_mut(&page) {
+                    list.retain(|&f| f != id);
+                    if list.is_empty() {
+                        self.pages.remove(&page);
+                    }
+                }
+            }
+        }
+        // The map stays usable for a thread that is still inside.
+        self.frags[id.0].live = false;
+        let unit = self.frags[id.0].start.unit();
+        let u = &mut self.memory.units[unit as usize];
+        u.live -= 1;
+        if u.live == 0 && u.state == UnitState::InUse && self.current[u.region] != Some(unit) {
+            self.retire(unit);
+        }
+    }
+
+    /// True when a fragment came from the page.
+    pub fn page_has_code(&self, page: u64) -> bool {
+        self.pages.contains_key(&page)
+    }
+
+    /// True when a live fragment was made from any byte of `[start, end)`.
+    pub fn range_has_code(&self, start: u64, end: u64) -> bool {
+        self.overlapping(start, end).next().is_some()
+    }
+
+    fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = FragId> {
+        let hit = move |f: &Record| f.source().any(|(p, n)| p.0 < end && start < p.0 + u64::from(n));
+        let pages = start >> 12..=(end.max(start + 1) - 1) >> 12;
+        // A huge range is cheaper to find from the side of the pages that have code.
+        let few = end.saturating_sub(start) >> 12 <= self.pages.len() as u64;
+        let by_range = few.then(|| pages.clone().filter_map(|p| self.pages.get(&p)));
+        let by_page =
+            (!few).then(|| self.pages.iter().filter(move |(p, _)| pages.contains(p)).map(|(_, l)| l));
+        by_range
+            .into_iter()
+            .flatten()
+            .chain(by_page.into_iter().flatten())
+            .flatten()
+            .copied()
+            .filter(move |&f| hit(&self.frags[f.0]))
+    }
+
+    /// Kills every fragment made from bytes of `[start, end)`; returns how many.
+    pub fn invalidate(&mut self, start: u64, end: u64) -> usize {
+        if self.pages.is_empty() || end <= start {
+            return 0;
+        }
+        let mut hit: Vec<FragId> = self.overlapping(start, end).collect();
+        hit.sort_unstable();
+        hit.dedup();
+        for &f in &hit {
+            self.kill(f);
+        }
+        if !hit.is_empty() {
+            self.stats.invalidated += hit.len() as u64;
+            self.events.push(EventKind::Invalidate, GuestPc(start), hit.len() as u64);
+        }
+        hit.len()
+    }
+
+    /// Guest pages with live code, for watching.
+    pub fn code_pages(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pages.keys().copied()
+    }
+}
