@@ -174,6 +174,10 @@ pub struct Cache {
     pub(crate) epoch: u64,
     /// Number of units in [`crate::memory::UnitState::Retired`].
     pub(crate) retired: usize,
+    /// The smallest epoch in which one of them was retired, `u64::MAX` when there is none.
+    pub(crate) first_retired: u64,
+    /// The unit whose writable view was trimmed last.
+    trimmed: usize,
     pub(crate) parked: Vec<FragId>,
     pub(crate) parks: u32,
     pub(crate) buffer: Vec<u8>,
@@ -220,6 +224,8 @@ impl Cache {
             age: 0,
             epoch: 1,
             retired: 0,
+            first_retired: u64::MAX,
+            trimmed: 0,
             parked: Vec::new(),
             parks: 0,
             buffer: Vec::new(),
@@ -329,9 +335,14 @@ impl Cache {
             Some(u) => u,
             None => self.next_unit(near)?,
         };
-        let unit = &mut self.memory.units[unit as usize];
-        unit.populate(size, cold);
-        Ok(HostPc(unit.hot.next_multiple_of(align)))
+        if self.memory.units[unit as usize].populate(size, cold) {
+            // Patching brought parts of other units back; one of them in turn.
+            self.trimmed = (self.trimmed + 1) % self.memory.units.len();
+            if !self.current.contains(&Some(self.trimmed as u32)) {
+                self.memory.units[self.trimmed].trim();
+            }
+        }
+        Ok(HostPc(self.memory.units[unit as usize].hot.next_multiple_of(align)))
     }
 
     /// Publishes a fragment.

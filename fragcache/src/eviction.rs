@@ -12,14 +12,16 @@
 //!
 //! Invariants:
 //! - Identifiers of fragments and exits are recycled together with their unit's memory, so a thread
-//!   that is in the cache, whose epoch is noted, never holds a stale one.
+//!   that is in the cache, whose epoch is noted, never holds a stale one. (Private fragments, which
+//!   a single thread knows, may go earlier: [`Cache::discard`].)
 //! - A unit that is being filled (`Cache::current`) is in use, and current in its own region only.
 //! - Nothing leads into a retired unit: no link, no chain, no look-up, no page list.
 
 use crate::cache::{Cache, CacheError, pages_of};
 use crate::events::EventKind;
-use crate::fragment::{ExitId, ExitRecord, FragId, GuestPc, HostPc, Record, Tag};
+use crate::fragment::{ExitId, ExitRecord, FragId, FragmentKind, GuestPc, HostPc, Record, Tag};
 use crate::memory::{UNIT_SIZE, UnitState};
+use crate::pcmap;
 
 impl Cache {
     /// A unit for fragments near `near`, which becomes the one that is filled.
@@ -122,6 +124,7 @@ impl Cache {
             self.current[u.region] = None;
         }
         self.retired += 1;
+        self.first_retired = self.first_retired.min(self.epoch);
         self.epoch += 1;
     }
 
@@ -145,13 +148,26 @@ impl Cache {
     /// Frees what was retired before every thread's last entry. `oldest` is the smallest epoch noted
     /// by a thread that is in the cache now, or `u64::MAX` when none is.
     pub fn reclaim(&mut self, oldest: u64) {
+        if oldest <= self.first_retired {
+            return;
+        }
+        self.first_retired = u64::MAX;
         for unit in 0..self.memory.units.len() {
             match self.memory.units[unit].state {
                 UnitState::Retired(epoch) if epoch < oldest => {}
+                UnitState::Retired(epoch) => {
+                    self.first_retired = self.first_retired.min(epoch);
+                    continue;
+                }
                 _ => continue,
             }
             for f in std::mem::take(&mut self.memory.units[unit].frags) {
                 self.recycle(f);
+                // Whoever recorded with a private fragment may not know yet that it is gone, and
+                // would discard another's: such numbers are used up.
+                if self.frags[f.0].kind != FragmentKind::Private {
+                    self.free_frags.push(f);
+                }
             }
             self.memory.units[unit].reset();
             self.memory.units[unit].state = UnitState::Free(true);
@@ -159,7 +175,7 @@ impl Cache {
         }
     }
 
-    /// The identifiers of a dead fragment and its exits become free.
+    /// What a dead fragment holds becomes free, but for its own number.
     fn recycle(&mut self, id: FragId) {
         let f = &mut self.frags[id.0];
         debug_assert!(!f.live && f.incoming == crate::fragment::NIL);
@@ -178,7 +194,6 @@ impl Cache {
             self.free_exits.entry(1).or_default().push(c.hot.0);
             self.table.free_counter(c.cell);
         }
-        self.free_frags.push(id);
     }
 
     fn free_exit(&mut self, exit: ExitId) {
@@ -220,6 +235,36 @@ impl Cache {
         if u.live == 0 && u.state == UnitState::InUse && self.current[u.region] != Some(unit) {
             self.retire(unit);
         }
+    }
+
+    /// Drops a private fragment that its only thread has left for good. Nothing ever led to it, so no
+    /// grace period is due: if nothing was made since, its memory and numbers are free at once. (New
+    /// code in its place is written and run by threads that are outside now; processors keep fetched
+    /// instructions coherent by physical address, whichever view is written.)
+    pub fn discard(&mut self, id: FragId) {
+        let f = &self.frags[id.0];
+        let private = f.live && f.kind == FragmentKind::Private;
+        let (start, len, map) = (f.start, f.len as usize, f.map);
+        let stubs = f.exits().map(|e| self.exits[e.0].stub);
+        let lowest = stubs.filter(|s| !s.is_none()).min().map_or(map, |s| s.min(map));
+        self.kill(id);
+        let u = &mut self.memory.units[start.unit() as usize];
+        if !private
+            || u.state != UnitState::InUse
+            || u.frags.last() != Some(&id)
+            || u.hot != u.start + start.offset() + len
+        {
+            return;
+        }
+        u.frags.pop();
+        u.hot = u.start + start.offset();
+        if u.cold == u.start + lowest.offset() {
+            let bytes = self.memory.bytes(start.unit());
+            let map_len = pcmap::packed_len(&bytes[map.offset()..]);
+            self.memory.units[start.unit() as usize].cold += map.offset() - lowest.offset() + map_len;
+        }
+        self.recycle(id);
+        self.free_frags.push(id);
     }
 
     /// True when a fragment came from the page.

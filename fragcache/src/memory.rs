@@ -27,6 +27,9 @@ pub const UNIT_SIZE: usize = 512 << 10;
 const HOT_STEP: usize = 32 << 10;
 const COLD_STEP: usize = 16 << 10;
 const PAGE: usize = 4096;
+/// Bytes behind the front of a unit being filled that stay in the writable view: new code is the most
+/// likely to be patched.
+const TRIM_LAG: usize = 128 << 10;
 const GUARD: usize = 4096;
 /// Bytes at the start of each region for code that all its fragments share.
 pub const COMMON_SIZE: usize = 4096;
@@ -101,21 +104,26 @@ impl Unit {
     }
     /// Makes sure that the next `hot` and `cold` bytes are present, so that writing them takes no
     /// page fault each. (The executable view needs no such care: a fault there maps all pages
-    /// around that are present.)
-    pub fn populate(&mut self, hot: usize, cold: usize) {
+    /// around that are present.) True when there was something to do.
+    pub fn populate(&mut self, hot: usize, cold: usize) -> bool {
+        let mut any = false;
         let want = (self.hot + hot).min(self.end());
         if want > self.hot_present {
-            self.trim();
+            let behind = self.hot.saturating_sub(TRIM_LAG) & !(PAGE - 1);
+            self.advise(self.start, behind, libc::MADV_DONTNEED);
             let to = (want.next_multiple_of(HOT_STEP)).min(self.end());
             self.advise(self.hot_present, to, MADV_POPULATE_WRITE);
             self.hot_present = to;
+            any = true;
         }
         let want = self.cold.saturating_sub(cold).max(self.start);
         if want < self.cold_present {
             let from = (want / COLD_STEP * COLD_STEP).max(self.start);
             self.advise(from, self.cold_present, MADV_POPULATE_WRITE);
             self.cold_present = from;
+            any = true;
         }
+        any
     }
     /// Drops the writable view's page table entries where nothing is being placed.
     pub fn trim(&self) {

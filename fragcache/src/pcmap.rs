@@ -25,6 +25,13 @@ pub(crate) fn pack(pairs: &[(u8, u8)], out: &mut Vec<u8>) {
     out.push(0);
 }
 
+/// Bytes of the packed map at the start of `bytes`, with its end.
+pub(crate) fn packed_len(bytes: &[u8]) -> usize {
+    let mut map = Unpack(bytes);
+    while map.next().is_some() {}
+    bytes.len() - map.0.len() + 1
+}
+
 /// Reads the pairs of a packed map that is followed by anything.
 pub(crate) struct Unpack<'a>(pub(crate) &'a [u8]);
 
@@ -55,6 +62,7 @@ mod tests {
         let mut out = Vec::new();
         pack(&pairs, &mut out);
         let n = out.len();
+        assert_eq!(packed_len(&out), n);
         out.extend_from_slice(&[7, 7]);
         pairs.remove(0);
         assert_eq!(Unpack(&out).collect::<Vec<_>>(), pairs);

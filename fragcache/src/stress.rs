@@ -433,6 +433,17 @@ fn every_act_keeps_the_invariants() {
                     cache.link(exit, to);
                 }
             }
+            3 => {
+                let (old, i) = (cache.stats.host_bytes, random.next(NODES));
+                let before = cache.begin(node(i), 4000, 4, 16).unwrap();
+                let private = make(&mut cache, node(i), i, FragmentKind::Private, false);
+                assert_eq!((cache.frag(private).start, cache.stats.host_bytes > old), (before, true));
+                if random.next(3) == 0 {
+                    make(&mut cache, node(i + 1), (i + 1) % NODES, FragmentKind::Trace, true);
+                }
+                cache.discard(private);
+                assert!(!cache.frag(private).live);
+            }
             2 if random.next(4) == 0 => {
                 make(&mut cache, node(i), i, FragmentKind::Trace, false);
             }
@@ -495,6 +506,33 @@ fn memory_waits_for_threads_inside() {
     assert!(cache.has_retired(), "a thread that entered before is still inside");
     cache.reclaim(later);
     assert!(!cache.has_retired());
+}
+
+#[test]
+fn a_discarded_fragment_leaves_nothing() {
+    let mut cache = cache(64 << 20, 0);
+    make(&mut cache, node(1), 1, FragmentKind::Block, false);
+    let unit = |c: &Cache| (c.memory.units[0].hot.next_multiple_of(16), c.memory.units[0].cold);
+    let before = (unit(&cache), cache.begin(node(2), 100, 4, 16).unwrap());
+    for _ in 0..3 {
+        let private = make(&mut cache, node(2), 2, FragmentKind::Private, false);
+        cache.discard(private);
+        assert_eq!((unit(&cache), cache.begin(node(2), 100, 4, 16).unwrap()), before);
+    }
+    assert_eq!((cache.frags.len(), cache.exits.len()), (2, 8));
+    cache.verify(&Stubs);
+}
+
+#[test]
+fn the_number_of_a_private_fragment_that_was_evicted_is_not_used_again() {
+    let mut cache = cache(64 << 20, 0);
+    let private = make(&mut cache, node(1), 1, FragmentKind::Private, false);
+    cache.flush();
+    cache.reclaim(u64::MAX);
+    let other = make(&mut cache, node(1), 1, FragmentKind::Private, false);
+    cache.discard(private);
+    assert!(private != other && cache.frag(other).live);
+    cache.verify(&Stubs);
 }
 
 #[test]

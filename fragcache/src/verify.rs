@@ -33,6 +33,9 @@ impl Cache {
                 assert!(!f.live && f.incoming == NIL && f.flags == 0 && f.extra.is_none());
                 continue;
             }
+            if !f.live && f.kind == FragmentKind::Private && f.exits == 0 {
+                continue; // Used up.
+            }
             let unit = f.start.unit();
             let state = self.memory.units[unit as usize].state;
             assert!(!matches!(state, UnitState::Free(_)), "{id:?} in a free unit");
@@ -93,6 +96,12 @@ impl Cache {
         }
         let retired = self.memory.units.iter().filter(|u| matches!(u.state, UnitState::Retired(_))).count();
         assert_eq!(retired, self.retired);
+        let epoch = |u: &crate::memory::Unit| match u.state {
+            UnitState::Retired(e) => e,
+            _ => u64::MAX,
+        };
+        let first = self.memory.units.iter().map(epoch).min().unwrap_or(u64::MAX);
+        assert_eq!(first, self.first_retired);
         for (r, current) in self.current.iter().enumerate() {
             let Some(u) = current else { continue };
             let unit = &self.memory.units[*u as usize];

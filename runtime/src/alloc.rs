@@ -26,141 +26,180 @@ pub fn lock_for_fork() -> HeapGuard {
     HEAP.lock()
 }
 
-/// Where the heap gets its memory: anonymous mappings, noted in [`RANGES`], because the guest must
-/// not see them.
-struct Pages;
-
-/// The heap's mappings, neighbours joined. Read and written with the heap's lock held; when it is
-/// full, further mappings are not noted, which only makes them visible.
-struct Ranges(UnsafeCell<([(usize, usize); MOST_RANGES], usize)>);
+/// Address space of ours, reserved in large pieces from which the heap and [`map`] are served.
+///
+/// Memory of ours must not appear in a hole that the guest has just made by `munmap`: the guest may
+/// rightly map something there again with `MAP_FIXED`. So it comes from reservations, which also
+/// makes it known what is ours. Address space is never given back; memory is.
+struct Arena(UnsafeCell<ArenaState>);
 
 // SAFETY: only touched with the heap's lock held.
-unsafe impl Sync for Ranges {}
+unsafe impl Sync for Arena {}
 
-const MOST_RANGES: usize = 256;
-static RANGES: Ranges = Ranges(UnsafeCell::new(([(0, 0); MOST_RANGES], 0)));
+struct ArenaState {
+    /// Reservations, the last one is in use.
+    reserved: [(usize, usize); MOST_RESERVATIONS],
+    count: usize,
+    /// First byte that was never given out.
+    next: usize,
+    /// First byte that is not accessible yet.
+    ready: usize,
+    /// Pieces that [`unmap`] took back: address and size.
+    free: [(usize, usize); MOST_FREE],
+    free_count: usize,
+}
 
-/// The address ranges of the heap.
+const MOST_RESERVATIONS: usize = 16;
+const MOST_FREE: usize = 512;
+/// Sizes of a reservation, tried in this order: a limit on address space may forbid the large ones.
+const RESERVATIONS: [usize; 4] = [16 << 30, 1 << 30, 128 << 20, 16 << 20];
+/// Memory is made accessible in steps of this many bytes.
+const STEP: usize = 1 << 20;
+const PAGE: usize = 4096;
+
+static ARENA: Arena = Arena(UnsafeCell::new(ArenaState {
+    reserved: [(0, 0); MOST_RESERVATIONS],
+    count: 0,
+    next: 0,
+    ready: 0,
+    free: [(0, 0); MOST_FREE],
+    free_count: 0,
+}));
+
+impl Arena {
+    /// Gives `f` the state.
+    fn with<R>(&self, f: impl FnOnce(&mut ArenaState) -> R) -> R {
+        // SAFETY: exclusive by the heap's lock, which whoever uses it holds; `f` does not allocate.
+        f(unsafe { &mut *self.0.get() })
+    }
+}
+
+impl ArenaState {
+    fn end(&self) -> usize {
+        if self.count == 0 { 0 } else { self.reserved[self.count - 1].1 }
+    }
+
+    fn reserve(&mut self, least: usize) -> bool {
+        if self.count == MOST_RESERVATIONS {
+            return false;
+        }
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        for size in RESERVATIONS.into_iter().filter(|&s| s >= least).chain([least]) {
+            // SAFETY: a new reservation.
+            let p = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
+            if p != libc::MAP_FAILED {
+                self.reserved[self.count] = (p as usize, p as usize + size);
+                self.count += 1;
+                (self.next, self.ready) = (p as usize, p as usize);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Fresh zeroed pages.
+    fn take(&mut self, size: usize) -> Option<usize> {
+        let size = size.next_multiple_of(PAGE);
+        if self.end() - self.next < size && !self.reserve(size) {
+            return None;
+        }
+        let at = self.next;
+        if at + size > self.ready {
+            let to = (at + size).next_multiple_of(STEP).min(self.end());
+            if !protect(self.ready, to, libc::PROT_READ | libc::PROT_WRITE)
+                && !protect(self.ready, at + size, libc::PROT_READ | libc::PROT_WRITE)
+            {
+                return None;
+            }
+            self.ready = to.max(at + size);
+        }
+        self.next = at + size;
+        Some(at)
+    }
+}
+
+fn protect(start: usize, end: usize, prot: i32) -> bool {
+    // SAFETY: pages of our own reservation.
+    unsafe { libc::mprotect(start as *mut libc::c_void, end - start, prot) == 0 }
+}
+
+/// The address ranges that are ours.
 pub fn ranges() -> Vec<(u64, u64)> {
-    // Room is made before the lock is taken: making it may change the list.
-    let mut v = Vec::with_capacity(MOST_RANGES);
+    // Room is made before the lock is taken.
+    let mut v = Vec::with_capacity(MOST_RESERVATIONS);
     let _guard = HEAP.lock();
-    RANGES.with(|list, n| v.extend(list[..*n].iter().map(|r| (r.0 as u64, r.1 as u64))));
+    ARENA.with(|a| v.extend(a.reserved[..a.count].iter().map(|r| (r.0 as u64, r.1 as u64))));
     v
 }
 
-/// Whether any of the heap's memory lies in `[start, end)`.
+/// Whether any memory of ours lies in `[start, end)`.
 pub fn holds(start: u64, end: u64) -> bool {
     let _guard = HEAP.lock();
-    RANGES.with(|list, n| list[..*n].iter().any(|r| (r.0 as u64) < end && start < r.1 as u64))
+    ARENA.with(|a| a.reserved[..a.count].iter().any(|r| (r.0 as u64) < end && start < r.1 as u64))
 }
 
-impl Ranges {
-    /// Gives `f` the list and how much of it is used.
-    fn with<R>(&self, f: impl FnOnce(&mut [(usize, usize); MOST_RANGES], &mut usize) -> R) -> R {
-        // SAFETY: exclusive by the heap's lock, which whoever uses the list holds; `f` does not
-        // allocate.
-        let (list, n) = unsafe { &mut *self.0.get() };
-        f(list, n)
+/// Zeroed pages, readable and writable, for stacks and thread records.
+pub fn map(size: usize) -> std::io::Result<usize> {
+    let size = size.next_multiple_of(PAGE);
+    let _guard = HEAP.lock();
+    let old = ARENA.with(|a| {
+        let i = a.free[..a.free_count].iter().position(|f| f.1 == size)?;
+        let at = a.free[i].0;
+        a.free_count -= 1;
+        a.free[i] = a.free[a.free_count];
+        Some(at)
+    });
+    if let Some(at) = old
+        && protect(at, at + size, libc::PROT_READ | libc::PROT_WRITE)
+    {
+        return Ok(at);
     }
-
-    fn add(&self, start: usize, end: usize) {
-        self.with(|list, n| {
-            for r in &mut list[..*n] {
-                if r.1 == start {
-                    r.1 = end;
-                    return;
-                }
-                if r.0 == end {
-                    r.0 = start;
-                    return;
-                }
-            }
-            if *n < MOST_RANGES {
-                list[*n] = (start, end);
-                *n += 1;
-            }
-        });
-    }
-
-    fn remove(&self, start: usize, end: usize) {
-        self.with(|list, n| {
-            let mut i = 0;
-            while i < *n {
-                let r = list[i];
-                if r.1 <= start || end <= r.0 {
-                    i += 1;
-                    continue;
-                }
-                match (r.0 < start, end < r.1) {
-                    (true, true) => {
-                        list[i].1 = start;
-                        if *n < MOST_RANGES {
-                            list[*n] = (end, r.1);
-                            *n += 1;
-                        }
-                    }
-                    (true, false) => list[i].1 = start,
-                    (false, true) => list[i].0 = end,
-                    (false, false) => {
-                        *n -= 1;
-                        list[i] = list[*n];
-                        continue;
-                    }
-                }
-                i += 1;
-            }
-        });
-    }
+    ARENA.with(|a| a.take(size)).ok_or_else(|| std::io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
-// SAFETY: hands out fresh mappings and takes back only those; sizes are what was asked for.
+/// Takes back what [`map`] gave.
+pub fn unmap(at: usize, size: usize) {
+    let size = size.next_multiple_of(PAGE);
+    let _guard = HEAP.lock();
+    // SAFETY: pages of our own that the caller no longer uses; the kernel drops their contents.
+    unsafe { libc::madvise(at as *mut libc::c_void, size, libc::MADV_DONTNEED) };
+    protect(at, at + size, libc::PROT_NONE);
+    ARENA.with(|a| {
+        if a.free_count < MOST_FREE {
+            a.free[a.free_count] = (at, size);
+            a.free_count += 1;
+        }
+    });
+}
+
+/// Where the heap gets its memory.
+struct Pages;
+
+// SAFETY: hands out fresh pages of the arena, and keeps them.
 unsafe impl dlmalloc::Allocator for Pages {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping.
-        let p = unsafe { libc::mmap(std::ptr::null_mut(), size, prot, flags, -1, 0) };
-        if p == libc::MAP_FAILED {
-            return (std::ptr::null_mut(), 0, 0);
+        match ARENA.with(|a| a.take(size)) {
+            Some(at) => (at as *mut u8, size, 0),
+            None => (std::ptr::null_mut(), 0, 0),
         }
-        RANGES.add(p as usize, p as usize + size);
-        (p.cast(), size, 0)
     }
-    fn remap(&self, p: *mut u8, old: usize, new: usize, can_move: bool) -> *mut u8 {
-        let flags = if can_move { libc::MREMAP_MAYMOVE } else { 0 };
-        // SAFETY: a mapping of the heap's.
-        let moved = unsafe { libc::mremap(p.cast(), old, new, flags) };
-        if moved == libc::MAP_FAILED {
-            return std::ptr::null_mut();
-        }
-        RANGES.remove(p as usize, p as usize + old);
-        RANGES.add(moved as usize, moved as usize + new);
-        moved.cast()
+    fn remap(&self, _p: *mut u8, _old: usize, _new: usize, _can_move: bool) -> *mut u8 {
+        std::ptr::null_mut()
     }
-    fn free_part(&self, p: *mut u8, old: usize, new: usize) -> bool {
-        // SAFETY: the end of a mapping of the heap's, no longer used.
-        if unsafe { libc::munmap(p.add(new).cast(), old - new) } != 0 {
-            return false;
-        }
-        RANGES.remove(p as usize + new, p as usize + old);
-        true
+    fn free_part(&self, _p: *mut u8, _old: usize, _new: usize) -> bool {
+        false
     }
-    fn free(&self, p: *mut u8, size: usize) -> bool {
-        // SAFETY: a mapping of the heap's, no longer used.
-        if unsafe { libc::munmap(p.cast(), size) } != 0 {
-            return false;
-        }
-        RANGES.remove(p as usize, p as usize + size);
-        true
+    fn free(&self, _p: *mut u8, _size: usize) -> bool {
+        false
     }
     fn can_release_part(&self, _flags: u32) -> bool {
-        true
+        false
     }
     fn allocates_zeros(&self) -> bool {
         true
     }
     fn page_size(&self) -> usize {
-        4096
+        PAGE
     }
 }
 

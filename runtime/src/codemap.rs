@@ -126,11 +126,6 @@ impl CodeMap {
         v
     }
 
-    /// How a page is watched.
-    pub fn watch(&self, page: u64) -> Option<Watch> {
-        self.pages.get(&page).and_then(|p| p.watch)
-    }
-
     /// Fragments are about to be made from the page. Returns how they stay current: `None` when the
     /// page cannot change under us. Protects the page when that is the way.
     pub fn watch_for_code(&mut self, page: u64, range: CodeRange) -> Option<Watch> {

@@ -17,10 +17,6 @@ pub mod reg {
     pub const RDX: usize = 2;
     /// rbx
     pub const RBX: usize = 3;
-    /// rsp
-    pub const RSP: usize = 4;
-    /// rbp
-    pub const RBP: usize = 5;
     /// rsi
     pub const RSI: usize = 6;
     /// rdi
@@ -53,8 +49,8 @@ pub struct Context {
     pub in_cache: u32,
     /// Non-zero when a signal waits for delivery.
     pub pending: AtomicU32,
-    /// 1 in the only-child-of-vfork situation; reserved for the runtime.
-    pub reserved: u32,
+    /// Keeps the next field on its boundary.
+    pub padding: u32,
     /// Guest address to go on at.
     pub pc: u64,
     /// The guest's flags, valid while the runtime runs.

@@ -1,7 +1,7 @@
 //! The dispatcher: looks fragments up, makes them, enters them, and handles how they are left.
 
 use crate::codemap::Watch;
-use crate::context::{EXIT_FAULT, EXIT_MISS, EXIT_STEP};
+use crate::context::{EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MISS, EXIT_RESUME, EXIT_STEP};
 use crate::enter;
 use crate::interp;
 use crate::lockstep;
@@ -254,7 +254,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     let Some(r) = thread.recording.as_mut() else { return Ok(None) };
     r.arrive(pc);
     if let Some(f) = r.current.take() {
-        shared.cache.kill(f);
+        shared.cache.discard(f);
     }
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
@@ -263,7 +263,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         || r.ends
         || writable
         || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
-        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f))
+        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f, r.called))
         || r.steps.len() >= policy.max_blocks as usize
         || r.instructions >= policy.max_instructions as usize;
     if done {
@@ -281,15 +281,18 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
 
 /// Longest trace, in guest bytes, that other paths go on through instead of ending at it.
 const SHARED_TAIL: u32 = 96;
+/// Likewise for the trace of a function that the path calls.
+const CALLED: u32 = 256;
 
 /// True when a path that reaches this fragment should end there: it is a trace that is a loop, or a
 /// long one. A short trace without a loop is the tail that several paths share, for example the
 /// dispatch of an interpreter: each path gets its own copy, and with it a branch of its own that the
 /// processor can predict.
-fn closes(shared: &Shared, frag: FragId) -> bool {
+fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
     let f = shared.cache.frag(frag);
+    let longest = if called { CALLED } else { SHARED_TAIL };
     f.kind == FragmentKind::Trace
-        && (f.source().map(|s| s.1).sum::<u32>() > SHARED_TAIL
+        && (f.source().map(|s| s.1).sum::<u32>() > longest
             || f.exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(f.pc)))
 }
 
@@ -335,7 +338,7 @@ fn abort_recording(thread: &mut Thread, reason: AbortReason) {
     let mut shared = process().lock();
     let Some(r) = thread.recording.take() else { return };
     if let Some(f) = r.current {
-        shared.cache.kill(f);
+        shared.cache.discard(f);
     }
     if shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc {
         shared.cache.penalise(r.head);
@@ -361,8 +364,11 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
                 raise(thread, fault);
             }
         }
-        // EXIT_INTERRUPTED, EXIT_RESUME: nothing to do.
-        Err(_) => {}
+        // What is to be done is done at the head of the loop.
+        Err(EXIT_INTERRUPTED | EXIT_RESUME) => {}
+        Err(other) => {
+            crate::report::fatal(&format!("internal error: unknown exit {other:#x}; please report it"))
+        }
         Ok((id, ExitKind::Direct(pc), _)) => {
             counts.direct.fetch_add(1, Ordering::Relaxed);
             thread.context.pc = pc.0;
@@ -386,7 +392,7 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
                 if let Some(r) = &mut thread.recording
                     && let Some(f) = r.current.take()
                 {
-                    shared.cache.kill(f);
+                    shared.cache.discard(f);
                 }
                 if let Some(r) = &mut thread.recording
                     && let Some(last) = r.steps.last_mut()

@@ -250,7 +250,7 @@ unsafe extern "C" {
     fn dynrun_copy_fault();
     fn dynrun_signal_entry();
     fn dynrun_restorer();
-    fn dynrun_clone(args: *const u64, stack: u64, thread: *mut crate::thread::Thread) -> i64;
+    fn dynrun_clone(args: *const u64, stack: u64, thread: *mut std::ffi::c_void) -> i64;
     fn dynrun_xconvert(from: *const u8, to: *mut u8, mask: u64, compact: u64);
 }
 
@@ -330,7 +330,7 @@ pub unsafe fn copy(to: *mut u8, from: *const u8, n: usize) -> bool {
 /// arguments those of a `clone` or `clone3` call that gives the child that stack.
 pub unsafe fn clone(args: &[u64; 7], stack: u64, thread: *mut crate::thread::Thread) -> i64 {
     // SAFETY: as the caller promises.
-    unsafe { dynrun_clone(args.as_ptr(), stack, thread) }
+    unsafe { dynrun_clone(args.as_ptr(), stack, thread.cast()) }
 }
 
 /// Converts a vector state between formats.

@@ -154,13 +154,13 @@ fn start(options: Options) -> ! {
         shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator })),
         threads: Mutex::default(),
         ended: Mutex::default(),
-        own_ranges: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
         stack: (image.stack.start.0, image.stack.end.0),
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
     report::init();
+    syscall::limits::start(process::process().options.limits.as_deref());
     tracing::info!(program = %image.exe.display(), entry = %image.entry, "loaded");
     map_code(&image);
     let inherited = match filters.map(syscall::seccomp::State::take_over) {

@@ -91,6 +91,10 @@ pub struct Options {
     #[arg(long, hide = true, default_value_t = 0)]
     pub ignored: u64,
 
+    /// The program's limits on address space and data, soft and hard each, which are not the kernel's
+    #[arg(long, hide = true)]
+    pub limits: Option<String>,
+
     /// Descriptor of the program to execute
     #[arg(long, hide = true)]
     pub exec_fd: Option<i32>,

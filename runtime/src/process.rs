@@ -37,8 +37,6 @@ pub struct Process {
     pub threads: Mutex<Vec<ThreadRef>>,
     /// Threads that are ending.
     pub ended: Mutex<Vec<ThreadRef>>,
-    /// Address ranges of the runtime's own that the guest must not see.
-    pub own_ranges: Mutex<Vec<(usize, usize)>>,
     /// The guest's program break.
     pub brk: Mutex<Option<loader::GuestBrk>>,
     /// The guest's stack and heap for naming in maps.

@@ -26,6 +26,8 @@ pub struct Recording {
     pub ends: bool,
     /// Calls on the path that have not returned yet.
     pub depth: usize,
+    /// The last block ends in a call: what follows is worth having in line even if it is a trace.
+    pub called: bool,
 }
 
 impl Recording {
@@ -40,6 +42,7 @@ impl Recording {
             stops: false,
             ends: false,
             depth: 0,
+            called: false,
         }
     }
 
@@ -54,6 +57,7 @@ impl Recording {
     /// the path: then the return address is all but certain, while other returns have many targets.
     pub fn block(&mut self, pc: GuestPc, shape: BlockShape) {
         self.instructions += shape.instructions;
+        self.called = shape.end == BlockEnd::Call;
         match shape.end {
             BlockEnd::Plain => {}
             BlockEnd::Call => self.depth += 1,

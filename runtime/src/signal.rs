@@ -148,10 +148,6 @@ impl Fault {
         info[3] = u64::from(number) | 0xc000_003e_u64 << 32;
         Fault { arrived: Arrived { signal: libc::SIGSYS, info }, trapno: 0, error: 0, cr2: 0 }
     }
-    /// The signal it raises.
-    pub fn signal(&self) -> i32 {
-        self.arrived.signal
-    }
 }
 
 /// Offsets in the kernel's `struct ucontext` on x86-64.
@@ -770,10 +766,25 @@ pub fn read_guest(at: u64, into: &mut [u8]) -> Result<(), ()> {
     if unsafe { enter::copy(into.as_mut_ptr(), at as *const u8, into.len()) } { Ok(()) } else { Err(()) }
 }
 
-/// Writes guest memory; `Err` when it is not accessible.
+/// Writes guest memory; `Err` when it is not accessible. Pages that only our watch makes read-only
+/// are released first. Not to be called with the process's lock held.
 pub fn write_guest(at: u64, from: &[u8]) -> Result<(), ()> {
     // SAFETY: our side is a live slice.
-    if unsafe { enter::copy(at as *mut u8, from.as_ptr(), from.len()) } { Ok(()) } else { Err(()) }
+    let write = || unsafe { enter::copy(at as *mut u8, from.as_ptr(), from.len()) };
+    if write() {
+        return Ok(());
+    }
+    let mut released = false;
+    {
+        let mut shared = process().lock();
+        for page in at >> 12..=(at + from.len() as u64) >> 12 {
+            if shared.map.written(page) {
+                shared.cache.invalidate(page << 12, (page + 1) << 12);
+                released = true;
+            }
+        }
+    }
+    if released && write() { Ok(()) } else { Err(()) }
 }
 
 /// Zeroed bytes on a 64-byte boundary.

@@ -18,8 +18,10 @@ use fragcache::ExitId;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Bytes of a host stack.
+/// Bytes of the mapping with a host stack: guard, stack of signal handlers, guard, stack.
 const STACK: usize = 512 << 10;
+/// Bytes of the stack that signal handlers run on.
+const ALTSTACK: usize = 96 << 10;
 const GUARD: usize = 4096;
 
 /// The guest's alternate signal stack.
@@ -145,7 +147,7 @@ impl Thread {
             exit: 0,
             in_cache: 0,
             pending: 0.into(),
-            reserved: 0,
+            padding: 0,
             pc: 0,
             rflags: 0x202,
             gpr: [0; 16],
@@ -194,7 +196,7 @@ impl Thread {
         // SAFETY: a plain system call.
         self.tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
         self.context.host_fs = read_fs();
-        install_host_altstack();
+        install_host_altstack(self.own.map(|o| o.0));
     }
 
     /// True when a signal waits.
@@ -221,31 +223,14 @@ impl Thread {
     }
 }
 
-/// Anonymous memory of our own.
+/// Memory of our own, where the guest does not look for any.
 pub fn map(size: usize) -> std::io::Result<usize> {
-    // SAFETY: a new private mapping.
-    let p = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            size,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        )
-    };
-    if p == libc::MAP_FAILED {
-        return Err(std::io::Error::last_os_error());
-    }
-    process().own_ranges.lock().unwrap_or_else(|e| e.into_inner()).push((p as usize, p as usize + size));
-    Ok(p as usize)
+    crate::alloc::map(size)
 }
 
 /// Gives memory from [`map`] back.
 pub fn unmap(at: usize, size: usize) {
-    process().own_ranges.lock().unwrap_or_else(|e| e.into_inner()).retain(|r| r.0 != at);
-    // SAFETY: the caller no longer uses it.
-    unsafe { libc::munmap(at as *mut libc::c_void, size) };
+    crate::alloc::unmap(at, size);
 }
 
 fn read_fs() -> u64 {
@@ -255,12 +240,18 @@ fn read_fs() -> u64 {
     v
 }
 
-/// Signal handlers of the runtime never run on a guest stack.
-fn install_host_altstack() {
-    const SIZE: usize = 128 << 10;
-    let Ok(at) = map(SIZE) else { return };
-    let stack = libc::stack_t { ss_sp: at as *mut libc::c_void, ss_flags: 0, ss_size: SIZE };
-    // SAFETY: a fresh mapping that lives as long as the thread.
+/// Signal handlers of the runtime never run on a guest stack. `own` is the base of the thread's host
+/// stack, in whose mapping the handlers' stack lies; the first thread's is made here.
+fn install_host_altstack(own: Option<usize>) {
+    let at = match own {
+        Some(base) => base + GUARD,
+        None => match map(ALTSTACK) {
+            Ok(at) => at,
+            Err(_) => return,
+        },
+    };
+    let stack = libc::stack_t { ss_sp: at as *mut libc::c_void, ss_flags: 0, ss_size: ALTSTACK };
+    // SAFETY: the mapping lives as long as the thread.
     unsafe {
         libc::sigaltstack(&raw const stack, std::ptr::null_mut());
     }
@@ -298,8 +289,10 @@ impl HostStack {
 
 fn map_stack() -> std::io::Result<usize> {
     let base = map(STACK)?;
-    // SAFETY: the lowest page of a fresh mapping becomes the guard.
-    unsafe { libc::mprotect(base as *mut libc::c_void, GUARD, libc::PROT_NONE) };
+    for guard in [base, base + GUARD + ALTSTACK] {
+        // SAFETY: two pages of a fresh mapping become inaccessible.
+        unsafe { libc::mprotect(guard as *mut libc::c_void, GUARD, libc::PROT_NONE) };
+    }
     Ok(base)
 }
 

@@ -14,7 +14,7 @@
 //! `--seccomp-fd`). Environment variables that would change how *we* start (the dynamic linker's, the
 //! allocator's, our own) are passed under another name, see [`KEEP`], and the guest gets them back.
 
-use super::{Call, proc, seccomp, signals};
+use super::{Call, limits, proc, seccomp, signals};
 use crate::enter;
 use crate::options::Options;
 use crate::process::process;
@@ -282,6 +282,9 @@ fn follow(thread: &mut Thread, request: &Request, path: &CStr, file: Option<i32>
     if ignored != 0 {
         argv.push(strings.keep(format!("--ignored={ignored}").into_bytes()));
     }
+    if let Some(l) = limits::hand_over() {
+        argv.push(strings.keep(format!("--limits={l}").into_bytes()));
+    }
     if let Some(fd) = file {
         argv.push(strings.keep(format!("--exec-fd={fd}").into_bytes()));
     }
@@ -364,6 +367,7 @@ fn native(thread: &mut Thread, call: &Call, request: &Request, succeeds: bool) -
         if let Err(e) = seccomp::install(thread) {
             return -i64::from(e);
         }
+        limits::install();
         if !is_vfork_child(thread) {
             crate::report::at_exec(thread);
         }

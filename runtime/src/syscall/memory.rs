@@ -1,6 +1,6 @@
 //! Memory calls: the kernel does them, and the map of code follows.
 
-use super::Call;
+use super::{Call, limits};
 use crate::codemap::CodeRange;
 use crate::enter;
 use crate::process::process;
@@ -30,20 +30,12 @@ fn forget(start: u64, end: u64) {
 fn touches_own(start: u64, end: u64) -> bool {
     let hit = |r: (u64, u64)| r.0 < end && start < r.1;
     let process = process();
-    process.view.own().iter().any(|&r| hit(r))
-        || process
-            .own_ranges
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .iter()
-            .any(|r| hit((r.0 as u64, r.1 as u64)))
-        || crate::alloc::holds(start, end)
-        || {
-            let shared = process.lock();
-            let table = shared.cache.table.range();
-            hit((table.0 as u64, table.1 as u64))
-                || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
-        }
+    process.view.own().iter().any(|&r| hit(r)) || crate::alloc::holds(start, end) || {
+        let shared = process.lock();
+        let table = shared.cache.table.range();
+        hit((table.0 as u64, table.1 as u64))
+            || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
+    }
 }
 
 const ENOMEM: i64 = -(libc::ENOMEM as i64);
@@ -56,6 +48,10 @@ pub fn mmap(call: &Call) -> i64 {
         if touches_own(start, end) {
             return ENOMEM;
         }
+    }
+    let private = flags as i32 & libc::MAP_PRIVATE != 0 && prot as i32 & libc::PROT_WRITE != 0;
+    if limits::exceeds(len, private) {
+        return ENOMEM;
     }
     let fixed = flags as i32 & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
     if fixed && flags as i32 & libc::MAP_FIXED_NOREPLACE != libc::MAP_FIXED_NOREPLACE {
@@ -105,7 +101,6 @@ pub fn munmap(call: &Call) -> i64 {
 fn unmap_around_own(start: u64, end: u64) -> i64 {
     let mut own = own_ranges();
     own.extend_from_slice(process().view.own());
-    own.extend(crate::alloc::ranges());
     own.sort_unstable();
     let mut at = start;
     for (from, to) in own.into_iter().chain([(end, end)]) {
@@ -175,6 +170,9 @@ pub fn mremap(call: &Call) -> i64 {
             return ENOMEM;
         }
     }
+    if limits::exceeds(new_len.saturating_sub(old_len), true) {
+        return ENOMEM;
+    }
     let mut shared = process().lock();
     let before = shared.map.within(start, end.max(start + PAGE));
     if flags & libc::MREMAP_FIXED as u64 != 0 {
@@ -208,19 +206,17 @@ pub fn mremap(call: &Call) -> i64 {
 
 /// `brk`, on a program break of the guest's own.
 pub fn brk(call: &Call) -> i64 {
-    let mut brk = process().brk.lock().unwrap_or_else(|e| e.into_inner());
-    match brk.as_mut() {
-        Some(b) => {
-            let before = b.current().0;
-            let v = b.brk(loader::GuestAddr(call.args[0])).0;
-            drop(brk);
-            if v < before {
-                forget(v & !(PAGE - 1), before);
-            }
-            v as i64
-        }
-        None => -i64::from(libc::ENOMEM),
+    let lock = || process().brk.lock().unwrap_or_else(|e| e.into_inner());
+    let Some(before) = lock().as_ref().map(|b| b.current().0) else { return ENOMEM };
+    // Asked without the lock: limits look at memory that other locks guard.
+    if limits::exceeds(call.args[0].saturating_sub(before), true) {
+        return before as i64;
     }
+    let v = lock().as_mut().map_or(before, |b| b.brk(loader::GuestAddr(call.args[0])).0);
+    if v < before {
+        forget(v & !(PAGE - 1), before);
+    }
+    v as i64
 }
 
 /// System V shared memory and old calls that change mappings: afterwards the kernel is asked what
@@ -327,15 +323,9 @@ pub fn rescan() {
     }
 }
 
-/// Everything in the address space that is the runtime's.
+/// Everything in the address space that is the runtime's and was mapped after its start.
 pub fn own_ranges() -> Vec<(u64, u64)> {
-    let mut v: Vec<(u64, u64)> = process()
-        .own_ranges
-        .lock()
-        .unwrap_or_else(|e| e.into_inner())
-        .iter()
-        .map(|r| (r.0 as u64, r.1 as u64))
-        .collect();
+    let mut v = crate::alloc::ranges();
     let shared = process().lock();
     v.extend(shared.cache.memory.ranges().into_iter().map(|r| (r.0 as u64, r.1 as u64)));
     let t = shared.cache.table.range();

@@ -9,6 +9,7 @@
 
 pub mod exec;
 pub mod files;
+pub mod limits;
 pub mod memory;
 pub mod proc;
 pub mod seccomp;
@@ -102,6 +103,7 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
         libc::SYS_mmap => memory::mmap(call),
         libc::SYS_munmap => memory::munmap(call),
         libc::SYS_mprotect | libc::SYS_pkey_mprotect => memory::mprotect(call),
+        libc::SYS_getrlimit | libc::SYS_setrlimit | libc::SYS_prlimit64 => limits::rlimit(call),
         libc::SYS_madvise => memory::madvise(call),
         libc::SYS_mremap => memory::mremap(call),
         libc::SYS_brk => memory::brk(call),

@@ -6,7 +6,7 @@
 //! memory, complete when it is opened.
 //!
 //! The runtime's mappings are known because they are either from before the guest was loaded
-//! ([`Before`]), or made by code that registers them (`memory::own_ranges`).
+//! ([`Before`]), or known to those who made them (`memory::own_ranges`).
 
 use super::memory;
 use crate::process::process;
@@ -263,7 +263,6 @@ impl Lens {
         let process = process();
         let mut own = process.view.own().to_vec();
         own.extend(memory::own_ranges());
-        own.extend(crate::alloc::ranges());
         own.sort_unstable();
         let heap = process
             .brk

@@ -124,7 +124,6 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     let mut shared = process().lock();
     let threads = process().threads.lock().unwrap_or_else(|e| e.into_inner());
     let ended = process().ended.lock().unwrap_or_else(|e| e.into_inner());
-    let own = process().own_ranges.lock().unwrap_or_else(|e| e.into_inner());
     let brk = process().brk.lock().unwrap_or_else(|e| e.into_inner());
     let actions = thread.actions.clone();
     let actions_guard = actions.lock().unwrap_or_else(|e| e.into_inner());
@@ -146,7 +145,6 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         copied.raise();
         shared.cache.events.push(EventKind::Fork, GuestPc(thread.context.pc), 0);
         drop(brk);
-        drop(own);
         drop(ended);
         drop(threads);
         process().threads.lock().unwrap_or_else(|e| e.into_inner()).retain(|t| std::ptr::eq(t.0, thread));
