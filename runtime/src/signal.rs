@@ -114,6 +114,10 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The signal it raises.
+    pub fn signal(&self) -> i32 {
+        self.arrived.signal
+    }
     /// A fault that the runtime found itself: no executable memory at `address`.
     pub fn no_code(address: u64, mapped: bool) -> Fault {
         let mut info = [0u64; 16];
