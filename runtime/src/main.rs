@@ -106,7 +106,7 @@ fn start(options: Options) -> ! {
         argv[0] = c(a0);
     }
     let envp = syscall::exec::environment(followed);
-    let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
+    let request = loader::Request { path, argv, envp, aslr: !options.no_aslr && randomises(), shell: !followed };
     let before = syscall::proc::Before::take();
     let mut verifier = None;
     let image = if options.verify {
@@ -183,6 +183,13 @@ fn start(options: Options) -> ! {
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
+}
+
+/// Whether this process is to have random addresses (`setarch -R` forbids it).
+fn randomises() -> bool {
+    // SAFETY: asks only.
+    let personality = unsafe { libc::personality(0xffff_ffff) };
+    personality & libc::ADDR_NO_RANDOMIZE == 0
 }
 
 fn fail_to_load(e: &loader::LoadError) -> ! {

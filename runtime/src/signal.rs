@@ -34,6 +34,10 @@ const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
 const OURS: u64 =
     bit(libc::SIGSEGV) | bit(libc::SIGBUS) | bit(libc::SIGTRAP) | bit(libc::SIGFPE) | bit(libc::SIGILL);
 
+/// Signals that always have our handler, whatever the guest wants done about them. The guest may
+/// block the others of [`OURS`]: a fault that raises a blocked signal kills.
+pub const HANDLED: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS) | bit(libc::SIGTRAP);
+
 /// The mask bit of a signal.
 pub const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -236,7 +240,7 @@ fn kernel_action(signal: i32, action: &KernelAction) -> i64 {
 
 /// The calling thread's mask in the kernel becomes the guest's, less what must reach us.
 pub fn set_host_mask(guest: u64) {
-    let mask = guest & !OURS;
+    let mask = guest & !HANDLED;
     // SAFETY: a plain system call on a local.
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0usize, 8usize);
