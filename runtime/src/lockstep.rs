@@ -62,6 +62,8 @@ pub struct Verifier {
     /// Signals that wait for a boundary.
     signals: VecDeque<i32>,
     layout: Components,
+    /// Kept free for the tracee's heap until the code cache has its place.
+    heap_room: Option<u64>,
     instructions: u64,
     boundaries: u64,
     syscalls: u64,
@@ -90,6 +92,7 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
         tracee.hide_vdso()?;
         match load_like(&tracee) {
             Ok((image, mirror)) => {
+                let tracee_heap = heap_start(tracee.pid());
                 let verifier = Verifier {
                     tracee,
                     mirror,
@@ -97,6 +100,7 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
                     trail: Vec::new(),
                     signals: VecDeque::new(),
                     layout: Components::get(),
+                    heap_room: keep_heap_room(&tracee_heap),
                     instructions: 0,
                     boundaries: 0,
                     syscalls: 0,
@@ -107,6 +111,26 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
             Err(e) => return Err(e.into()),
         }
     }
+}
+
+/// Bytes kept free for the tracee's heap.
+const HEAP_ROOM: usize = 256 << 20;
+
+/// Where the program break of a process starts, from `/proc`.
+fn heap_start(pid: i32) -> Option<u64> {
+    /// Fields of `stat` from the one behind the name to this one.
+    const START_BRK: usize = 44;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(START_BRK)?.parse().ok().filter(|&at| at != 0)
+}
+
+/// The code cache likes to be near the program, where the tracee's heap will grow: it must not take that place.
+fn keep_heap_room(start: &Option<u64>) -> Option<u64> {
+    let at = start.as_ref()?.next_multiple_of(4096);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: nothing is replaced.
+    let got = unsafe { libc::mmap(at as *mut libc::c_void, HEAP_ROOM, libc::PROT_NONE, flags, -1, 0) };
+    (got as u64 == at).then_some(at)
 }
 
 /// A fragment or interpreted block of at most `bound` instructions is about to run.
@@ -450,6 +474,10 @@ impl Verifier {
 
     fn system_call(&mut self, thread: &mut Thread, table: Table) -> Result<(), VerifyError> {
         self.syscalls += 1;
+        if let Some(at) = self.heap_room.take() {
+            // SAFETY: the reservation made at the start, which nobody uses.
+            unsafe { libc::munmap(at as *mut libc::c_void, HEAP_ROOM) };
+        }
         if let Some(d) = self.mirror.difference(&self.tracee)? {
             let name = format!("memory at {}", d.addr);
             let found = vec![(name, format!("{:#04x}", d.ours), format!("{:#04x}", d.theirs))];
