@@ -106,7 +106,8 @@ fn start(options: Options) -> ! {
         argv[0] = c(a0);
     }
     let envp = syscall::exec::environment(followed);
-    let request = loader::Request { path, argv, envp, aslr: !options.no_aslr && randomises(), shell: !followed };
+    let request =
+        loader::Request { path, argv, envp, aslr: !options.no_aslr && randomises(), shell: !followed };
     let before = syscall::proc::Before::take();
     let mut verifier = None;
     let image = if options.verify {
@@ -155,7 +156,6 @@ fn start(options: Options) -> ! {
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
-        stack: (image.stack.start.0, image.stack.end.0),
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
