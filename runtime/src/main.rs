@@ -156,7 +156,6 @@ fn start(options: Options) -> ! {
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
-        stack: (image.stack.start.0, image.stack.end.0),
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
