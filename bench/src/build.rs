@@ -66,6 +66,16 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> BuildError + '_ {
     move |source| BuildError::File { path: path.to_owned(), source }
 }
 
+/// Makes `path` hold `text`. A changed file is written in `scratch` and renamed into place, as
+/// another process may be reading it.
+pub(crate) fn write_if_changed(scratch: &Path, path: &Path, text: &str) -> Result<(), BuildError> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    let fresh = scratch.join("fresh");
+    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).map_err(at(path))
+}
+
 /// A level as users write it (`O0`, `O2`, `O3-native`) and as the compiler reads it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(String);
@@ -156,15 +166,10 @@ impl Builder {
         }
         for (name, text) in catalogue::FILES {
             let path = work.join(name);
-            if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
-                continue;
-            }
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(at(folder))?;
             }
-            // Renamed into place: another process may be compiling from it.
-            let fresh = scratch.join("fresh");
-            fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path)).map_err(at(&path))?;
+            write_if_changed(&scratch, &path, text)?;
         }
         Ok(Self { work, scratch, cc: cc.into(), version: OnceCell::new(), crates: OnceCell::new() })
     }
@@ -196,7 +201,7 @@ impl Builder {
     pub fn build(&self, program: &Program, level: &Level) -> Result<Built, BuildError> {
         let (binary, script) = match program.source {
             Source::Command(command) => {
-                let command = startup::prepare(command, &self.work, &self.cc)?;
+                let command = startup::prepare(command, &self.work, &self.scratch, &self.cc)?;
                 return Ok(Built { command, units: 0 });
             }
             Source::C(file) => {

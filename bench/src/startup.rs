@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::build::{BuildError, at, need, output_of};
+use crate::build::{BuildError, at, need, output_of, write_if_changed};
 use crate::catalogue::Command;
 use crate::process::CommandLine;
 
-/// Makes what `command` needs below `work` and returns its command line. `cc` is the
-/// compiler asked for.
-pub fn prepare(command: Command, work: &Path, cc: &str) -> Result<CommandLine, BuildError> {
+/// Makes what `command` needs below `work`, by way of `scratch`, and returns its command line.
+/// `cc` is the compiler asked for.
+pub fn prepare(command: Command, work: &Path, scratch: &Path, cc: &str) -> Result<CommandLine, BuildError> {
     let words: Vec<OsString> = match command {
         Command::True => vec!["/bin/true".into()],
         Command::ShellLoop => {
@@ -28,7 +28,7 @@ pub fn prepare(command: Command, work: &Path, cc: &str) -> Result<CommandLine, B
         }
         Command::Cc1 => {
             let source = work.join("startup").join("generated.c");
-            write_if_changed(&source, &generated_c(6000))?;
+            write_if_changed(scratch, &source, &generated_c(6000))?;
             vec![cc1(cc)?.into(), "-O2".into(), "-quiet".into(), source.into(), "-o".into(), "-".into()]
         }
         Command::Node => vec![need("node", "nodejs")?.into(), work.join("startup/bench.js").into()],
@@ -38,7 +38,9 @@ pub fn prepare(command: Command, work: &Path, cc: &str) -> Result<CommandLine, B
             let source = classes.join("Bench.java");
             if !newer(&classes.join("Bench.class"), &source) {
                 need("javac", "default-jdk-headless")?;
-                output_of(std::process::Command::new("javac").arg("-d").arg(&classes).arg(&source))?;
+                output_of(std::process::Command::new("javac").arg("-d").arg(scratch).arg(&source))?;
+                let made = classes.join("Bench.class");
+                fs::rename(scratch.join("Bench.class"), &made).map_err(at(&made))?;
             }
             vec![java.into(), "-cp".into(), classes.into(), "Bench".into()]
         }
@@ -58,13 +60,6 @@ fn cc1(cc: &str) -> Result<PathBuf, BuildError> {
 fn newer(made: &Path, source: &Path) -> bool {
     let time = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
     time(made).is_some_and(|made| time(source).is_some_and(|source| made >= source))
-}
-
-fn write_if_changed(path: &Path, text: &str) -> Result<(), BuildError> {
-    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
-        return Ok(());
-    }
-    fs::write(path, text).map_err(at(path))
 }
 
 /// A C file of at least `lines` lines that needs no headers: functions with loops,

@@ -59,11 +59,20 @@ pub struct CacheConfig {
     pub events: usize,
     /// Keep events about blocks too; there are many.
     pub block_events: bool,
+    /// Nothing is linked: every exit leaves the cache. Who enters fragments enters them by
+    /// [`Cache::counting_entry`].
+    pub isolated: bool,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        CacheConfig { limit: 256 << 20, policy: Policy::default(), events: 1 << 16, block_events: false }
+        CacheConfig {
+            limit: 256 << 20,
+            policy: Policy::default(),
+            events: 1 << 16,
+            block_events: false,
+            isolated: false,
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //! is not being filled), then *retired* in some epoch, and *free* after the grace period. The number
 //! that the limit counts is of units with pages: all but released ones. At the limit the unit
 //! that was taken into use first is evicted, whatever region it is in; its memory is reused when
-//! it reaches the code that needs room, else its pages are given back.
+//! it reaches the code that needs room, else its pages are given back. A thread that never leaves
+//! the cache keeps all that retires meanwhile, and the limit is exceeded by as much.
 //!
 //! Invariants:
 //! - Identifiers of fragments and exits are recycled together with their unit's memory, so a thread

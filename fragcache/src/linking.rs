@@ -124,7 +124,7 @@ impl Cache {
         {
             self.mark_head(to);
         }
-        if !self.lead(patch, self.memory.host(self.frags[to.0].target())) {
+        if self.config.isolated || !self.lead(patch, self.memory.host(self.frags[to.0].target())) {
             return false;
         }
         let head = std::mem::replace(&mut self.frags[to.0].incoming, exit.0);
@@ -180,6 +180,11 @@ impl Cache {
             self.insert_indirect(new);
         }
         self.kill(old);
+    }
+
+    /// Where direct links to a fragment lead: through its counter if it has one.
+    pub fn counting_entry(&self, id: FragId) -> HostPc {
+        self.memory.host(self.frags[id.0].target())
     }
 
     /// Gives a block a counting entry, so that arrivals through it are counted.
@@ -254,7 +259,8 @@ impl Cache {
     pub fn insert_indirect(&mut self, id: FragId) -> bool {
         let f = &self.frags[id.0];
         let pc = f.pc;
-        if !f.live || f.kind == FragmentKind::Private || f.has(IN_TABLE) {
+        let excluded = self.config.isolated || f.kind == FragmentKind::Private;
+        if !f.live || excluded || f.has(IN_TABLE) {
             return false;
         }
         if f.indirect.is_none() {

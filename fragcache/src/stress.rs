@@ -146,7 +146,7 @@ fn conditional(at: HostPc, opcode: u8, out: &mut Vec<u8>) -> u32 {
 /// Guest addresses: two groups too far from each other for a direct jump.
 fn node(i: u64) -> GuestPc {
     let i = i % NODES;
-    let base = if i.is_multiple_of(3) { 0x1_0000_0000 } else { 0x2222_0000_0000 };
+    let base = if (i / 7).is_multiple_of(2) { 0x1_0000_0000 } else { 0x2222_0000_0000 };
     // The rest of the hash of these addresses is 8 bits: chains of both groups.
     GuestPc(base + (i & 0xff) + ((i >> 8) << 16))
 }
@@ -506,6 +506,27 @@ fn memory_waits_for_threads_inside() {
     assert!(cache.has_retired(), "a thread that entered before is still inside");
     cache.reclaim(later);
     assert!(!cache.has_retired());
+}
+
+#[test]
+fn chains_cross_regions() {
+    let mut cache = cache(64 << 20, 0);
+    // One hash, two groups, so three entries in two regions.
+    let ids = [3, 256 + 2, 512 + 1].map(|i| {
+        let id = make(&mut cache, node(i), i, FragmentKind::Block, i != 3);
+        assert!(cache.insert_indirect(id));
+        id
+    });
+    let regions = ids.map(|id| cache.memory.region_of(cache.frag(id).start.0));
+    assert!(regions.iter().any(|r| *r != regions[0]), "{regions:?}");
+    assert_eq!(cache.table.head(node(3)), Some(ids[2]));
+    cache.verify(&Stubs);
+    cache.kill(ids[1]);
+    cache.verify(&Stubs);
+    cache.kill(ids[2]);
+    assert_eq!(cache.table.head(node(3)), Some(ids[0]));
+    cache.kill(ids[0]);
+    assert_eq!(cache.table.slot(node(3)), address(fragcache_test_miss));
 }
 
 #[test]

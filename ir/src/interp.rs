@@ -39,7 +39,12 @@ impl State {
 
     /// Sets a slot of at most 64 bits; bits above its type are cut off. A wider slot is zero-extended.
     pub fn set(&mut self, slot: SlotId, value: u64) {
-        self.set_wide(slot, &eval::word(value));
+        let Some(place) = self.slots.get_mut(slot.index()) else { return };
+        match self.types[slot.index()] {
+            Type::Flags => place[0] = value & Flag::MASK,
+            ty if ty.bits() <= 64 => place[0] = value & ty.mask64(),
+            _ => *place = eval::word(value),
+        }
     }
 
     /// A slot's whole value.

@@ -9,6 +9,7 @@
 
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One executable mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,13 @@ struct Page {
 /// Writes to a page with code before its fragments check themselves.
 const WRITES_BEFORE_CHECKS: u32 = 8;
 
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// Changes whenever executable mappings change. Who keeps what it made from code looks again then.
+pub fn generation() -> u64 {
+    GENERATION.load(Ordering::Acquire)
+}
+
 /// The map.
 #[derive(Debug, Default)]
 pub struct CodeMap {
@@ -70,6 +78,7 @@ impl CodeMap {
         if end <= start {
             return;
         }
+        GENERATION.fetch_add(1, Ordering::Release);
         self.last = None;
         let hit: Vec<CodeRange> = self
             .ranges

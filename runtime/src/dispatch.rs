@@ -3,6 +3,9 @@
 use crate::codemap::Watch;
 use crate::context::{EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MISS, EXIT_RESUME, EXIT_STEP};
 use crate::enter;
+use crate::interp;
+use crate::lockstep;
+use crate::options::Tier;
 use crate::process::{Shared, process};
 use crate::record::Recording;
 use crate::signal::{self, Fault};
@@ -22,18 +25,25 @@ pub fn run(thread: &mut Thread) -> ! {
             abort_recording(thread, AbortReason::Interrupted);
             signal::deliver(thread);
         }
+        if lockstep::stand_in(thread) {
+            abort_recording(thread, AbortReason::NotTraceable);
+            continue;
+        }
+        if process().options.tier == Tier::Interp && interp::run(thread) == interp::Next::Boundary {
+            continue;
+        }
         let pc = GuestPc(thread.context.pc);
         if let Err(e) = prepare(thread, pc) {
             match e {
                 TranslateError::NotExecutable(at) => {
                     abort_recording(thread, AbortReason::NotTraceable);
                     let fault = Fault::no_code(at.0, crate::syscall::memory::is_mapped(at.0));
-                    signal::deliver_fault(thread, fault);
+                    raise(thread, fault);
                     continue;
                 }
                 TranslateError::Unreadable(at) => {
                     abort_recording(thread, AbortReason::NotTraceable);
-                    signal::deliver_fault(thread, Fault::bus(at.0));
+                    raise(thread, Fault::bus(at.0));
                     continue;
                 }
                 TranslateError::Cache(e) => crate::report::fatal(&format!("{e}; try --cache-limit")),
@@ -54,7 +64,9 @@ pub fn run(thread: &mut Thread) -> ! {
             }
         };
         thread.epoch.store(0, Ordering::Release);
+        let moved = matches!(way, Err(EXIT_MISS) | Ok((_, ExitKind::Direct(_), _)));
         leave(thread, way);
+        lockstep::arrived(thread, moved);
     }
 }
 
@@ -65,15 +77,18 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     let shared = &mut *guard;
     let exit = thread.last_exit.take();
     let by_indirect = std::mem::take(&mut thread.by_indirect);
-    let frag = if std::mem::take(&mut thread.step) {
+    let frag = if process.options.tier == Tier::Interp {
+        thread.step = false;
+        find(shared, pc, exit, false, Extent::One)?
+    } else if std::mem::take(&mut thread.step) {
         make(shared, pc, BlockMode { single: true, ..BlockMode::default() })?
     } else if thread.recording.is_some() {
         match record(thread, shared, pc)? {
             Some(f) => f,
-            None => find(shared, pc, exit, by_indirect)?,
+            None => find(shared, pc, exit, by_indirect, Extent::Block)?,
         }
     } else {
-        find(shared, pc, exit, by_indirect)?
+        find(shared, pc, exit, by_indirect, Extent::Block)?
     };
     if shared.cache.has_retired() {
         let threads = process.threads.lock().unwrap_or_else(|e| e.into_inner());
@@ -88,7 +103,22 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     }
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
+    if thread.verifier.is_some() {
+        thread.context.target = shared.cache.counting_entry(frag).0 as u64;
+        // No instruction is shorter than a byte.
+        let bytes: u32 = shared.cache.frag(frag).source().map(|s| s.1).sum();
+        lockstep::departing(thread, bytes as usize);
+    }
     Ok(())
+}
+
+/// How much of the code at an address a fragment takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// A block.
+    Block,
+    /// One instruction, for the interpreter.
+    One,
 }
 
 fn find(
@@ -96,13 +126,18 @@ fn find(
     pc: GuestPc,
     exit: Option<ExitId>,
     by_indirect: bool,
+    extent: Extent,
 ) -> Result<FragId, TranslateError> {
     let counts = &process().counts;
     crate::stats::count(&counts.lookups);
     let found = shared.cache.lookup(pc);
     let frag = match found {
         Some(f) => f,
-        None => make(shared, pc, BlockMode { indirect: by_indirect, ..BlockMode::default() })?,
+        None => make(
+            shared,
+            pc,
+            BlockMode { indirect: by_indirect, kept: extent == Extent::One, ..BlockMode::default() },
+        )?,
     };
     if found.is_none() {
         crate::stats::count(&counts.not_found);
@@ -121,6 +156,37 @@ fn find(
         shared.cache.insert_indirect(frag);
     }
     Ok(frag)
+}
+
+/// Whether the executable memory at `pc` can change without a call that changes mappings; `None` when there is none.
+pub fn is_changeable(pc: GuestPc) -> Option<bool> {
+    process().lock().map.range_at(pc.0).map(|r| r.prot & libc::PROT_WRITE != 0 || r.shared)
+}
+
+/// Copies guest code for the interpreter; how many bytes, and whether they [can change](is_changeable).
+pub fn copy_code(pc: GuestPc, into: &mut [u8]) -> Option<(usize, bool)> {
+    let changeable = is_changeable(pc)?;
+    let len = code_at(&mut process().lock(), pc, into).ok()?;
+    Some((len, changeable))
+}
+
+/// The system call that the guest's registers describe, `pc` being behind the instruction.
+pub fn system_call(thread: &mut Thread) {
+    process().counts.syscalls.fetch_add(1, Ordering::Relaxed);
+    if thread.verifier.is_some() {
+        lockstep::system_call(thread, lockstep::Table::Native);
+    } else {
+        syscall::handle(thread);
+    }
+}
+
+/// The guest gets a synchronous fault.
+fn raise(thread: &mut Thread, fault: Fault) {
+    if thread.verifier.is_some() {
+        lockstep::fault(thread, fault.signal());
+    } else {
+        signal::deliver_fault(thread, fault);
+    }
 }
 
 /// Copies executable guest bytes from `pc` on, at most `into.len()` and to the end of their mapping.
@@ -156,6 +222,9 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     if range.prot & libc::PROT_WRITE != 0 || range.shared {
         if mode.single {
             // Executed once, now: nothing to keep current.
+        } else if mode.kept {
+            // The interpreter writes to memory itself and expects no faults of ours.
+            mode.checked = true;
         } else {
             // A block may reach into the next page; both have the same fate.
             let mut watch = shared.map.watch_for_code(pc.page(), range);
@@ -292,7 +361,7 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
         Err(EXIT_FAULT) => {
             abort_recording(thread, AbortReason::Interrupted);
             if let Some(fault) = thread.fault.take() {
-                signal::deliver_fault(thread, fault);
+                raise(thread, fault);
             }
         }
         // What is to be done is done at the head of the loop.
@@ -332,12 +401,15 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
                 }
                 finish(thread, &mut shared);
             }
-            process().counts.syscalls.fetch_add(1, Ordering::Relaxed);
-            syscall::handle(thread);
+            system_call(thread);
         }
         service::INT80 => {
             abort_recording(thread, AbortReason::NotTraceable);
-            syscall::handle_int80(thread);
+            if thread.verifier.is_some() {
+                lockstep::system_call(thread, lockstep::Table::Int80);
+            } else {
+                syscall::handle_int80(thread);
+            }
         }
         service::EMULATE => {
             abort_recording(thread, AbortReason::NotTraceable);

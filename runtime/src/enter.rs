@@ -289,7 +289,9 @@ impl Labels {
     }
     /// Where a fault while copying guest memory goes on.
     pub fn copy_fault(rip: usize) -> Option<usize> {
-        (rip == dynrun_copy_begin as *const () as usize).then_some(dynrun_copy_fault as *const () as usize)
+        (rip == dynrun_copy_begin as *const () as usize)
+            .then_some(dynrun_copy_fault as *const () as usize)
+            .or_else(|| crate::access::recover(rip))
     }
 }
 

@@ -10,6 +10,7 @@
 
 #![cfg_attr(not(test), no_main)]
 
+mod access;
 mod alloc;
 mod codemap;
 mod context;
@@ -17,6 +18,8 @@ mod dispatch;
 mod dump;
 mod emulate;
 mod enter;
+mod interp;
+mod lockstep;
 mod options;
 mod process;
 mod record;
@@ -103,12 +106,25 @@ fn start(options: Options) -> ! {
         argv[0] = c(a0);
     }
     let envp = syscall::exec::environment(followed);
-    let request = loader::Request { path, argv, envp, aslr: !options.no_aslr, shell: !followed };
+    let request =
+        loader::Request { path, argv, envp, aslr: !options.no_aslr && randomises(), shell: !followed };
     let before = syscall::proc::Before::take();
-    let image = match loader::load(&request) {
-        Ok(i) => i,
-        Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
-        Err(e) => fail_to_load(&e),
+    let mut verifier = None;
+    let image = if options.verify {
+        match lockstep::start(&request) {
+            Ok((image, v)) => {
+                verifier = Some(Box::new(v));
+                image
+            }
+            Err(lockstep::VerifyError::Trace(loader::TraceError::Start(e))) => fail_to_load(&e),
+            Err(e) => report::fatal(&format!("--verify cannot start: {e}")),
+        }
+    } else {
+        match loader::load(&request) {
+            Ok(i) => i,
+            Err(e) if followed => syscall::exec::fail_late(&request, &options, &e),
+            Err(e) => fail_to_load(&e),
+        }
     };
     if let Some(fd) = options.exec_fd {
         // SAFETY: the descriptor was left open for us by the process that executed us.
@@ -122,26 +138,24 @@ fn start(options: Options) -> ! {
         limit: (options.cache_limit as usize) << 20,
         policy,
         block_events: options.events.is_some(),
+        isolated: options.verify,
         ..CacheConfig::default()
     };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
         Ok(c) => c,
         Err(e) => report::fatal(&e.to_string()),
     };
+    let mut translator = translate::Translator::default();
+    translator.verifying = verifier.is_some();
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
-        shared: Mutex::new(Some(Shared {
-            cache,
-            map: CodeMap::default(),
-            translator: translate::Translator::default(),
-        })),
+        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator })),
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
-        stack: (image.stack.start.0, image.stack.end.0),
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
@@ -162,12 +176,20 @@ fn start(options: Options) -> ! {
     thread.mask = current_mask();
     thread.context.pc = image.entry.0;
     thread.context.gpr[4] = image.stack_pointer.0;
+    thread.verifier = verifier;
     thread.adopt();
     thread::register(process::process(), thread);
     signal::init();
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
+}
+
+/// Whether this process is to have random addresses (`setarch -R` forbids it).
+fn randomises() -> bool {
+    // SAFETY: asks only.
+    let personality = unsafe { libc::personality(0xffff_ffff) };
+    personality & libc::ADDR_NO_RANDOMIZE == 0
 }
 
 fn fail_to_load(e: &loader::LoadError) -> ! {

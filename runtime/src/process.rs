@@ -39,8 +39,6 @@ pub struct Process {
     pub ended: Mutex<Vec<ThreadRef>>,
     /// The guest's program break.
     pub brk: Mutex<Option<loader::GuestBrk>>,
-    /// The guest's stack and heap for naming in maps.
-    pub stack: (u64, u64),
     /// Vector state.
     pub layout: StateLayout,
     /// Counters for `--stats`.

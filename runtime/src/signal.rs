@@ -34,6 +34,10 @@ const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
 const OURS: u64 =
     bit(libc::SIGSEGV) | bit(libc::SIGBUS) | bit(libc::SIGTRAP) | bit(libc::SIGFPE) | bit(libc::SIGILL);
 
+/// Signals that always have our handler, whatever the guest wants done about them. The guest may
+/// block the others of [`OURS`]: a fault that raises a blocked signal kills.
+pub const HANDLED: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS) | bit(libc::SIGTRAP);
+
 /// The mask bit of a signal.
 pub const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -114,6 +118,10 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The signal it raises.
+    pub fn signal(&self) -> i32 {
+        self.arrived.signal
+    }
     /// A fault that the runtime found itself: no executable memory at `address`.
     pub fn no_code(address: u64, mapped: bool) -> Fault {
         let mut info = [0u64; 16];
@@ -195,6 +203,11 @@ pub fn init() {
     for s in [libc::SIGSEGV, libc::SIGBUS, libc::SIGTRAP] {
         install(s, 0);
     }
+    if process().options.verify {
+        // The guest's own requests for these go to its native twin.
+        install(libc::SIGFPE, 0);
+        install(libc::SIGILL, 0);
+    }
 }
 
 /// Installs the runtime's handler for a signal.
@@ -227,7 +240,7 @@ fn kernel_action(signal: i32, action: &KernelAction) -> i64 {
 
 /// The calling thread's mask in the kernel becomes the guest's, less what must reach us.
 pub fn set_host_mask(guest: u64) {
-    let mask = guest & !OURS;
+    let mask = guest & !HANDLED;
     // SAFETY: a plain system call on a local.
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0usize, 8usize);
@@ -266,14 +279,23 @@ pub fn set_action(thread: &mut Thread, signal: i32, new: Option<KernelAction>) -
         old
     };
     if first_fault_handler {
-        // The guest can now see registers at faults: code made from here on keeps them exact.
-        let mut shared = process().lock();
-        if !shared.translator.exact {
-            shared.translator.exact = true;
-            shared.cache.flush();
-        }
+        keep_state_exact();
     }
     Ok(old)
+}
+
+/// Whether a signal reports faults of the guest.
+pub fn is_fault(signal: i32) -> bool {
+    (1..=COUNT as i32).contains(&signal) && bit(signal) & OURS != 0
+}
+
+/// The guest can now see registers at faults: code made from here on keeps them exact.
+pub fn keep_state_exact() {
+    let mut shared = process().lock();
+    if !shared.translator.exact {
+        shared.translator.exact = true;
+        shared.cache.flush();
+    }
 }
 
 /// The one handler, called by `dynrun_signal_entry` with the runtime's `fs` in place.

@@ -71,6 +71,10 @@ pub struct Thread {
     pub xsave_size: usize,
     /// Seccomp filters and whatever else a child inherits.
     pub inherited: crate::syscall::Inherited,
+    /// The native twin, under `--verify`.
+    pub verifier: Option<Box<crate::lockstep::Verifier>>,
+    /// Tier 0's blocks and buffers.
+    pub interp: Option<Box<crate::interp::Tier0>>,
     /// Base of the host stack mapping and TLS block; none for the first thread.
     pub own: Option<(usize, usize)>,
 }
@@ -174,6 +178,8 @@ impl Thread {
                 parked: false,
                 xsave_size: layout.size,
                 inherited,
+                verifier: None,
+                interp: None,
                 own: None,
             });
             p.add(head + 24).cast::<u32>().write(0x1f80);

@@ -60,6 +60,8 @@ pub struct BlockMode {
     pub private: bool,
     /// Only the first instruction.
     pub single: bool,
+    /// Only the first instruction, as a block that stays.
+    pub kept: bool,
     /// It must compare its source bytes at entry.
     pub checked: bool,
 }
@@ -118,6 +120,8 @@ pub struct Translator {
     at: usize,
     /// Exact registers and flags at every fault, because a handler could look.
     pub exact: bool,
+    /// Instructions with results of their own each time begin blocks, for the verifier.
+    pub verifying: bool,
     /// Guest addresses that follow a call: not worth counting as trace heads.
     pub return_sites: rustc_hash::FxHashSet<u64>,
 }
@@ -149,6 +153,7 @@ impl Default for Translator {
             bmi2: std::is_x86_feature_detected!("bmi2"),
             at: 0,
             exact: false,
+            verifying: false,
             return_sites: Default::default(),
         }
     }
@@ -240,6 +245,9 @@ impl Translator {
             } else {
                 ConstantOffsets::default()
             };
+            if self.verifying && n > 0 && crate::lockstep::is_unrepeatable(&instruction) {
+                break;
+            }
             let end = ends_line(&instruction);
             let branch = instruction.flow_control() == FlowControl::ConditionalBranch;
             let next = instruction.next_ip();
@@ -287,7 +295,7 @@ impl Translator {
         mode: BlockMode,
     ) -> Result<FragId, TranslateError> {
         self.line.clear();
-        let (max, branches) = if mode.single {
+        let (max, branches) = if mode.single || mode.kept {
             (1, 0)
         } else if mode.checked {
             (24, 0)

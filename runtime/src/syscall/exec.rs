@@ -8,7 +8,7 @@
 //!
 //! Executed natively instead: whatever the kernel would refuse, so that it says so itself; programs
 //! for other machines; programs that change credentials, which only the kernel may do; those that
-//! cannot be read; and everything under `--no-follow`.
+//! cannot be read; those that a debugger among our guests traces; and everything under `--no-follow`.
 //!
 //! What the new process must know travels in arguments (`--root`, `--ignored`, `--exec-fd`,
 //! `--seccomp-fd`). Environment variables that would change how *we* start (the dynamic linker's, the
@@ -143,7 +143,7 @@ fn decide(request: &Request) -> Way {
     }
     let Ok(path) = read_string(request.path_at, PATH_MAX) else { return Way::Refused };
     let process = process();
-    if process.options.no_follow {
+    if process.options.no_follow || is_traced_by_guest() {
         return Way::Native;
     }
     if path.is_empty() && request.flags & libc::AT_EMPTY_PATH == 0 {
@@ -180,6 +180,22 @@ fn decide(request: &Request) -> Way {
         Judgement::Native => Way::Native,
         Judgement::Refuse => Way::Refused,
     }
+}
+
+/// Whether a debugger that runs under us traces this process: what it wants to see is the program,
+/// not us.
+fn is_traced_by_guest() -> bool {
+    let status = std::fs::read("/proc/self/status").unwrap_or_default();
+    let tracer = status
+        .split(|&b| b == b'\n')
+        .find_map(|l| l.strip_prefix(b"TracerPid:"))
+        .and_then(|n| std::str::from_utf8(n).ok()?.trim().parse::<u32>().ok())
+        .unwrap_or(0);
+    if tracer == 0 {
+        return false;
+    }
+    let program = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    program("self").is_some_and(|own| program(&tracer.to_string()) == Some(own))
 }
 
 /// Decides about a program given as an open file, which `name` means as long as it is open.

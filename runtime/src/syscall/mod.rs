@@ -93,6 +93,10 @@ fn restart(thread: &mut Thread, call: &Call) {
 /// Whether the kernel would run the call again after the handler of the signal that waits.
 fn restarts(thread: &Thread, call: &Call) -> bool {
     let Some(s) = thread.queue.first() else { return false };
+    if thread.mask & signal::bit(s) != 0 {
+        // One that the guest blocks, which the kernel could not keep for us, ends no call.
+        return true;
+    }
     let action = thread.actions.lock().unwrap_or_else(|e| e.into_inner()).0[s as usize];
     action.flags & libc::SA_RESTART as u64 != 0 && signals::restartable(call)
 }
@@ -115,6 +119,7 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
             return Outcome::Done;
         }
         libc::SYS_rt_sigsuspend => signals::sigsuspend(thread, call),
+        libc::SYS_rt_sigtimedwait => signals::sigtimedwait(thread, call),
         libc::SYS_rt_sigpending => signals::sigpending(thread, call),
         libc::SYS_ppoll | libc::SYS_pselect6 | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
             signals::with_mask(thread, call)

@@ -94,7 +94,7 @@ pub fn sigsuspend(thread: &mut Thread, call: &Call) -> i64 {
     let old = thread.mask;
     thread.mask = mask & !(signal::bit(libc::SIGKILL) | signal::bit(libc::SIGSTOP));
     signal::mask_changed(thread);
-    let host = thread.mask & !OURS_BITS;
+    let host = thread.mask & !signal::HANDLED;
     let v = enter::guest_syscall(&[libc::SYS_rt_sigsuspend as u64, &raw const host as u64, 8, 0, 0, 0, 0]);
     // The handler runs with the suspended mask, its frame restores the old one. A signal that was
     // pending before the call counts as having ended it.
@@ -102,12 +102,6 @@ pub fn sigsuspend(thread: &mut Thread, call: &Call) -> i64 {
     let _ = v;
     -i64::from(libc::EINTR)
 }
-
-const OURS_BITS: u64 = signal::bit(libc::SIGSEGV)
-    | signal::bit(libc::SIGBUS)
-    | signal::bit(libc::SIGTRAP)
-    | signal::bit(libc::SIGFPE)
-    | signal::bit(libc::SIGILL);
 
 /// `rt_sigpending`
 pub fn sigpending(thread: &mut Thread, call: &Call) -> i64 {
@@ -125,6 +119,28 @@ pub fn sigpending(thread: &mut Thread, call: &Call) -> i64 {
         }
     }
     v
+}
+
+/// `rt_sigtimedwait`: signals that the kernel could not keep for us come first.
+pub fn sigtimedwait(thread: &mut Thread, call: &Call) -> i64 {
+    if call.args[3] == 8
+        && !thread.inherited.withheld.is_empty()
+        && let Ok(set) = read_u64(call.args[0])
+    {
+        let held = &mut thread.inherited.withheld;
+        if let Some(i) = held.iter().position(|w| set & signal::bit(w[0] as u32 as i32) != 0) {
+            let info = held.remove(i);
+            let mut bytes = [0u8; 128];
+            for (to, word) in bytes.chunks_exact_mut(8).zip(info) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+            if call.args[1] != 0 && write_guest(call.args[1], &bytes).is_err() {
+                return EFAULT;
+            }
+            return i64::from(info[0] as u32 as i32);
+        }
+    }
+    super::memory::pass_writing(call)
 }
 
 /// Calls that wait with another mask: `ppoll`, `pselect6`, `epoll_pwait`, `epoll_pwait2`.
@@ -149,7 +165,7 @@ pub fn with_mask(thread: &mut Thread, call: &Call) -> i64 {
         return enter::NOT_STARTED;
     }
     let old = thread.mask;
-    let host = mask & !OURS_BITS;
+    let host = mask & !signal::HANDLED;
     let pair = [&raw const host as u64, 8];
     let mut c = *call;
     c.args[arg] = if indirect { pair.as_ptr() as u64 } else { &raw const host as u64 };
