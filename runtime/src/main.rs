@@ -5,8 +5,8 @@
 //! to fragments), `dispatch` and `record` (what runs next), `codemap` (code that changes), `signal`,
 //! `syscall` and `seccomp`, `emulate`, `report`, `stats` and `dump`.
 //!
-//! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`,
-//! `codemap`, `context`/`enter`, `dispatch` (entering), `signal`, `thread`, `syscall`, `report`.
+//! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`, `dump`,
+//! `codemap`, `context`/`enter`, `dispatch` (entering), `signal`, `stats`, `thread`, `syscall`, `report`.
 
 #![cfg_attr(not(test), no_main)]
 
