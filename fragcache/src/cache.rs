@@ -329,7 +329,7 @@ impl Cache {
         }
         let fits = |u: u32| self.memory.units[u as usize].room() >= need + LATE_ROOM;
         let unit = (0..self.memory.regions.len())
-            .filter(|&r| self.memory.reaches(r, near.0))
+            .filter(|&r| self.memory.serves(r, near.0))
             .find_map(|r| self.current[r].filter(|&u| fits(u)));
         let unit = match unit {
             Some(u) => u,

@@ -28,7 +28,7 @@ impl Cache {
     /// A unit for fragments near `near`, which becomes the one that is filled.
     pub(crate) fn next_unit(&mut self, near: GuestPc) -> Result<u32, CacheError> {
         let reaching: Vec<usize> =
-            (0..self.memory.regions.len()).filter(|&r| self.memory.reaches(r, near.0)).collect();
+            (0..self.memory.regions.len()).filter(|&r| self.memory.serves(r, near.0)).collect();
         for &r in &reaching {
             if let Some(full) = self.current[r] {
                 self.memory.units[full as usize].trim();

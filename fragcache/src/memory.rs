@@ -155,6 +155,8 @@ pub struct Region {
     pub rx: usize,
     /// Writable view.
     pub rw: usize,
+    /// The guest code it was made for.
+    near: u64,
     /// Bytes given to units so far.
     pub used: usize,
     /// Its units, in address order.
@@ -185,7 +187,7 @@ impl CodeMemory {
             map_same(rw, rx)?;
             protect_executable(rx)?;
         }
-        self.regions.push(Region { rx, rw, used: COMMON_SIZE, units: Vec::new() });
+        self.regions.push(Region { rx, rw, near, used: COMMON_SIZE, units: Vec::new() });
         Ok(self.regions.len() - 1)
     }
 
@@ -215,10 +217,12 @@ impl CodeMemory {
         Some(self.units.len() as u32 - 1)
     }
 
-    /// True when every byte of `region` is within rel32 reach of `pc`.
-    pub fn reaches(&self, region: usize, pc: u64) -> bool {
+    /// True when `region` serves code at `pc`: every byte of it is within rel32 reach, or it was
+    /// made for code close to `pc` and there was no free place within reach.
+    pub fn serves(&self, region: usize, pc: u64) -> bool {
         let rx = self.regions[region].rx as u64;
-        rx.abs_diff(pc) < REACH && (rx + REGION_SIZE as u64).abs_diff(pc) < REACH
+        self.regions[region].near.abs_diff(pc) < REACH / 2
+            || (rx.abs_diff(pc) < REACH && (rx + REGION_SIZE as u64).abs_diff(pc) < REACH)
     }
 
     /// The region that holds an executable address.

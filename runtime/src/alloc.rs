@@ -56,6 +56,8 @@ const RESERVATIONS: [usize; 4] = [16 << 30, 1 << 30, 128 << 20, 16 << 20];
 /// Memory is made accessible in steps of this many bytes.
 const STEP: usize = 1 << 20;
 const PAGE: usize = 4096;
+/// Where reservations are asked for. The kernel takes another place when this one is taken.
+const HINT: usize = 0x4700_0000_0000;
 
 static ARENA: Arena = Arena(UnsafeCell::new(ArenaState {
     reserved: [(0, 0); MOST_RESERVATIONS],
@@ -85,8 +87,10 @@ impl ArenaState {
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         for size in RESERVATIONS.into_iter().filter(|&s| s >= least).chain([least]) {
-            // SAFETY: a new reservation.
-            let p = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
+            // Away from where the kernel places libraries: the code cache wants the room beside them.
+            let hint = HINT as *mut libc::c_void;
+            // SAFETY: a new reservation; a hint replaces nothing.
+            let p = unsafe { libc::mmap(hint, size, libc::PROT_NONE, flags, -1, 0) };
             if p != libc::MAP_FAILED {
                 self.reserved[self.count] = (p as usize, p as usize + size);
                 self.count += 1;

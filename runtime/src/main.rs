@@ -83,8 +83,8 @@ fn check_machine() {
     if !fsgsbase {
         report::fatal("this CPU or kernel does not offer the fsgsbase instructions to programs");
     }
-    if !std::is_x86_feature_detected!("xsavec") {
-        report::fatal("this CPU does not have the xsavec instruction");
+    if !std::is_x86_feature_detected!("xsavec") || !std::is_x86_feature_detected!("avx") {
+        report::fatal("this CPU does not offer the xsavec instruction and AVX to programs");
     }
 }
 

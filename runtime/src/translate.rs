@@ -370,7 +370,7 @@ impl Translator {
         }
         bounds.push(self.line.len());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
-        let at = cache.begin(pc, room, self.line.len() + 4, 16)?;
+        let at = cache.begin(pc, room, self.line.len() + 4, 64)?;
         self.reset(at.0);
         // A head that indirect branches reach keeps an entry for them in line.
         let mut indirect = None;
