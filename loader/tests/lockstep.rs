@@ -9,6 +9,20 @@ use std::sync::{Mutex, MutexGuard};
 
 use loader::{GuestAddr, Request, Stop, Tracee, load_like};
 
+/// Starts a program at addresses that are free in this process: random ones may be taken, then another start helps.
+fn spawn_that_fits(request: &Request) -> (Tracee, (loader::Image, loader::Mirror)) {
+    for _ in 0..20 {
+        let mut tracee = Tracee::spawn(request).expect("starts");
+        tracee.hide_vdso().expect("has a vector");
+        match load_like(&tracee) {
+            Ok(loaded) => return (tracee, loaded),
+            Err(loader::MirrorError::Occupied { .. }) => {}
+            Err(e) => panic!("{e}"),
+        }
+    }
+    panic!("the program's addresses are taken each time");
+}
+
 /// Tests of this file run one by one: a program that is written by one thread while another forks stays open for
 /// writing in that child, and then it is "busy".
 fn alone() -> MutexGuard<'static, ()> {
@@ -242,9 +256,7 @@ fn a_mirror_follows() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let program = compile(dir.path(), "changes", CHANGES, &["-O0"]);
     for aslr in [true, false] {
-        let mut tracee = Tracee::spawn(&request(&program, &[], aslr)).expect("starts");
-        tracee.hide_vdso().expect("has a vector");
-        let (image, mut mirror) = load_like(&tracee).expect("fits");
+        let (mut tracee, (image, mut mirror)) = spawn_that_fits(&request(&program, &[], aslr));
         assert_same(&tracee, &mirror);
         let registers = tracee.registers().expect("stopped");
         assert_eq!((image.entry.0, image.stack_pointer.0), (registers.rip, registers.rsp));
@@ -275,9 +287,8 @@ fn memory_of_ours_is_not_replaced() {
     let _alone = alone();
     let dir = tempfile::tempdir().expect("temporary directory");
     let program = tiny(dir.path());
-    let tracee = Tracee::spawn(&request(&program, &[], true)).expect("starts");
+    let (tracee, (image, mut mirror)) = spawn_that_fits(&request(&program, &[], true));
     let at = tracee.regions().expect("readable")[0].start;
-    let (image, mut mirror) = load_like(&tracee).expect("fits");
     assert_eq!(image.entry.0, tracee.registers().expect("stopped").rip);
     let error = load_like(&tracee).expect_err("is there already");
     assert!(matches!(error, loader::MirrorError::Occupied { start, .. } if start == at), "{error}");
