@@ -1,12 +1,18 @@
 // hazard: memory order litmus tests: message passing must hold, polling loops must see stores,
 // hazard: store buffering with locked instructions or fences must not show both zeros.
 #include "hazard.h"
-static volatile long x, y, r1, r2, go, finished;
+static volatile long x, y, r1, r2, go, finished, last;
 static int kind;
+// Polls, and gives the processor away now and then: both threads may have to share one.
+#define UNTIL(condition)                                                                           \
+  for (long spins = 1; !(condition); spins++)                                                      \
+  if (spins % 1024 == 0)                                                                           \
+  sched_yield()
 static void *one(void *a) {
-  for (long i = 1; i <= 20000; i++) {
-    while (go != i) {
-    }
+  for (long i = 1;; i++) {
+    UNTIL(go == i);
+    if (last)
+      break;
     if (kind == 0) {
       x = i;
       y = i;
@@ -25,14 +31,14 @@ static void *one(void *a) {
 int main(void) {
   for (kind = 0; kind < 3; kind++) {
     pthread_t t;
-    long bad = 0;
-    x = y = go = finished = 0;
+    long bad = 0, i;
+    double stop = now() + 2; // or 20,000 rounds, which take 0.1 s where both threads have a core
+    x = y = go = finished = last = 0;
     pthread_create(&t, NULL, one, NULL);
-    for (long i = 1; i <= 20000; i++) {
+    for (i = 1; i <= 20000 && (i % 64 || now() < stop); i++) {
       go = i;
       if (kind == 0) {
-        while (y != i) {
-        }
+        UNTIL(y == i);
         bad += x != i;
       } else {
         if (kind == 1)
@@ -43,11 +49,12 @@ int main(void) {
         }
         r2 = x;
       }
-      while (finished != i) {
-      }
+      UNTIL(finished == i);
       if (kind)
         bad += r1 != i && r2 != i;
     }
+    last = 1;
+    go = i;
     pthread_join(t, NULL);
     EQUAL(bad, 0);
   }
