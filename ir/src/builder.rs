@@ -437,8 +437,9 @@ impl Builder {
     }
 
     /// Ends the trace by going back to the loop head with the current values of the slots given to
-    /// [`Builder::begin_loop`].
-    pub fn end_loop(&mut self) {
+    /// [`Builder::begin_loop`]. `interrupt` is the exit by which it may be left there, made just before
+    /// ([`Builder::exit`]), see [`Trace::interrupt`].
+    pub fn end_loop(&mut self, interrupt: Option<ExitId>) {
         let slots = std::mem::take(&mut self.looping);
         let next: Vec<Operand> = slots.iter().map(|&s| self.get(s)).collect();
         let at = self.trace.loop_at.unwrap_or(0) as usize;
@@ -446,6 +447,7 @@ impl Builder {
             param.args[1] = value;
         }
         self.trace.end = End::Loop;
+        self.trace.interrupt = interrupt;
     }
 
     /// Ends the trace by an exit.

@@ -341,6 +341,10 @@ impl TraceParser {
         for (p, v) in self.parsed.trace.insts.iter_mut().skip(at).zip(next) {
             p.args[1] = v;
         }
+        if c.eat_word("else") {
+            c.keyword("exit")?;
+            self.parsed.trace.interrupt = Some(exit_number(c)?);
+        }
         Ok(())
     }
 

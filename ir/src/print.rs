@@ -220,7 +220,11 @@ impl Display for Trace {
                     f.write_str(if i > 0 { ", " } else { "" })?;
                     write_operand(f, self, p.args[1], p.ty)?;
                 }
-                writeln!(f, ")")?;
+                f.write_str(")")?;
+                if let Some(id) = self.interrupt {
+                    write!(f, " else {id}")?;
+                }
+                writeln!(f)?;
             }
         }
         for e in &self.exits {

@@ -379,6 +379,9 @@ pub struct Trace {
     pub loop_at: Option<u32>,
     /// How it ends.
     pub end: End,
+    /// The exit by which a loop may be left between two iterations, when something else waits: its snapshot is the
+    /// state behind the last line of the body. `None` for loops that nobody needs to interrupt.
+    pub interrupt: Option<ExitId>,
     /// Its exits, by increasing number.
     pub exits: Vec<Exit>,
     /// Names of source files, for [`Pc::Source`].
@@ -428,6 +431,7 @@ impl Trace {
             insts: Vec::new(),
             loop_at: None,
             end: End::Exit(ExitId(0)),
+            interrupt: None,
             exits: Vec::new(),
             files: Vec::new(),
             bind_pool: Vec::new(),
@@ -447,6 +451,7 @@ impl Trace {
         self.insts.clear();
         self.loop_at = None;
         self.end = End::Exit(ExitId(0));
+        self.interrupt = None;
         self.exits.clear();
         self.files.clear();
         self.bind_pool.clear();

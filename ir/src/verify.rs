@@ -598,6 +598,9 @@ impl Verifier<'_> {
                 for (i, p) in t.params().iter().enumerate() {
                     self.used(p.args[1], p.ty, i);
                 }
+                if let Some(id) = t.interrupt {
+                    self.names_exit(id);
+                }
             }
         }
         // Exits that no line names must at least refer to values that exist.

@@ -215,7 +215,7 @@ fn loops_from_slots() {
     let more = b.cc(Cond::Ne, flags);
     let out = b.exit(Pc::Addr(0x20), ExitKind::Jump);
     b.guard(more, out);
-    b.end_loop();
+    b.end_loop(None);
     let t = b.finish();
     assert_eq!(verify::verify(&t), Ok(()), "{t}");
     let mut state = State::new(&s.decls);
