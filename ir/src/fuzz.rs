@@ -200,7 +200,14 @@ impl Generator {
             (None, Some((v, _))) if self.random.one_in(4) => Target::Value(*v),
             _ => Target::Pc(self.pc()),
         };
-        let kinds = [ExitKind::Jump, ExitKind::Call, ExitKind::Return, ExitKind::Syscall, ExitKind::Step];
+        let kinds = [
+            ExitKind::Jump,
+            ExitKind::Call,
+            ExitKind::Return,
+            ExitKind::Syscall,
+            ExitKind::Step,
+            ExitKind::Decline,
+        ];
         let kind = self.random.pick(&kinds).unwrap_or(ExitKind::Trap(3));
         let like = self.random.one_in(2).then(|| self.b.trace().exits.last().map(|e| e.id)).flatten();
         let mut binds: Vec<Bind> = Vec::new();

@@ -670,6 +670,7 @@ fn exit_kind(c: &mut Cursor<'_>) -> Result<ExitKind> {
         "return" => ExitKind::Return,
         "syscall" => ExitKind::Syscall,
         "step" => ExitKind::Step,
+        "decline" => ExitKind::Decline,
         "trap" => ExitKind::Trap(c.integer(0, 255, "a trap number")? as u8),
         _ => return Err(c.unexpected("an exit kind", word)),
     })

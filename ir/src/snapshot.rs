@@ -41,6 +41,9 @@ pub enum ExitKind {
     Syscall,
     /// Execute the one instruction at the target by other means.
     Step,
+    /// Go on at the target by other code than a trace that begins there: a check at the head of this one failed, and it
+    /// would fail again.
+    Decline,
     /// Raise the guest's exception of this number at the target.
     Trap(u8),
 }
@@ -54,6 +57,7 @@ impl ExitKind {
             ExitKind::Return => "return",
             ExitKind::Syscall => "syscall",
             ExitKind::Step => "step",
+            ExitKind::Decline => "decline",
             ExitKind::Trap(_) => "trap",
         }
     }
