@@ -8,6 +8,8 @@
 //! in [`Code::faults`] and goes on at the place named there, which puts the guest's state at the fault into its homes and leaves
 //! like any other exit.
 
+pub mod x86_64;
+
 use ir::snapshot::ExitKind;
 use ir::trace::Trace;
 use ir::types::{ExitId, Pc, SlotId};
