@@ -20,6 +20,8 @@
 //!   or 128-bit operations that keep what is above, so no `vzeroupper` is needed. (`xgetbv` with ecx = 1, to ask whether uppers are in use, takes 13 ns: too
 //!   much for the entry of an inner loop.)
 
+pub mod x86_64;
+
 use ir::snapshot::ExitKind;
 use ir::trace::Trace;
 use ir::types::{ExitId, Pc, SlotId};
