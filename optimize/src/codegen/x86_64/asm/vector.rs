@@ -1,0 +1,1 @@
+//! SSE, AVX and AVX-512.
