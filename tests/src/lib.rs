@@ -27,6 +27,7 @@
 pub mod compare;
 pub mod csmith;
 pub mod hazard;
+pub mod loopgen;
 pub mod process;
 pub mod program;
 pub mod subject;
