@@ -76,11 +76,35 @@ pub struct Scope {
 }
 
 const INTEGERS: &[&str] = &[
-    "0", "1", "2", "3", "5", "7", "8", "10", "-1", "-2", "-7", "127", "128", "255", "256", "-128", "32767", "65535",
-    "-32768", "0x7fffffff", "0x80000000u", "0xffffffffu", "0x123456789abcdefll", "0x5555555555555555ll", "1000003",
+    "0",
+    "1",
+    "2",
+    "3",
+    "5",
+    "7",
+    "8",
+    "10",
+    "-1",
+    "-2",
+    "-7",
+    "127",
+    "128",
+    "255",
+    "256",
+    "-128",
+    "32767",
+    "65535",
+    "-32768",
+    "0x7fffffff",
+    "0x80000000u",
+    "0xffffffffu",
+    "0x123456789abcdefll",
+    "0x5555555555555555ll",
+    "1000003",
 ];
 const FLOATS: &[&str] = &[
-    "0.0", "1.0", "-1.0", "0.5", "0.25f", "3.0f", "1.5", "-2.25", "1e-3", "0.1", "0.1f", "1e10", "1024.0", "-0.0",
+    "0.0", "1.0", "-1.0", "0.5", "0.25f", "3.0f", "1.5", "-2.25", "1e-3", "0.1", "0.1f", "1e10", "1024.0",
+    "-0.0",
 ];
 const FIELDS: &[(&str, bool)] =
     &[("a", false), ("b", true), ("c", false), ("d", false), ("e", false), ("f", true)];
@@ -191,7 +215,12 @@ pub fn integer(rng: &mut Rng, scope: &Scope, depth: u32) -> String {
             let (bits, n) = rng.pick(&[(32, 7), (32, 13), (64, 17), (64, 31), (32, 1)]);
             format!("ROT{bits}({}, {n})", integer(rng, scope, d))
         }
-        12 => format!("({} ? {} : {})", condition(rng, scope, d), integer(rng, scope, d), integer(rng, scope, d)),
+        12 => format!(
+            "({} ? {} : {})",
+            condition(rng, scope, d),
+            integer(rng, scope, d),
+            integer(rng, scope, d)
+        ),
         13 => {
             let ty = rng.pick(&["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"]);
             format!("({ty})({})", integer(rng, scope, d))
@@ -211,7 +240,14 @@ pub fn integer(rng: &mut Rng, scope: &Scope, depth: u32) -> String {
         }
         16 => format!("{}({})", rng.pick(&["-", "~", "!"]), integer(rng, scope, d)),
         17 => {
-            let f = rng.pick(&["__builtin_popcountll", "__builtin_bswap32", "__builtin_bswap64", "ctz", "clz", "ABS"]);
+            let f = rng.pick(&[
+                "__builtin_popcountll",
+                "__builtin_bswap32",
+                "__builtin_bswap64",
+                "ctz",
+                "clz",
+                "ABS",
+            ]);
             format!("{f}({})", integer(rng, scope, d))
         }
         18 => format!("mulhi({}, {})", integer(rng, scope, d), integer(rng, scope, d)),
@@ -243,13 +279,16 @@ pub fn float_(rng: &mut Rng, scope: &Scope, depth: u32) -> String {
             let op = rng.pick(&["+", "+", "-", "*", "*", "/"]);
             format!("({} {op} {})", float_(rng, scope, d), float_(rng, scope, d))
         }
-        8 => format!("({} ? {} : {})", condition(rng, scope, d), float_(rng, scope, d), float_(rng, scope, d)),
+        8 => {
+            format!("({} ? {} : {})", condition(rng, scope, d), float_(rng, scope, d), float_(rng, scope, d))
+        }
         9 => {
             let name = rng.pick(&["MIN", "MAX"]);
             format!("{name}({}, {})", float_(rng, scope, d), float_(rng, scope, d.min(1)))
         }
         10 => {
-            let f = rng.pick(&["__builtin_fabs", "__builtin_sqrt", "__builtin_fabsf", "__builtin_sqrtf", "-"]);
+            let f =
+                rng.pick(&["__builtin_fabs", "__builtin_sqrt", "__builtin_fabsf", "__builtin_sqrtf", "-"]);
             format!("{f}({})", float_(rng, scope, d))
         }
         11 => format!("({})({})", rng.pick(&["f32", "f64"]), float_(rng, scope, d)),

@@ -7,8 +7,8 @@
 //!
 //! A seed determines the program ([`source`]); compiled by one compiler it prints the same in every run.
 //!
-//! - [`rng`]: choices;
-//! - [`expr`]: expressions;
+//! - [`rng`]: random choices;
+//! - [`expr`]: random expressions;
 //! - [`stmt`]: statements and loop nests.
 
 pub mod expr;
@@ -53,8 +53,7 @@ pub fn source(seed: u64) -> String {
     }
     table(&mut rng, &mut text, &functions);
     let count = 2 + rng.below(4);
-    let kernels: Vec<Kernel> =
-        (0..count).map(|n| kernel(&mut rng, &mut text, &functions, n, size)).collect();
+    let kernels: Vec<Kernel> = (0..count).map(|n| kernel(&mut rng, &mut text, &functions, n, size)).collect();
     main(&mut rng, &mut text, &kernels);
     text
 }
@@ -68,7 +67,8 @@ fn function(rng: &mut Rng, text: &mut String, n: usize) -> (String, Vec<Ty>, Ty)
         scalars: types.iter().enumerate().map(|(i, ty)| (format!("a{i}"), *ty)).collect(),
         ..Scope::default()
     };
-    let parameters: Vec<String> = types.iter().enumerate().map(|(i, t)| format!("{} a{i}", t.name())).collect();
+    let parameters: Vec<String> =
+        types.iter().enumerate().map(|(i, t)| format!("{} a{i}", t.name())).collect();
     let inline = rng.pick(&["", "NOINLINE ", "NOINLINE "]);
     let value = |rng: &mut Rng| expr::of_type(rng, &scope, result, 2);
     let _ = match rng.below(4) {
@@ -208,13 +208,16 @@ fn main(rng: &mut Rng, text: &mut String, kernels: &[Kernel]) {
         }
     }
     text.push_str("        mix(recs, sizeof recs);\n        mix(&state, sizeof state);\n");
-    text.push_str("        printf(\"%d %016llx\\n\", round, (unsigned long long)hash);\n    }\n    return 0;\n}\n");
+    text.push_str(
+        "        printf(\"%d %016llx\\n\", round, (unsigned long long)hash);\n    }\n    return 0;\n}\n",
+    );
 }
 
 fn arguments(rng: &mut Rng, kernel: &Kernel) -> String {
     let mut text = rng.pick(&["N", "N", "N - 1", "N / 2", "7", "1", "0"]).to_string();
     for ty in &kernel.pointers {
-        let _ = write!(text, ", x{}_{} + PAD + {}", rng.below(2), ty.name(), rng.pick(&[0, 0, 0, 1, -1, 3, 8]));
+        let _ =
+            write!(text, ", x{}_{} + PAD + {}", rng.below(2), ty.name(), rng.pick(&[0, 0, 0, 1, -1, 3, 8]));
     }
     for ty in &kernel.scalars {
         let value = if ty.is_float() {

@@ -143,7 +143,11 @@ impl<'a> Writer<'a> {
             }
             15 => {
                 let cond = expr::condition(self.rng, scope, 1);
-                let rare = format!("(({}) & {}) == 1", expr::integer(self.rng, scope, 1), self.rng.pick(&[15, 63, 255]));
+                let rare = format!(
+                    "(({}) & {}) == 1",
+                    expr::integer(self.rng, scope, 1),
+                    self.rng.pick(&[15, 63, 255])
+                );
                 let cond = if self.rng.one_in(2) { rare } else { cond };
                 let way = self.rng.pick(&["continue;", "break;", "continue;"]);
                 self.line(&format!("if ({cond}) {way}"));
@@ -158,8 +162,14 @@ impl<'a> Writer<'a> {
                 scope.scalars.push((name, ty));
             }
             21 if scope.globals => {
-                let (field, float) =
-                    self.rng.pick(&[("a", false), ("b", true), ("c", false), ("d", false), ("e", false), ("f", true)]);
+                let (field, float) = self.rng.pick(&[
+                    ("a", false),
+                    ("b", true),
+                    ("c", false),
+                    ("d", false),
+                    ("e", false),
+                    ("f", true),
+                ]);
                 let value =
                     if float { expr::float_(self.rng, scope, 2) } else { expr::integer(self.rng, scope, 2) };
                 let op = self.rng.pick(&["=", "+=", "-="]);
@@ -203,11 +213,8 @@ impl<'a> Writer<'a> {
         let at = expr::index(self.rng, scope, array);
         let depth = 1 + self.rng.below(3) as u32;
         let float = array.ty.is_float();
-        let value = if float {
-            expr::float_(self.rng, scope, depth)
-        } else {
-            expr::integer(self.rng, scope, depth)
-        };
+        let value =
+            if float { expr::float_(self.rng, scope, depth) } else { expr::integer(self.rng, scope, depth) };
         let ops: &[&str] = if float { &["=", "=", "+=", "*="] } else { &["=", "=", "+=", "^=", "-=", "|="] };
         let op = self.rng.pick(ops);
         self.line(&format!("{}[{at}] {op} {value};", array.name));
