@@ -109,7 +109,8 @@ pub enum Kind {
     /// The loop's head: one [`Role::Any`] operand (entry value) per parameter, then one [`Role::Def`] each, then
     /// [`Role::Through`] values.
     Head,
-    /// The back edge: one [`Role::Any`] per parameter, then [`Role::Through`] values in the same order as at the head.
+    /// The back edge: one [`Role::Any`] per parameter, [`Role::Exit`] values of the exit that may be taken behind it, then
+    /// [`Role::Through`] values in the same order as at the head.
     Back,
 }
 
@@ -213,7 +214,7 @@ struct State {
     /// Line of its next hot use.
     next: Vec<u32>,
     /// Occupant of each register.
-    held: [u32; 48],
+    held: Vec<u32>,
     free: RegSet,
     slots: Vec<Slot>,
     area: u32,
@@ -265,7 +266,8 @@ impl Allocator {
         s.spill.resize(n, Loc::None);
         s.next.clear();
         s.next.resize(n, NONE);
-        s.held = [NONE; 48];
+        s.held.clear();
+        s.held.resize(64, NONE);
         s.free = registers;
         s.slots.clear();
         s.area = 0;
@@ -291,7 +293,7 @@ impl Allocator {
                     self.head(program, at as u32, out)?;
                 }
                 Kind::Back => {
-                    let again = self.back(program, at as u32, attempts < 4, out);
+                    let again = self.back(program, at as u32, attempts < 4, out)?;
                     if again && let Some((head, state)) = &saved {
                         attempts += 1;
                         self.s.clone_from(state);
@@ -354,22 +356,24 @@ impl Allocator {
         let def = self.def_line[v as usize];
         // A slot serves if its last occupant died before this value was defined.
         let fits = |s: &Slot| s.size == vreg.size && s.free != NONE && s.free >= def;
-        let i = match self.s.slots.iter().position(fits) {
-            Some(i) => i,
-            None => {
-                let size = u32::from(vreg.size);
-                let offset = self.s.area.next_multiple_of(size);
-                if offset + size > self.area_size {
-                    return Err(OutOfSlots);
-                }
-                self.s.area = offset + size;
-                self.s.slots.push(Slot { offset, size: vreg.size, free: NONE });
-                self.s.slots.len() - 1
+        self.s.spill[v as usize] = match self.s.slots.iter().position(fits) {
+            Some(i) => {
+                self.s.slots[i].free = NONE;
+                Loc::Spill(i as u16)
             }
+            None => self.new_slot(vreg.size)?,
         };
-        self.s.slots[i].free = NONE;
-        self.s.spill[v as usize] = Loc::Spill(i as u16);
         Ok(())
+    }
+
+    fn new_slot(&mut self, size: u8) -> Result<Loc, OutOfSlots> {
+        let offset = self.s.area.next_multiple_of(size.into());
+        if offset + u32::from(size) > self.area_size {
+            return Err(OutOfSlots);
+        }
+        self.s.area = offset + u32::from(size);
+        self.s.slots.push(Slot { offset, size, free: NONE });
+        Ok(Loc::Spill(self.s.slots.len() as u16 - 1))
     }
 
     fn evict(&mut self, program: &Program, v: u32) -> Result<(), OutOfSlots> {
@@ -387,7 +391,13 @@ impl Allocator {
 
     /// A register out of `allowed` that nothing occupies afterwards: the hint, a free one, or that of the value that can
     /// best be without.
-    fn take(&mut self, program: &Program, line: u32, allowed: RegSet, hint: Reg) -> Result<Option<Reg>, OutOfSlots> {
+    fn take(
+        &mut self,
+        program: &Program,
+        line: u32,
+        allowed: RegSet,
+        hint: Reg,
+    ) -> Result<Option<Reg>, OutOfSlots> {
         let allowed = allowed & !self.pinned;
         let free = allowed & self.s.free;
         if hint != NO_REG && free & bit(hint) != 0 {
@@ -426,12 +436,59 @@ impl Allocator {
         Ok(Some(r))
     }
 
-    fn take_or_fail(&mut self, program: &Program, line: u32, allowed: RegSet, hint: Reg) -> Result<Reg, OutOfSlots> {
+    fn take_or_fail(
+        &mut self,
+        program: &Program,
+        line: u32,
+        allowed: RegSet,
+        hint: Reg,
+    ) -> Result<Reg, OutOfSlots> {
         self.take(program, line, allowed, hint)?.ok_or(OutOfSlots)
     }
 
+    /// A register that is written before the line may fault: what out-of-line code needs of it is in memory instead.
+    fn early(
+        &mut self,
+        program: &mut Program,
+        at: u32,
+        allowed: RegSet,
+        hint: Reg,
+        exit_regs: RegSet,
+    ) -> Result<Reg, OutOfSlots> {
+        let free = allowed & self.s.free & !self.pinned & !exit_regs;
+        let allowed = if free & !self.special != 0 { free } else { allowed };
+        let r = self.take_or_fail(program, at, allowed, hint)?;
+        if exit_regs & bit(r) != 0 {
+            let line = program.lines[at as usize];
+            for i in line.start as usize..(line.start + line.len) as usize {
+                let o = program.opnds[i];
+                if o.role != Role::Exit || o.loc != Loc::Reg(r) {
+                    continue;
+                }
+                self.slot(program, o.vreg)?;
+                program.opnds[i].loc = match self.s.spill[o.vreg as usize] {
+                    Loc::Spill(s) => {
+                        if !o.live {
+                            self.s.slots[s as usize].free = at;
+                        }
+                        Loc::Spill(s)
+                    }
+                    _ => Loc::Remat,
+                };
+            }
+        }
+        Ok(r)
+    }
+
     /// Moves whatever is in `r` elsewhere.
-    fn clear(&mut self, program: &Program, line: u32, r: Reg, avoid: RegSet, out: &mut Allocation) -> Result<(), OutOfSlots> {
+    fn clear(
+        &mut self,
+        program: &Program,
+        line: u32,
+        r: Reg,
+        avoid: RegSet,
+        out: &mut Allocation,
+    ) -> Result<(), OutOfSlots> {
         let v = self.s.held[r as usize];
         if v == NONE {
             return Ok(());
@@ -486,7 +543,9 @@ impl Allocator {
                     self.clear(program, at, r, fixed | defined, out)?;
                     let from = self.loc(program, o.vreg);
                     out.actions.push(Action::Move { vreg: o.vreg, from, to: r });
-                    if self.s.reg[o.vreg as usize] == NO_REG && defined & bit(r) == 0 && self.allowed(program, o.vreg) & bit(r) != 0
+                    if self.s.reg[o.vreg as usize] == NO_REG
+                        && defined & bit(r) == 0
+                        && self.allowed(program, o.vreg) & bit(r) != 0
                     {
                         self.put(o.vreg, r);
                     } else {
@@ -514,7 +573,12 @@ impl Allocator {
             if r == NO_REG {
                 let vreg = program.vregs[v];
                 let soon = o.next != NONE && at - o.next < 48;
-                let room = self.allowed(program, o.vreg) & self.s.free & !self.pinned & !self.special & !fixed & !defined;
+                let room = self.allowed(program, o.vreg)
+                    & self.s.free
+                    & !self.pinned
+                    & !self.special
+                    & !fixed
+                    & !defined;
                 if o.role == Role::Any && !vreg.remat && !(soon && room != 0) {
                     program.opnds[i].loc = self.s.spill[v];
                     continue;
@@ -551,9 +615,11 @@ impl Allocator {
             if v == NONE {
                 continue;
             }
-            let dies = program.opnds[range.clone()]
-                .iter()
-                .any(|o| o.vreg == v && !o.live && matches!(o.role, Role::Use | Role::Index | Role::Any | Role::Fixed(_)));
+            let dies = program.opnds[range.clone()].iter().any(|o| {
+                o.vreg == v
+                    && !o.live
+                    && matches!(o.role, Role::Use | Role::Index | Role::Any | Role::Fixed(_))
+            });
             let exit = program.opnds[range.clone()].iter().any(|o| o.vreg == v && o.role == Role::Exit);
             if !dies || exit {
                 self.clear(program, at, r, fixed | defined | lent, out)?;
@@ -610,7 +676,9 @@ impl Allocator {
         let mut dead: RegSet = 0;
         for i in range.clone() {
             let o = program.opnds[i];
-            if !matches!(o.role, Role::Def | Role::Early | Role::Reuse(_) | Role::DefFixed(_)) || o.vreg == NONE {
+            if !matches!(o.role, Role::Def | Role::Early | Role::Reuse(_) | Role::DefFixed(_))
+                || o.vreg == NONE
+            {
                 continue;
             }
             let vreg = program.vregs[o.vreg as usize];
@@ -619,11 +687,12 @@ impl Allocator {
             let r = match o.role {
                 Role::DefFixed(r) => r,
                 Role::Def => {
-                    self.pinned = exit_regs | lent | defined | dead;
+                    // Written by one instruction, which has not written anything when it faults.
+                    self.pinned = lent | defined | dead;
                     self.take_or_fail(program, at, allowed, vreg.hint)?
                 }
                 Role::Reuse(commutative) => {
-                    self.pinned = exit_regs | lent | defined | dead;
+                    self.pinned = lent | defined | dead;
                     let mut chosen = NO_REG;
                     for k in 0..if commutative { 2 } else { 1 } {
                         if let Some(use_) = program.opnds[range.clone()].get(k)
@@ -636,13 +705,13 @@ impl Allocator {
                     }
                     if chosen == NO_REG {
                         self.pinned |= used;
-                        chosen = self.take_or_fail(program, at, allowed, vreg.hint)?;
+                        chosen = self.early(program, at, allowed, vreg.hint, exit_regs)?;
                     }
                     chosen
                 }
                 _ => {
-                    self.pinned = exit_regs | lent | used | dead;
-                    self.take_or_fail(program, at, allowed, vreg.hint)?
+                    self.pinned = lent | used | dead;
+                    self.early(program, at, allowed, vreg.hint, exit_regs)?
                 }
             };
             if self.s.held[r as usize] != NONE {
@@ -660,7 +729,10 @@ impl Allocator {
         self.s.free |= lent;
         if dead != 0 {
             for o in &program.opnds[range] {
-                if !o.live && o.vreg != NONE && matches!(o.role, Role::Def | Role::Early | Role::Reuse(_) | Role::DefFixed(_)) {
+                if !o.live
+                    && o.vreg != NONE
+                    && matches!(o.role, Role::Def | Role::Early | Role::Reuse(_) | Role::DefFixed(_))
+                {
                     self.dies(o.vreg, at);
                 }
             }
@@ -711,7 +783,8 @@ impl Allocator {
                 self.slot(program, o.vreg)?;
                 self.s.spill[o.vreg as usize]
             } else {
-                let hint = if vreg.hint != NO_REG && self.s.free & bit(vreg.hint) != 0 { vreg.hint } else { own };
+                let hint =
+                    if vreg.hint != NO_REG && self.s.free & bit(vreg.hint) != 0 { vreg.hint } else { own };
                 match self.take(program, at, allowed, hint)? {
                     Some(r) => {
                         self.put(o.vreg, r);
@@ -733,18 +806,16 @@ impl Allocator {
                 let free = self.allowed(program, o.vreg) & self.s.free & !self.special;
                 if free != 0 {
                     let hint = program.vregs[v].hint;
-                    let r = if hint != NO_REG && free & bit(hint) != 0 { hint } else { free.trailing_zeros() as Reg };
+                    let r = if hint != NO_REG && free & bit(hint) != 0 {
+                        hint
+                    } else {
+                        free.trailing_zeros() as Reg
+                    };
                     let from = self.loc(program, o.vreg);
                     // Part of the parallel move: the register may still hold an entry value.
                     out.moves.push(Move { from_vreg: o.vreg, from, to_vreg: o.vreg, to: Loc::Reg(r) });
                     self.put(o.vreg, r);
                 }
-            }
-        }
-        for k in 0..count {
-            let (e, p) = (program.opnds[range.start + k], program.opnds[range.start + count + k]);
-            if e.loc != p.loc && p.live {
-                out.moves.push(Move { from_vreg: e.vreg, from: e.loc, to_vreg: p.vreg, to: p.loc });
             }
         }
         self.head.clear();
@@ -753,13 +824,22 @@ impl Allocator {
             program.opnds[i].loc = loc;
             self.head.push(loc);
         }
+        // A parameter may have lost its register to a later one: only now it is known where each is.
+        for k in 0..count {
+            let (e, p) = (program.opnds[range.start + k], program.opnds[range.start + count + k]);
+            if e.loc != p.loc && p.live {
+                out.moves.push(Move { from_vreg: e.vreg, from: e.loc, to_vreg: p.vreg, to: p.loc });
+            }
+        }
         out.actions.push(Action::Moves(first_move, out.moves.len() as u32));
         out.actions.push(Action::Line(at));
         for k in 0..count {
             let p = program.opnds[range.start + count + k];
             if !p.live {
                 self.dies(p.vreg, at);
-            } else if let (Loc::Reg(r), Some(back)) = (p.loc, program.lines.first().filter(|l| l.kind == Kind::Back)) {
+            } else if let (Loc::Reg(r), Some(back)) =
+                (p.loc, program.lines.first().filter(|l| l.kind == Kind::Back))
+            {
                 // What the end passes on wishes for the parameter's register.
                 let next = program.opnds[back.start as usize + k].vreg;
                 if next != NONE && program.vregs[next as usize].class & bit(r) != 0 {
@@ -775,14 +855,22 @@ impl Allocator {
     }
 
     /// True if the loop should be allocated again.
-    fn back(&mut self, program: &mut Program, at: u32, may_retry: bool, out: &mut Allocation) -> bool {
+    fn back(
+        &mut self,
+        program: &mut Program,
+        at: u32,
+        may_retry: bool,
+        out: &mut Allocation,
+    ) -> Result<bool, OutOfSlots> {
         let line = program.lines[at as usize];
         let range = line.start as usize..(line.start + line.len) as usize;
         let count = program.opnds[range.clone()].iter().filter(|o| o.role == Role::Any).count();
+        let exits = program.opnds[range.clone()].iter().filter(|o| o.role == Role::Exit).count();
+        let through = range.start + count + exits..range.end;
         let mut again = false;
-        for (k, i) in range.clone().enumerate().skip(count) {
+        for (k, i) in through.clone().enumerate() {
             let v = program.opnds[i].vreg;
-            if let Loc::Reg(_) = self.head[k]
+            if let Loc::Reg(_) = self.head[count + k]
                 && self.s.reg[v as usize] == NO_REG
             {
                 self.demoted[v as usize] = true;
@@ -790,30 +878,76 @@ impl Allocator {
             }
         }
         if again && may_retry {
-            return true;
+            return Ok(true);
+        }
+        let head = program.lines[self.head_line as usize];
+        let params = head.start as usize + count..head.start as usize + 2 * count;
+        // What the interrupt exit needs is where the head wants it, or out of the way of everything that goes there.
+        let wanted: RegSet =
+            self.head.iter().map(|l| if let Loc::Reg(r) = l { bit(*r) } else { 0 }).fold(0, |a, b| a | b);
+        let mut copies = Vec::new();
+        for i in range.start + count..range.start + count + exits {
+            let v = program.opnds[i].vreg;
+            if v == NONE {
+                continue;
+            }
+            let passed = (0..count)
+                .find(|k| program.opnds[range.start + k].vreg == v && program.opnds[params.start + k].live);
+            let kept = through.clone().position(|t| program.opnds[t].vreg == v);
+            program.opnds[i].loc = match (passed, kept) {
+                (Some(k), _) => self.head[k],
+                (_, Some(k)) if self.head[count + k] != Loc::None => self.head[count + k],
+                _ => {
+                    let overwritten = self.head[..count].contains(&self.s.spill[v as usize]);
+                    match self.s.reg[v as usize] {
+                        NO_REG if program.vregs[v as usize].remat => Loc::Remat,
+                        r if r != NO_REG && wanted & bit(r) == 0 => Loc::Reg(r),
+                        _ => {
+                            self.slot(program, v)?;
+                            if program.vregs[v as usize].remat {
+                                Loc::Remat
+                            } else if overwritten {
+                                // Out of a slot that the moves write: into one of its own.
+                                let to = self.new_slot(program.vregs[v as usize].size)?;
+                                copies.push(Move {
+                                    from_vreg: v,
+                                    from: self.loc(program, v),
+                                    to_vreg: v,
+                                    to,
+                                });
+                                to
+                            } else {
+                                self.s.spill[v as usize]
+                            }
+                        }
+                    }
+                }
+            };
         }
         let first = out.moves.len() as u32;
-        for (k, i) in range.clone().enumerate() {
+        out.moves.append(&mut copies);
+        for k in 0..count {
+            let i = range.start + k;
             let v = program.opnds[i].vreg;
             let to = self.head[k];
-            if k < count {
-                let from = if v == NONE { Loc::None } else { self.loc(program, v) };
-                program.opnds[i].loc = from;
-                let head = &program.lines[self.head_line as usize];
-                let p = program.opnds[head.start as usize + count + k];
-                if p.live && from != to {
-                    out.moves.push(Move { from_vreg: v, from, to_vreg: p.vreg, to });
-                }
-            } else {
-                let from = self.loc(program, v);
-                program.opnds[i].loc = from;
-                if matches!(to, Loc::Reg(_)) && from != to {
-                    out.moves.push(Move { from_vreg: v, from, to_vreg: v, to });
-                }
+            let from = if v == NONE { Loc::None } else { self.loc(program, v) };
+            program.opnds[i].loc = from;
+            let p = program.opnds[params.start + k];
+            if p.live && from != to {
+                out.moves.push(Move { from_vreg: v, from, to_vreg: p.vreg, to });
+            }
+        }
+        for (k, i) in through.enumerate() {
+            let v = program.opnds[i].vreg;
+            let to = self.head[count + k];
+            let from = self.loc(program, v);
+            program.opnds[i].loc = from;
+            if matches!(to, Loc::Reg(_)) && from != to {
+                out.moves.push(Move { from_vreg: v, from, to_vreg: v, to });
             }
         }
         out.actions.push(Action::Moves(first, out.moves.len() as u32));
         out.actions.push(Action::Line(at));
-        false
+        Ok(false)
     }
 }

@@ -6,11 +6,11 @@
 use ir::op::Op;
 use ir::types::{ExitId, Flag, Type};
 
+use super::super::CodegenError;
 use super::asm::integer::{Plain, Unary};
 use super::asm::{Alu, Asm, Mem, Reg, Width};
 use super::moves::{From, Scratch, load};
 use super::select_flags::width_of;
-use super::super::CodegenError;
 
 /// What an exit needs for a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,13 +77,7 @@ pub fn image_of(packed: u64) -> u64 {
 const RAX: Reg = Reg(0);
 
 /// Runs `f` with a register that holds `a` and is none of those in `avoid`; all registers are as before behind it.
-fn with_register(
-    asm: &mut Asm,
-    scratch: Scratch,
-    avoid: &[From],
-    a: From,
-    f: impl FnOnce(&mut Asm, Reg),
-) {
+fn with_register(asm: &mut Asm, scratch: Scratch, avoid: &[From], a: From, f: impl FnOnce(&mut Asm, Reg)) {
     let taken = |r: u8| avoid.iter().any(|x| matches!(x, From::Reg(s, _) if *s == r));
     let t = (0..16u8).find(|r| *r != 4 && !taken(*r)).unwrap_or(0);
     let (s, o) = scratch.cell(0);

@@ -3,9 +3,9 @@
 //! An instruction ([`MInst`]) belongs to the allocator's line of the same index. Its operands stand in the line in this
 //! order: sources, base and index of the memory operand, temporaries, results, what exits need.
 
+use super::super::Segment;
 use super::asm::integer::{Bmi, Count};
 use super::asm::{Alu, Shift, Width};
-use super::super::Segment;
 use crate::regalloc::NONE;
 use ir::types::Cond;
 
@@ -174,18 +174,7 @@ pub struct MInst {
 impl MInst {
     /// An instruction without operands yet.
     pub fn new(op: MOp, width: Width, ir: u32) -> MInst {
-        MInst {
-            op,
-            width,
-            sets_flags: false,
-            srcs: 0,
-            temps: 0,
-            defs: 0,
-            imm: 0,
-            mem: None,
-            ir,
-            exit: NONE,
-        }
+        MInst { op, width, sets_flags: false, srcs: 0, temps: 0, defs: 0, imm: 0, mem: None, ir, exit: NONE }
     }
 }
 

@@ -4,8 +4,8 @@
 //! memory; then registers to memory; then registers among themselves, cycles by `xchg`; then everything else into the registers
 //! that are free for it now.
 
-use super::asm::{Asm, Mem, Reg, Width, integer::SegBase};
 use super::super::{CodegenError, Segment};
+use super::asm::{Asm, Mem, Reg, Width, integer::SegBase};
 
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,7 +148,8 @@ pub fn parallel(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) ->
         .filter_map(|m| if let (From::Reg(a, k), To::Reg(b)) = *m { Some((a, k, b)) } else { None })
         .collect();
     while !pending.is_empty() {
-        let free = pending.iter().position(|(a, _, b)| !pending.iter().any(|(c, _, d)| c == b && (c, d) != (a, b)));
+        let free =
+            pending.iter().position(|(a, _, b)| !pending.iter().any(|(c, _, d)| c == b && (c, d) != (a, b)));
         match free {
             Some(i) => {
                 let (a, k, b) = pending.swap_remove(i);

@@ -53,7 +53,6 @@ impl Facts {
     /// Sweeps.
     pub fn find(&mut self, trace: &Trace) {
         let n = trace.value_count();
-        let lines = trace.insts.len();
         self.root.clear();
         self.root.extend(0..n as u32);
         self.def.clear();
@@ -101,7 +100,8 @@ impl Facts {
                 _ => {}
             }
             self.at.push(at);
-            let harmless = matches!(inst.op, Op::At | Op::Slot | Op::Phi | Op::Load | Op::Zext | Op::Trunc | Op::Sext);
+            let harmless =
+                matches!(inst.op, Op::At | Op::Slot | Op::Phi | Op::Load | Op::Zext | Op::Trunc | Op::Sext);
             if !harmless && self.first_clobber == NONE {
                 self.first_clobber = i as u32;
             }
@@ -112,8 +112,8 @@ impl Facts {
                 let v = inst.res.index();
                 self.root[v] = self.root[of];
                 self.clean[v] = match inst.op {
-                    Op::Trunc => self.clean[of] && false,
-                    _ => true,
+                    Op::Zext => true,
+                    _ => matches!(inst.ty, Type::I64 | Type::Flags),
                 };
                 continue;
             }
@@ -187,7 +187,10 @@ impl Facts {
             Op::Zext => is_general(inst.aty) && is_general(inst.ty) && self.clean[v],
             Op::Bitcast => is_general(inst.aty) && is_general(inst.ty),
             Op::Extract => {
-                is_general(inst.aty) && is_general(inst.ty) && inst.args[1].as_index() == Some(0) && inst.ty != Type::I1
+                is_general(inst.aty)
+                    && is_general(inst.ty)
+                    && inst.args[1].as_index() == Some(0)
+                    && inst.ty != Type::I1
             }
             _ => false,
         };
@@ -202,7 +205,11 @@ impl Facts {
         };
         match inst.ty {
             Type::I1 | Type::I64 | Type::Flags => true,
-            Type::I32 => !matches!(inst.op, Op::Phi | Op::Pick | Op::Slot | Op::Call | Op::Select),
+            Type::I32 => match inst.op {
+                Op::Phi | Op::Pick | Op::Slot | Op::Call | Op::AtomicCas => false,
+                Op::Extract => inst.args[1].as_index() == Some(inst.aty.bits() as usize - 32),
+                _ => true,
+            },
             Type::I8 | Type::I16 => match inst.op {
                 Op::Load | Op::Zext | Op::Popcnt | Op::Clz | Op::Ctz => true,
                 Op::And => clean(inst.args[0]) || clean(inst.args[1]),

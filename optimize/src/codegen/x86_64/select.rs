@@ -12,12 +12,12 @@ use ir::trace::{Addr, End, Inst, Trace};
 use ir::types::{ExitId, Operand, SlotId, Type, Value};
 use rustc_hash::FxHashMap;
 
+use super::super::{CodegenError, Home, Host, Segment};
 use super::asm::Width;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MMem, MOp, Remat};
 use super::prepare::{Facts, is_general};
 use super::select_flags::Request;
-use super::super::{CodegenError, Home, Host, Segment};
 use crate::regalloc::{Kind, Line, NO_REG, NONE, Opnd, Program, RegSet, Role, VECTOR, Vreg};
 
 /// The general registers.
@@ -74,7 +74,6 @@ pub struct Selected {
 /// One walk.
 pub struct Selector<'a> {
     pub(super) trace: &'a Trace,
-    pub(super) host: &'a dyn Host,
     pub(super) s: &'a mut Selected,
     /// The line of the trace being selected.
     pub(super) here: u32,
@@ -128,7 +127,6 @@ impl<'a> Selector<'a> {
         let homes: Vec<Home> = (0..trace.decls.slots.len()).map(|i| host.home(SlotId(i as u16))).collect();
         let mut selector = Selector {
             trace,
-            host,
             s,
             here: 0,
             pending: None,
@@ -397,7 +395,9 @@ impl<'a> Selector<'a> {
     }
 
     pub(super) fn def_(&mut self, vreg: u32, role: Role) {
-        if let Role::Reuse(_) = role {
+        let mut role = role;
+        if let Role::Reuse(both) = role {
+            role = Role::Reuse(both && self.cur.srcs >= 2);
             let first = self.s.program.opnds[self.cur_start as usize].vreg;
             let hint = self.s.program.vregs[vreg as usize].hint;
             if let Some(f) = self.s.program.vregs.get_mut(first as usize)
@@ -582,7 +582,9 @@ impl Selector<'_> {
         if inst.op != Op::Load || inst.ty != ty || !single || f.barrier[at as usize] > def + 1 {
             return None;
         }
-        if self.s.live[v as usize] || f.exact && f.at[at.min(f.at.len() as u32 - 1) as usize] != f.at[def as usize] {
+        if self.s.live[v as usize]
+            || f.exact && f.at[at.min(f.at.len() as u32 - 1) as usize] != f.at[def as usize]
+        {
             return None;
         }
         let addr = self.trace.addr(inst)?;
@@ -847,7 +849,11 @@ impl Selector<'_> {
             let v = self.flow(p.args[1], p.ty)?;
             self.src(v, Role::Any);
         }
+        if let Some(id) = self.trace.interrupt {
+            self.exit(id);
+        }
         self.end_as(Kind::Back, 0);
+        self.hot_recipes()?;
         Ok(())
     }
 
@@ -899,15 +905,44 @@ impl Selector<'_> {
             }
         }
         for v in &through {
-            opnds.push(Opnd { vreg: *v, next: NONE, live: false, role: Role::Through, loc: Default::default() });
+            opnds.push(Opnd {
+                vreg: *v,
+                next: NONE,
+                live: false,
+                role: Role::Through,
+                loc: Default::default(),
+            });
         }
         self.end_as(Kind::Head, 0);
         let start = self.s.program.opnds.len() as u32;
         let len = opnds.len() as u32;
         self.s.program.opnds.extend(opnds);
         let line = &mut self.s.program.lines[0];
+        let by = start - line.start;
         (line.start, line.len) = (start, len);
+        self.shift_exit(self.s.insts[0].exit, by);
         Ok(())
+    }
+
+    /// The operands of an exit have moved within the pool.
+    fn shift_exit(&mut self, record: u32, by: u32) {
+        let Some(record) = self.s.exits.get_mut(record as usize) else { return };
+        let shift = |src: &mut Src| {
+            if let Src::Opnd(i) | Src::Sum(i, _) = src {
+                *i += by;
+            }
+        };
+        for item in &mut self.s.items[record.items.0 as usize..record.items.1 as usize] {
+            shift(&mut item.src);
+        }
+        if let Some(target) = &mut record.target {
+            shift(target);
+        }
+        match &mut record.flags {
+            FlagsAt::Keep | FlagsAt::Literal(_) => {}
+            FlagsAt::Image(i) => *i += by,
+            FlagsAt::Op { a, b, c, .. } => [a, b, c].into_iter().for_each(shift),
+        }
     }
 
     fn entry_line(&mut self) -> Result<(), CodegenError> {

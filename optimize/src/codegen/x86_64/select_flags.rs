@@ -12,11 +12,11 @@ use ir::op::Op;
 use ir::trace::Inst;
 use ir::types::{Cond, Flag, Operand, Type};
 
+use super::super::CodegenError;
 use super::asm::{Alu, Shift, Width};
 use super::inst::MOp;
 use super::prepare::is_general;
 use super::select::{Selector, Val, unsupported};
-use super::super::CodegenError;
 use crate::regalloc::Role;
 
 /// RAX.
@@ -283,8 +283,7 @@ impl Selector<'_> {
                 };
                 let by = self.literal(inst.args[1], inst.aty);
                 let shift = !matches!(inst.op, Op::Add | Op::Mul);
-                same
-                    && set.aty == inst.aty
+                same && set.aty == inst.aty
                     && self.is_live(v)
                     && set.args[..2] == inst.args[..2]
                     && (!shift || by.is_some_and(|n| n > 0 && n < i64::from(inst.aty.bits())))
@@ -656,7 +655,6 @@ impl Selector<'_> {
     pub(super) fn fail(&mut self, what: &str) {
         self.error.get_or_insert_with(|| unsupported(what));
     }
-
 }
 
 /// Where a flag stands in an image.

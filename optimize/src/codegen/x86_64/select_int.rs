@@ -7,13 +7,13 @@ use ir::op::Op;
 use ir::trace::Inst;
 use ir::types::{Cond, Operand, Type};
 
+use super::super::CodegenError;
 use super::asm::integer::{Bmi, Count};
 use super::asm::{Alu, Shift, Width};
 use super::inst::MOp;
 use super::prepare::{is_general, is_vector};
 use super::select::{Selector, Val, unsupported};
 use super::select_flags::{wide_of, width_of};
-use super::super::CodegenError;
 use crate::regalloc::Role;
 
 const RAX: u8 = 0;
@@ -35,7 +35,9 @@ impl Selector<'_> {
             Op::Add => self.add(inst, v),
             Op::Sub => match self.imm32(args[1], ty).and_then(i32::checked_neg) {
                 Some(_) if !self.fusing() && self.literal(args[0], ty).is_none() => self.add_literal(inst, v),
-                _ if self.literal(args[0], ty) == Some(0) && !self.fusing() => self.unary(MOp::Neg, args[1], ty, v),
+                _ if self.literal(args[0], ty) == Some(0) && !self.fusing() => {
+                    self.unary(MOp::Neg, args[1], ty, v)
+                }
                 _ => self.binary(MOp::Alu(Alu::Sub), inst, v, false),
             },
             Op::And => self.and(inst, v),
@@ -160,7 +162,11 @@ impl Selector<'_> {
             self.src_or_any(b, inst.aty, Role::Any);
         } else if op == MOp::Imul {
             let b = self.reg(b, inst.aty);
-            match if matches!(inst.aty, Type::I32 | Type::I64) { self.load_of(b, inst.aty, self.here) } else { None } {
+            match if matches!(inst.aty, Type::I32 | Type::I64) {
+                self.load_of(b, inst.aty, self.here)
+            } else {
+                None
+            } {
                 Some(address) => {
                     self.fault_exit_of(b);
                     self.mem(&address);
@@ -229,10 +235,7 @@ impl Selector<'_> {
                 return self.end(0);
             }
             // The literal is zero-extended: the result is clean.
-            if ty != Type::I64
-                || i32::try_from(i).is_ok()
-                || u32::try_from(i).is_ok()
-            {
+            if ty != Type::I64 || i32::try_from(i).is_ok() || u32::try_from(i).is_ok() {
                 let narrow = ty != Type::I64 || i >= 0;
                 self.begin(MOp::Alu(Alu::And), if narrow { Width::W32 } else { Width::W64 });
                 self.src(a, Role::Any);
@@ -257,7 +260,9 @@ impl Selector<'_> {
                 self.at_most(inst.args[0], ty, depth + 1).min(self.at_most(inst.args[1], ty, depth + 1))
             }
             Op::Zext if is_general(inst.aty) => self.at_most(inst.args[0], inst.aty, depth + 1),
-            Op::Trunc if is_general(inst.aty) => self.at_most(inst.args[0], inst.aty, depth + 1).min(ty.mask64()),
+            Op::Trunc if is_general(inst.aty) => {
+                self.at_most(inst.args[0], inst.aty, depth + 1).min(ty.mask64())
+            }
             Op::Clz | Op::Ctz | Op::Popcnt => ty.bits().into(),
             _ => ty.mask64(),
         }
@@ -520,7 +525,8 @@ impl Selector<'_> {
     fn partner(&mut self, inst: &Inst, v: u32) -> Option<u32> {
         let before = self.trace.insts.get(self.here.checked_sub(1)? as usize)?;
         let pairs = [(Op::Udivw, Op::Uremw), (Op::Sdivw, Op::Sremw)];
-        let fits = pairs.iter().any(|(q, r)| before.op == *q && inst.op == *r || before.op == *r && inst.op == *q);
+        let fits =
+            pairs.iter().any(|(q, r)| before.op == *q && inst.op == *r || before.op == *r && inst.op == *q);
         let w = before.res.0;
         let used = inst.args.iter().any(|o| o.as_value() == Some(before.res));
         let same = fits && !used && before.aty == inst.aty && before.args == inst.args && w != v;
@@ -747,18 +753,17 @@ impl Selector<'_> {
             Op::Store => self.store(inst),
             Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw if self.is_live(v) => self.divide_wide(inst, v),
             Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem if self.is_live(v) => self.divide(inst, v),
-            Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw | Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem => Ok(()),
+            Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw | Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem => {
+                Ok(())
+            }
             Op::Fence => {
                 self.begin(MOp::Mfence, Width::W64);
                 self.end(0);
                 Ok(())
             }
-            Op::AtomicAdd
-            | Op::AtomicAnd
-            | Op::AtomicOr
-            | Op::AtomicXor
-            | Op::AtomicSwap
-            | Op::AtomicCas => self.atomic(inst, v),
+            Op::AtomicAdd | Op::AtomicAnd | Op::AtomicOr | Op::AtomicXor | Op::AtomicSwap | Op::AtomicCas => {
+                self.atomic(inst, v)
+            }
             op => Err(unsupported(op.name())),
         }
     }
@@ -787,7 +792,12 @@ impl Selector<'_> {
         let v = self.root(v);
         let Some(op) = self.def(v).copied() else { return false };
         let f = &self.s.facts;
-        if op.aty != ty || f.uses[v as usize] != 1 || f.in_exit[v as usize] || self.is_live(v) || self.pending_uses(v) {
+        if op.aty != ty
+            || f.uses[v as usize] != 1
+            || f.in_exit[v as usize]
+            || self.is_live(v)
+            || self.pending_uses(v)
+        {
             return false;
         }
         let (alu, commutative) = match op.op {
@@ -851,7 +861,9 @@ impl Selector<'_> {
                 self.def_(v, Role::DefFixed(RAX));
                 self.end_faulting(0);
             }
-            _ if self.is_live(v) => return Err(unsupported(format_args!("the result of {}", inst.op.name()))),
+            _ if self.is_live(v) => {
+                return Err(unsupported(format_args!("the result of {}", inst.op.name())));
+            }
             op => {
                 let alu = match op {
                     Op::AtomicAdd => Alu::Add,

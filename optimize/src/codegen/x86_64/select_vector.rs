@@ -3,8 +3,8 @@
 use ir::trace::Inst;
 use ir::types::{Operand, Type};
 
-use super::select::{Selector, unsupported};
 use super::super::CodegenError;
+use super::select::{Selector, unsupported};
 
 impl Selector<'_> {
     /// Makes a value of or from a vector register.
