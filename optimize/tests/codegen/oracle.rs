@@ -1,17 +1,12 @@
-//! What tests of code generation share: a small guest ([`guest`]), its code run on this machine ([`native`]), and the
-//! comparison with the interpreter ([`check`]).
-
-pub mod generator;
-pub mod guest;
-pub mod native;
+//! Compiled code beside the interpreter: [`check`].
 
 use ir::interp::{Interp, Outcome, State};
 use ir::trace::Trace;
 use ir::types::{Flag, Pc, SlotId, Type};
 use optimize::codegen::{Code, CodegenError, Home, Host, compile};
 
-use guest::TestHost;
-use native::Machine;
+use super::guest::{self, TestHost};
+use super::native::Machine;
 
 /// What became of a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

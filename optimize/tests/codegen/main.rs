@@ -1,10 +1,12 @@
 //! Compiled code against the interpreter, on random traces and random states.
 
-mod common;
+mod generator;
+mod guest;
+mod native;
+mod oracle;
 
-use common::generator;
-use common::native::Machine;
-use common::{Verdict, check};
+use native::Machine;
+use oracle::{Verdict, check};
 
 #[test]
 fn random_integer_traces() {
