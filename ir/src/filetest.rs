@@ -24,8 +24,8 @@
 //!
 //! In a `run` row, memory that is not named cannot be accessed; slots that are not named are zero before, and
 //! unchanged after (except those of type `flags`); memory that is not named is unchanged after. Results:
-//! `exit N`, `fault memory`, `fault divide`, `fault misaligned`, `fault unsupported`, `fault N`, `raised`,
-//! `fuel`.
+//! `exit N`, `to PC` (by any exit that goes on there), `fault memory`, `fault divide`, `fault misaligned`, `fault
+//! unsupported`, `fault N`, `raised`, `fuel`, and `any`: only a state from which both sides of a `pass` test are compared.
 
 mod compare;
 mod machine;

@@ -271,7 +271,21 @@ impl Interp {
         trace: &Trace,
         state: &mut State,
         machine: &mut M,
+        fuel: u64,
+    ) -> Outcome {
+        self.run_until(trace, state, machine, fuel, |_| false)
+    }
+
+    /// Like [`Interp::run`], but leaves at the first `at` line where `stop` says so, among those that know the exact
+    /// state, as if by the exit that the line names. At the first `at` of the trace, which needs no exit, the outcome is
+    /// [`Outcome::Exit`] with a number that no exit has.
+    pub fn run_until<M: Machine + ?Sized>(
+        &mut self,
+        trace: &Trace,
+        state: &mut State,
+        machine: &mut M,
         mut fuel: u64,
+        mut stop: impl FnMut(Pc) -> bool,
     ) -> Outcome {
         if self.values.len() < trace.value_count() {
             self.values.resize(trace.value_count(), ZERO);
@@ -281,7 +295,7 @@ impl Interp {
         let mut first_at = true;
         let mut from = 0;
         loop {
-            let leave = self.lines(trace, from, state, machine, &mut at, &mut first_at);
+            let leave = self.lines(trace, from, state, machine, &mut at, &mut first_at, &mut stop);
             let id = match (leave, trace.end) {
                 (Some(Leave::Exit(id)), _) | (None, End::Exit(id)) => id,
                 (Some(Leave::Fault(fault)), _) => return self.fault(trace, state, fault, at, first_at),
@@ -312,6 +326,7 @@ impl Interp {
 
     /// Runs lines from `from` to the end of the list, or until one leaves.
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the state of one run, which a struct would only rename")]
     fn lines<M: Machine + ?Sized>(
         &mut self,
         trace: &Trace,
@@ -320,11 +335,15 @@ impl Interp {
         machine: &mut M,
         at: &mut Option<usize>,
         first_at: &mut bool,
+        stop: &mut impl FnMut(Pc) -> bool,
     ) -> Option<Leave> {
         for (i, inst) in trace.insts.iter().enumerate().skip(from) {
             if inst.op == Op::At {
                 *first_at &= at.is_none();
                 *at = Some(i);
+                if (*first_at || inst.exit().is_some()) && trace.at_pc(inst).is_some_and(&mut *stop) {
+                    return Some(Leave::Exit(inst.exit().unwrap_or(ExitId(u32::MAX))));
+                }
                 continue;
             }
             let pc = || at.and_then(|i| trace.at_pc(&trace.insts[i]));

@@ -1,0 +1,3 @@
+//! The host x86-64.
+
+pub mod asm;
