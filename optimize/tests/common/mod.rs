@@ -5,8 +5,9 @@ use ir::filetest::{Case, Row, TestMachine};
 use ir::interp::{Interp, Outcome, State};
 use ir::snapshot::ExitKind;
 use ir::trace::Trace;
-use ir::types::{SlotId, Type};
-use optimize::pass::{Env, Features};
+use ir::types::SlotId;
+use optimize::pass::{Env, Features, Pass};
+use optimize::passes::dce::Dce;
 use optimize::passes::vectorize::vectorize;
 
 /// How often a loop may go round.
@@ -28,11 +29,7 @@ pub fn vector(case: &Case<'_>) -> Result<String, String> {
         Err(refusal) => return Ok(format!("refused: {refusal}")),
     };
     verified(&made)?;
-    for pass in ["dce"] {
-        if let Some(mut p) = optimize::passes::all().into_iter().find(|p| p.name() == pass) {
-            p.run(&mut made, &mut Env::new(features, None));
-        }
-    }
+    Dce::default().run(&mut made, &mut Env::new(features, None));
     verified(&made)?;
     let mut entered = 0;
     for (i, row) in rows.iter().enumerate() {
@@ -94,16 +91,4 @@ pub fn same(scalar: &Trace, vector: &Trace, state: State, machine: TestMachine) 
         return Err(show("memory"));
     }
     Ok(!early || matches!(went, Outcome::Exit { .. }) && end_v == Outcome::OutOfFuel)
-}
-
-/// For states made by hand.
-pub fn state_of(trace: &Trace, slots: &[(&str, u64)]) -> State {
-    let mut state = State::new(&trace.decls);
-    for (name, value) in slots {
-        if let Some(slot) = trace.decls.slot(name) {
-            state.set(slot, *value);
-        }
-    }
-    debug_assert!(trace.decls.slots.iter().all(|s| s.ty != Type::Void));
-    state
 }
