@@ -220,7 +220,9 @@ pub fn vectorize(trace: &Trace, env: &mut Env) -> Result<Trace, Refusal> {
 fn entry_state(trace: &Trace, info: &LoopInfo) -> Result<Option<ExitId>, Refusal> {
     for inst in trace.insts[..info.head].iter().rev() {
         match inst.op {
-            Op::At if trace.at_pc(inst) == Some(trace.entry) && inst.exit().is_some() => return Ok(inst.exit()),
+            Op::At if trace.at_pc(inst) == Some(trace.entry) && inst.exit().is_some() => {
+                return Ok(inst.exit());
+            }
             Op::At => return Err(Refusal::NoEntryState),
             _ if !trace.effects(inst).is_removable() => {
                 return Err(Refusal::NoEntryState);
@@ -324,9 +326,9 @@ impl<'a> Vectorizer<'a> {
     /// Is anything with an effect, or that may fault, behind the only trip guard? If not, the loop may end in the vector trace.
     fn ends_with_guard(&self) -> bool {
         let [trip] = &self.trips[..] else { return false };
-        self.s.insts[trip.line + 1..]
-            .iter()
-            .all(|i| i.op.is_pure() || i.op == Op::At || i.op == Op::Guard && self.info.is_invariant(i.args[0]))
+        self.s.insts[trip.line + 1..].iter().all(|i| {
+            i.op.is_pure() || i.op == Op::At || i.op == Op::Guard && self.info.is_invariant(i.args[0])
+        })
     }
 
     /// As many lanes as the widest value that must be in vectors allows.
@@ -442,7 +444,11 @@ impl<'a> Vectorizer<'a> {
         for o in operands {
             self.scalar(o)?;
         }
-        if invariant { self.pre.push(inst) } else { self.body.push(inst) }
+        if invariant {
+            self.pre.push(inst)
+        } else {
+            self.body.push(inst)
+        }
         Ok(())
     }
 

@@ -132,7 +132,8 @@ impl Vectorizer<'_> {
     }
 
     fn binary(&mut self, op: Op, a: Operand, b: Operand) -> Operand {
-        let ty = if matches!(op, Op::Ult | Op::Ule | Op::Slt | Op::Sle | Op::Eq) { Type::I1 } else { Type::I64 };
+        let ty =
+            if matches!(op, Op::Ult | Op::Ule | Op::Slt | Op::Sle | Op::Eq) { Type::I1 } else { Type::I64 };
         self.op(Part::Pre, op, Type::I64, ty, &[a, b])
     }
 

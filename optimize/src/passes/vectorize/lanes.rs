@@ -154,12 +154,7 @@ impl Vectorizer<'_> {
 
     fn vector_load(&mut self, line: usize) -> Result<Operand, Refusal> {
         let mut inst = self.s.insts[line];
-        let access = self
-            .accesses
-            .iter()
-            .find(|a| a.line == line)
-            .cloned()
-            .ok_or(Refusal::Address(line))?;
+        let access = self.accesses.iter().find(|a| a.line == line).cloned().ok_or(Refusal::Address(line))?;
         self.scalar(inst.args[0])?;
         self.scalar(inst.args[1])?;
         let result = if access.step == access.size {
@@ -373,12 +368,11 @@ impl Vectorizer<'_> {
         let other = self.vector(r.other, element)?;
         // The entry value stands in lane 0; the other lanes begin with what changes nothing.
         let neutral = match r.op {
-            Op::VUmin | Op::VUmax | Op::VSmin | Op::VSmax | Op::And => {
-                self.splat(phi.args[0], element, wide)
-            }
+            Op::VUmin | Op::VUmax | Op::VSmin | Op::VSmax | Op::And => self.splat(phi.args[0], element, wide),
             _ => self.t.wide_literal(wide, &ZERO),
         };
-        let entry = self.op(Part::Setup, Op::Insert, element, wide, &[neutral, phi.args[0], Operand::index(0)]);
+        let entry =
+            self.op(Part::Setup, Op::Insert, element, wide, &[neutral, phi.args[0], Operand::index(0)]);
         let (op, aty) = match r.op {
             Op::Add => (Op::VAdd, r.ty),
             Op::And | Op::Or | Op::Xor => (r.op, wide),
@@ -396,7 +390,9 @@ impl Vectorizer<'_> {
     /// All lanes of an accumulator, combined.
     fn collect(&mut self, acc: Operand, op: Op, lane: Type, element: Type, wide: Type) -> Operand {
         let mut parts: Vec<Operand> = (0..self.lanes)
-            .map(|i| self.op(Part::Body, Op::Extract, wide, element, &[acc, Operand::index(i * element.bits())]))
+            .map(|i| {
+                self.op(Part::Body, Op::Extract, wide, element, &[acc, Operand::index(i * element.bits())])
+            })
             .collect();
         let aty = if matches!(op, Op::And | Op::Or | Op::Xor) { element } else { lane };
         while parts.len() > 1 {
