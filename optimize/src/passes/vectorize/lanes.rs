@@ -13,7 +13,7 @@ impl Vectorizer<'_> {
     fn vector_type(&self, element: Type) -> Result<Type, Refusal> {
         match element.bits() * self.lanes {
             256 => Ok(Type::V256),
-            bits if bits >= 16 && bits <= 128 => Ok(Type::V128),
+            16..=128 => Ok(Type::V128),
             _ => Err(Refusal::Operation(Op::Phi, element)),
         }
     }
