@@ -4,4 +4,4 @@ pub mod asm;
 
 pub mod shuffle;
 
-pub mod vector;
+pub mod vinst;

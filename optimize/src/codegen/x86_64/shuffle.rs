@@ -159,7 +159,7 @@ fn one(bytes: &[u8; 16], of: Side) -> Option<Plan> {
         }
     }
     let order = |four: &[Option<u8>]| {
-        four.iter().enumerate().try_fold(0u8, |imm, (i, lane)| Some(imm | (*lane)? % 4 << (2 * i)))
+        four.iter().enumerate().try_fold(0u8, |imm, (i, lane)| Some(imm | ((*lane)? % 4) << (2 * i)))
     };
     if let Some(quads) = lanes::<8>(bytes)
         && quads[..2] == [Some(0), Some(0)]
