@@ -143,7 +143,7 @@ pub enum SegBase {
 }
 
 impl Legacy {
-    const fn plain(map: Map, opcode: u8) -> Legacy {
+    pub(super) const fn plain(map: Map, opcode: u8) -> Legacy {
         Legacy { pp: Pp::None, map, opcode, half: false, w: false, rex: false, lock: false }
     }
 

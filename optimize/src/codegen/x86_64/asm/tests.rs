@@ -474,3 +474,285 @@ fn padding() {
         }
     }
 }
+
+#[cfg(test)]
+mod vectors {
+    //! The rows.
+
+    use super::super::vector::*;
+    use super::*;
+
+    fn xmm(reg: Xmm, bits: u32) -> Register {
+        match bits {
+            128 => Register::XMM0 + u32::from(reg.0),
+            256 => Register::YMM0 + u32::from(reg.0),
+            _ => Register::ZMM0 + u32::from(reg.0),
+        }
+    }
+
+    /// The decoded instruction has this name and these operands: vector registers (their length left open), memory, an
+    /// immediate.
+    fn same(bytes: &[u8], name: &str, operands: &[XRm], imm: Option<u8>, bits: u32) {
+        let i = decode(bytes);
+        let text = format!("{name}: {i} from {bytes:02x?}");
+        assert!(format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(name), "{text}");
+        assert_eq!(i.op_count() as usize, operands.len() + usize::from(imm.is_some()), "{text}");
+        let mut widest = 0;
+        for (n, operand) in (0u32..).zip(operands) {
+            match operand {
+                XRm::Reg(r) => {
+                    let register = i.op_register(n);
+                    assert_eq!(register.number(), usize::from(r.0), "{text}");
+                    assert!(register.is_vector_register(), "{text}");
+                    widest = widest.max(register.size() as u32 * 8);
+                }
+                XRm::Mem(m) => {
+                    assert_eq!(i.op_kind(n), OpKind::Memory, "{text}");
+                    same_memory(&i, m, &text);
+                    widest = widest.max(i.memory_size().size() as u32 * 8);
+                }
+            }
+        }
+        assert_eq!(widest, bits, "{text}");
+        if let Some(imm) = imm {
+            assert_eq!(i.immediate(operands.len() as u32) as u8, imm, "{text}");
+        }
+    }
+
+    fn emit(build: impl FnOnce(&mut Asm)) -> Vec<u8> {
+        let mut asm = Asm::new(AT);
+        build(&mut asm);
+        asm.finish().expect("finished")
+    }
+
+    #[test]
+    fn rows() {
+        let memories = memories();
+        for (row, &(name, op)) in super::super::vector::ALL.iter().enumerate() {
+            let legacy = name.split('_').next().expect("a name");
+            let vex = if op.has_legacy() { format!("v{legacy}") } else { legacy.to_owned() };
+            let regs = (0..256u32).map(|n| XRm::Reg(Xmm((n * 5 % 16) as u8)));
+            let mems = memories.iter().skip(row % 7).step_by(7).map(|m| XRm::Mem(*m));
+            let regs = regs.take(if op.in_registers() { 256 } else { 0 });
+            let mems = mems.take(if op.in_memory() { usize::MAX } else { 0 });
+            for (n, b) in regs.chain(mems).enumerate() {
+                let (dst, a, imm) = (Xmm((n / 16 % 16) as u8), Xmm((n / 3 % 16) as u8), n as u8);
+                let (d, s) = (XRm::Reg(dst), XRm::Reg(a));
+                if op.has_legacy() {
+                    let (bytes, operands, imm) = match op.shape() {
+                        Shape::Bin | Shape::Un => (emit(|asm| asm.sse(op, dst, b)), [d, b], None),
+                        Shape::Store => (emit(|asm| asm.sse(op, dst, b)), [b, d], None),
+                        Shape::BinImm | Shape::UnImm => {
+                            (emit(|asm| asm.sse_imm(op, dst, b, imm)), [d, b], Some(imm))
+                        }
+                        Shape::StoreImm => (emit(|asm| asm.sse_imm(op, dst, b, imm)), [b, d], Some(imm)),
+                    };
+                    // Predicates have mnemonics of their own only in text.
+                    same(&bytes, legacy, &operands, imm, 128);
+                }
+                for (length, bits) in [(L128, 128), (L256, 256)] {
+                    if !op.has(length) {
+                        continue;
+                    }
+                    let (bytes, operands, imm) = match op.shape() {
+                        Shape::Bin => (emit(|asm| asm.avx(op, length, dst, a, b)), vec![d, s, b], None),
+                        Shape::Un => (emit(|asm| asm.avx_un(op, length, dst, b)), vec![d, b], None),
+                        Shape::Store => (emit(|asm| asm.avx_un(op, length, dst, b)), vec![b, d], None),
+                        Shape::BinImm => {
+                            (emit(|asm| asm.avx_imm(op, length, dst, a, b, imm)), vec![d, s, b], Some(imm))
+                        }
+                        Shape::UnImm => {
+                            (emit(|asm| asm.avx_un_imm(op, length, dst, b, imm)), vec![d, b], Some(imm))
+                        }
+                        Shape::StoreImm => {
+                            (emit(|asm| asm.avx_un_imm(op, length, dst, b, imm)), vec![b, d], Some(imm))
+                        }
+                    };
+                    same(&bytes, &vex, &operands, imm, bits);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shifts() {
+        let all = [
+            (VShift::Psrlw, "psrlw"),
+            (VShift::Psraw, "psraw"),
+            (VShift::Psllw, "psllw"),
+            (VShift::Psrld, "psrld"),
+            (VShift::Psrad, "psrad"),
+            (VShift::Pslld, "pslld"),
+            (VShift::Psrlq, "psrlq"),
+            (VShift::Psrldq, "psrldq"),
+            (VShift::Psllq, "psllq"),
+            (VShift::Pslldq, "pslldq"),
+        ];
+        for (op, name) in all {
+            for a in 0..16 {
+                let bytes = emit(|asm| asm.sse_shift(op, Xmm(a), 3));
+                same(&bytes, name, &[Xmm(a).into()], Some(3), 128);
+                for b in 0..16 {
+                    for (length, bits) in [(L128, 128), (L256, 256)] {
+                        let bytes = emit(|asm| asm.avx_shift(op, length, Xmm(a), Xmm(b), 7));
+                        same(&bytes, &format!("v{name}"), &[Xmm(a).into(), Xmm(b).into()], Some(7), bits);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn crossings() {
+        let to = [(Cross::MovTo, "mov"), (Cross::Cvtsi2ss, "cvtsi2ss"), (Cross::Cvtsi2sd, "cvtsi2sd")];
+        let from = [
+            (Cross::MovFrom, "mov"),
+            (Cross::Cvttss2si, "cvttss2si"),
+            (Cross::Cvttsd2si, "cvttsd2si"),
+            (Cross::Cvtss2si, "cvtss2si"),
+            (Cross::Cvtsd2si, "cvtsd2si"),
+            (Cross::Movmskps, "movmskps"),
+            (Cross::Movmskpd, "movmskpd"),
+            (Cross::Pmovmskb, "pmovmskb"),
+        ];
+        for width in [W32, W64] {
+            let named = |name: &str| match (name, width) {
+                ("mov", W32) => "movd".to_owned(),
+                ("mov", _) => "movq".to_owned(),
+                _ => name.to_owned(),
+            };
+            for a in 0..16 {
+                for b in 0..16 {
+                    let (x, r) = (Xmm(a), Reg(b));
+                    let (vector, general) = (xmm(x, 128), gpr(r, width));
+                    for (op, name) in to {
+                        let i = decode(&emit(|asm| asm.sse_from(op, width, x, r)));
+                        assert!(format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(&named(name)), "{i}");
+                        assert_eq!((i.op_register(0), i.op_register(1)), (vector, general), "{i}");
+                        let i = decode(&emit(|asm| asm.avx_from(op, width, x, Xmm(b), r)));
+                        assert!(
+                            format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(&format!("v{}", named(name))),
+                            "{i}"
+                        );
+                        let last = i.op_count() - 1;
+                        assert_eq!((i.op_register(0), i.op_register(last)), (vector, general), "{i}");
+                        assert!(last == 1 || i.op_register(1) == xmm(Xmm(b), 128), "{i}");
+                        let m = Mem::indexed(r, Reg(13), Scale::X8, -5);
+                        let i = decode(&emit(|asm| asm.sse_from(op, width, x, m)));
+                        same_memory(&i, &m, name);
+                        assert_eq!(i.memory_size().size() as u32 * 8, width.bits(), "{i}");
+                    }
+                    for (op, name) in from {
+                        let is_mask = matches!(op, Cross::Movmskps | Cross::Movmskpd | Cross::Pmovmskb);
+                        if is_mask && width == W64 {
+                            continue;
+                        }
+                        let i = decode(&emit(|asm| asm.sse_to(op, width, r, x)));
+                        assert!(format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(&named(name)), "{i}");
+                        assert_eq!((i.op_register(0), i.op_register(1)), (general, vector), "{i}");
+                        let i = decode(&emit(|asm| asm.avx_to(op, width, L128, r, x)));
+                        assert_eq!((i.op_register(0), i.op_register(1)), (general, vector), "{i}");
+                        if is_mask {
+                            let i = decode(&emit(|asm| asm.avx_to(op, width, L256, r, x)));
+                            assert_eq!((i.op_register(0), i.op_register(1)), (general, xmm(x, 256)), "{i}");
+                        }
+                    }
+                }
+            }
+        }
+        for (width, letter) in [(W8, 'b'), (W16, 'w'), (W32, 'd'), (W64, 'q')] {
+            for a in 0..16 {
+                for b in 0..16 {
+                    let (x, r, y) = (Xmm(a), Reg(b), Xmm((a + b) & 15));
+                    let m = Mem::base(r, 8);
+                    let name = |i: &Instruction, stem: &str| {
+                        let name = format!("{stem}{letter}");
+                        assert!(format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(&name), "{i}");
+                    };
+                    let i = decode(&emit(|asm| asm.sse_insert(width, x, r, 1)));
+                    name(&i, "pinsr");
+                    assert_eq!((i.op_register(0), i.op_register(1).number()), (xmm(x, 128), b.into()), "{i}");
+                    let i = decode(&emit(|asm| asm.avx_insert(width, x, y, r, 1)));
+                    name(&i, "vpinsr");
+                    assert_eq!((i.op_register(0), i.op_register(1)), (xmm(x, 128), xmm(y, 128)), "{i}");
+                    assert_eq!(i.op_register(2).number(), usize::from(b), "{i}");
+                    let i = decode(&emit(|asm| asm.sse_extract(width, r, x, 1)));
+                    name(&i, "pextr");
+                    assert_eq!((i.op_register(0).number(), i.op_register(1)), (b.into(), xmm(x, 128)), "{i}");
+                    let i = decode(&emit(|asm| asm.avx_extract(width, m, x, 1)));
+                    name(&i, "vpextr");
+                    same_memory(&i, &m, "vpextr");
+                    assert_eq!((i.memory_size().size() as u32 * 8, i.immediate(2)), (width.bits(), 1), "{i}");
+                }
+            }
+        }
+    }
+
+    /// Rows of whole vectors in EVEX, with all 32 registers, and displacements that count in vectors.
+    #[test]
+    fn evex() {
+        let bin = [
+            (ADDPD, "vaddpd"),
+            (MULPS, "vmulps"),
+            (PADDQ, "vpaddq"),
+            (PSHUFB, "vpshufb"),
+            (PMULUDQ, "vpmuludq"),
+        ];
+        let mut memories = memories();
+        for disp in [16, 32, 64, -64, 127 * 64, 128 * 64, -128 * 64, 127 * 32] {
+            memories.push(Mem::base(Reg::RSI, disp));
+        }
+        for n in 0..32 * 32u32 {
+            let (d, a, b) = (Xmm((n & 31) as u8), Xmm((n >> 5) as u8), Xmm((n % 29) as u8));
+            for (length, bits) in [(0, 128), (1, 256), (2, 512)] {
+                for (op, name) in bin {
+                    same(
+                        &emit(|asm| asm.evex(op, length, d, a, b)),
+                        name,
+                        &[d.into(), a.into(), b.into()],
+                        None,
+                        bits,
+                    );
+                }
+                let bytes = emit(|asm| asm.evex_un(MOVAPS, length, d, a));
+                same(&bytes, "vmovaps", &[d.into(), a.into()], None, bits);
+                let m = memories[n as usize % memories.len()];
+                let bytes = emit(|asm| asm.evex_un(MOVUPS_STORE, length, d, m));
+                same(&bytes, "vmovups", &[m.into(), d.into()], None, bits);
+                let bytes = emit(|asm| asm.evex_imm(SHUFPD, length, d, a, b, 0x5a));
+                same(&bytes, "vshufpd", &[d.into(), a.into(), b.into()], Some(0x5a), bits);
+            }
+            for (bits, insert, extract) in
+                [(128, "vinserti32x4", "vextracti32x4"), (256, "vinserti64x4", "vextracti64x4")]
+            {
+                let bytes = emit(|asm| asm.evex_insert(bits, d, a, b, 1));
+                same(&bytes, insert, &[d.into(), a.into(), b.into()], Some(1), 512);
+                let bytes = emit(|asm| asm.evex_extract(bits, d, a, 1));
+                same(&bytes, extract, &[d.into(), a.into()], Some(1), 512);
+            }
+        }
+        for m in memories {
+            for (length, bits) in [(0, 128), (1, 256), (2, 512)] {
+                let bytes = emit(|asm| asm.evex_un(MOVUPS, length, Xmm(17), m));
+                same(&bytes, "vmovups", &[Xmm(17).into(), m.into()], None, bits);
+            }
+        }
+    }
+
+    #[test]
+    fn blends() {
+        let all =
+            [(Blendv::Pblendvb, "pblendvb"), (Blendv::Blendvps, "blendvps"), (Blendv::Blendvpd, "blendvpd")];
+        for (op, name) in all {
+            for n in 0..=255u8 {
+                let (d, a, b, mask) = (Xmm(n & 15), Xmm(n >> 4), Xmm(n % 13), Xmm(n % 11));
+                let i = decode(&emit(|asm| asm.sse_blendv(op, d, b)));
+                assert!(format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(name), "{i}");
+                assert_eq!((i.op_register(0), i.op_register(1)), (xmm(d, 128), xmm(b, 128)), "{i}");
+                let bytes = emit(|asm| asm.avx_blendv(op, L256, d, a, b, mask));
+                same(&bytes, &format!("v{name}"), &[d.into(), a.into(), b.into(), mask.into()], None, 256);
+            }
+        }
+        assert_eq!(decode(&emit(Asm::vzeroupper)).mnemonic(), Mnemonic::Vzeroupper);
+    }
+}
