@@ -1,6 +1,8 @@
 //! The kind `vector` of file tests: the vector trace of a scalar one. The output is the vector trace, or why there is none; and both must
 //! do the same, where the vector trace goes on in the scalar one whenever it declines.
 
+pub mod lift;
+
 use ir::filetest::{Case, Row, TestMachine};
 use ir::interp::{Interp, Outcome, State};
 use ir::snapshot::ExitKind;
