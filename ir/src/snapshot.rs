@@ -15,7 +15,7 @@
 //! once per exit; later binds override inherited ones; recipes are pure operations.
 
 use crate::trace::{Decls, Inst, Trace};
-use crate::types::{ExitId, Operand, OperandKind, Pc, SlotId};
+use crate::types::{ExitId, Operand, OperandKind, Pc, SlotId, Type};
 
 /// Where the guest goes on after an exit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -74,6 +74,17 @@ pub struct Bind {
 
 const _: () = assert!(size_of::<Bind>() == 8);
 
+/// Where an exit uses an operand, see [`Trace::map_exits`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitUse {
+    /// Bound to a slot; a recipe may take its place.
+    Bind,
+    /// Operand of a recipe, at this type ([`Type::Void`]: any vector, no literal may stand here).
+    Recipe(Type),
+    /// Computed address to go on at.
+    Target,
+}
+
 /// An exit of a trace. Its own binds are a range in the trace's pool, see [`Trace::binds`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Exit {
@@ -124,9 +135,33 @@ impl Trace {
     /// unknown number.
     pub fn set_binds(&mut self, id: ExitId, like: Option<ExitId>, binds: &[Bind]) {
         let start = self.bind_pool.len() as u32;
-        if let Some(e) = self.exits.iter_mut().find(|e| e.id == id) {
+        if let Ok(i) = self.exits.binary_search_by_key(&id, |e| e.id) {
+            let e = &mut self.exits[i];
             (e.start, e.len, e.like) = (start, binds.len() as u32, like);
             self.bind_pool.extend_from_slice(binds);
+        }
+    }
+
+    /// Replaces operands in every exit: those bound to slots, those of recipes (with their types), computed targets. `f` must
+    /// give an operand equal to the one given wherever that is defined; it may give a recipe for a bound value. A target that becomes a literal becomes a known place. Pools
+    /// are changed in place, so this costs one step per bind and recipe ever made, whatever exits share.
+    pub fn map_exits(&mut self, mut f: impl FnMut(Operand, ExitUse) -> Operand) {
+        for b in &mut self.bind_pool {
+            if b.value.as_value().is_some() {
+                b.value = f(b.value, ExitUse::Bind);
+            }
+        }
+        let recipes = std::mem::take(&mut self.recipes);
+        let mapped =
+            recipes.iter().map(|r| self.map_operands(r, |o, ty| f(o, ExitUse::Recipe(ty)))).collect();
+        self.recipes = mapped;
+        for i in 0..self.exits.len() {
+            let Target::Value(o) = self.exits[i].target else { continue };
+            let new = f(o, ExitUse::Target);
+            self.exits[i].target = match self.literal_int(new) {
+                Some(pc) => Target::Pc(Pc::Addr(pc as u64)),
+                None => Target::Value(new),
+            };
         }
     }
 
@@ -158,6 +193,11 @@ impl Trace {
     pub fn add_recipe(&mut self, inst: Inst) -> Operand {
         self.recipes.push(inst);
         Operand::recipe(self.recipes.len() as u32 - 1)
+    }
+
+    /// All recipes ever made, those of removed exits included.
+    pub fn recipes(&self) -> &[Inst] {
+        &self.recipes
     }
 
     /// The recipe behind an operand of a bind.

@@ -726,6 +726,87 @@ impl Trace {
         }
     }
 
+    /// The line with each operand that it uses as data replaced by what `f` gives (see [`Trace::for_each_operand`]).
+    /// Operands that live in pools get new entries when they change, so lines that share one are not disturbed.
+    pub fn map_operands(&mut self, inst: &Inst, mut f: impl FnMut(Operand, Type) -> Operand) -> Inst {
+        let mut new = *inst;
+        match inst.op.info().form {
+            Form::Plain => {
+                for (arg, o) in inst.op.info().args.iter().zip(&mut new.args) {
+                    let ty = match arg {
+                        Arg::T => inst.aty,
+                        Arg::R => inst.ty,
+                        Arg::I1 => Type::I1,
+                        Arg::I64 => Type::I64,
+                        Arg::F => Type::Flags,
+                        Arg::V => Type::Void,
+                        Arg::Tuple => Type::Tuple,
+                        Arg::Imm | Arg::Lanes | Arg::Tag | Arg::Slot | Arg::None => continue,
+                    };
+                    *o = f(*o, ty);
+                }
+            }
+            Form::Phi => {
+                for o in new.args.iter_mut().take(2).filter(|o| !o.is_none()) {
+                    *o = f(*o, inst.ty);
+                }
+            }
+            Form::Load | Form::Store => {
+                if inst.op == Op::Store {
+                    new.args[3] = f(new.args[3], inst.aty);
+                }
+                for o in new.args.iter_mut().take(2).filter(|o| !o.is_none()) {
+                    *o = f(*o, Type::I64);
+                }
+            }
+            Form::Atomic => {
+                for o in &mut new.args[2..2 + inst.op.info().args.len()] {
+                    *o = f(*o, inst.aty);
+                }
+                new.args[0] = f(new.args[0], Type::I64);
+            }
+            Form::Guard => new.args[0] = f(new.args[0], Type::I1),
+            Form::Call => {
+                let (Some(start), Some(len)) = (inst.args[1].as_index(), inst.args[2].as_index()) else {
+                    return new;
+                };
+                let decls = self.decls.clone();
+                let params =
+                    self.call_helper(inst).map_or(&[][..], |(id, _)| &decls.helpers[id.index()].params);
+                let mut changed = None;
+                for i in 0..len {
+                    let Some(old) = self.operands.get(start + i).copied() else { return new };
+                    let o = f(old, params.get(i).copied().unwrap_or(Type::Void));
+                    if o != old {
+                        let at = *changed.get_or_insert_with(|| {
+                            self.operands.extend_from_within(start..start + len);
+                            self.operands.len() - len
+                        });
+                        self.operands[at + i] = o;
+                    }
+                }
+                if let Some(at) = changed {
+                    new.args[1] = Operand::index(at as u32);
+                }
+            }
+            Form::Native => {
+                let Some(mut native) = self.native(inst).cloned() else { return new };
+                let mut changed = false;
+                for b in &mut native.inputs {
+                    let ty = self.decls.slots.get(b.slot.index()).map_or(Type::Void, |s| s.ty);
+                    let o = f(b.value, ty);
+                    changed |= o != b.value;
+                    b.value = o;
+                }
+                if changed {
+                    new.args[0] = self.add_native(native);
+                }
+            }
+            Form::At => {}
+        }
+        new
+    }
+
     /// The loop parameters (empty without a loop).
     pub fn params(&self) -> &[Inst] {
         let Some(at) = self.loop_at else { return &[] };

@@ -1,6 +1,6 @@
 //! A trace in, machine code out: the passes over the trace IR, register allocation, code generation.
 //!
-//! In the order data flows: [`pass`] (what a pass is, fuel), [`passes`] (one file each), [`pipeline`] (which run
+//! In the order data flows: [`pass`] (what a pass is, fuel), [`forward`] (the driver of passes that rewrite line by line), [`passes`] (one file each), [`pipeline`] (which run
 //! at which level), [`codegen`] (allocation and machine code).
 //!
 //! What this crate must not know: guests. Everything it needs of one is data in the trace (state slots, alias
@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 pub mod pass;
+
+pub mod forward;
 
 pub mod passes;
 

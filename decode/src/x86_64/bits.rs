@@ -59,7 +59,11 @@ impl Lifter<'_> {
         let offset = self.b.bin(Op::Shl, Type::I64, word, log_bytes);
         let addr = self.mem();
         let start = self.b.address(addr);
-        let base = self.b.bin(Op::Add, Type::I64, start, offset);
+        let mut base = self.b.bin(Op::Add, Type::I64, start, offset);
+        if self.raw.memory_base().is_gpr32() || self.raw.memory_index().is_gpr32() {
+            let low = self.b.convert(Op::Trunc, Type::I64, Type::I32, base);
+            base = self.zext(Type::I32, low);
+        }
         self.addr = Some(Addr::new(base, 0));
     }
 

@@ -5,7 +5,7 @@
 use super::lift::Lifter;
 use super::semantics::round_mode;
 use ir::op::Op;
-use ir::types::{Operand, Type};
+use ir::types::{Operand, Type, ZERO};
 
 impl Lifter<'_> {
     /// The low lane of a register, or a scalar in memory.
@@ -64,17 +64,37 @@ impl Lifter<'_> {
         self.write_lane(to, result, 0);
     }
 
-    /// A mask per lane by the predicate in the immediate.
+    /// A mask per lane by the predicate in the immediate. Its bit 4 only says which NaNs raise an exception.
     fn predicate(&mut self, lane: Type, ty: Type, a: Operand, b: Operand) -> Operand {
-        let predicate = self.raw.immediate8();
-        let op = match predicate & 3 {
-            0 => Op::VFeq,
-            1 => Op::VFlt,
-            2 => Op::VFle,
-            _ => Op::VFuno,
+        let lanes = if self.vex { 15 } else { 7 };
+        let (op, swapped, negated) = match self.raw.immediate8() & lanes {
+            0 => (Op::VFeq, false, false),
+            1 => (Op::VFlt, false, false),
+            2 => (Op::VFle, false, false),
+            3 => (Op::VFuno, false, false),
+            4 => (Op::VFeq, false, true),
+            5 => (Op::VFlt, false, true),
+            6 => (Op::VFle, false, true),
+            7 => (Op::VFuno, false, true),
+            9 => (Op::VFle, true, true),
+            10 => (Op::VFlt, true, true),
+            13 => (Op::VFle, true, false),
+            14 => (Op::VFlt, true, false),
+            // Equal or unordered (8), and its opposite (12).
+            code @ (8 | 12) => {
+                let equal = self.b.lanes(Op::VFeq, lane, ty, &[a, b]);
+                let unordered = self.b.lanes(Op::VFuno, lane, ty, &[a, b]);
+                let either = self.b.bin(Op::Or, ty, equal, unordered);
+                return if code == 12 { self.b.un(Op::Not, ty, either) } else { either };
+            }
+            code => {
+                let zero = self.b.vector(ty, &ZERO);
+                return if code == 15 { self.b.un(Op::Not, ty, zero) } else { zero };
+            }
         };
+        let (a, b) = if swapped { (b, a) } else { (a, b) };
         let mask = self.b.lanes(op, lane, ty, &[a, b]);
-        if predicate & 4 != 0 { self.b.un(Op::Not, ty, mask) } else { mask }
+        if negated { self.b.un(Op::Not, ty, mask) } else { mask }
     }
 
     pub(super) fn fmask(&mut self, ty: Type) {

@@ -1,5 +1,6 @@
 //! [`Inst`] → trace IR: the dispatch over [`Sem`], and what all lifters share. The parts are by topic:
-//! `operands` (registers, memory, immediates), `integer`, `bits`, `control`, `vector`, `float`, `native`.
+//! `operands` (registers, memory, immediates), `integer`, `bits`, `control`, `vector`,
+//! `packed`, `float`, `native`.
 //!
 //! Conventions
 //! - A lifter reads everything it needs, then stores to memory, then sets slots. An instruction stores at
@@ -97,6 +98,7 @@ impl Lifter<'_> {
             Sem::Lahf => self.lahf(),
             Sem::Bmi(op) => self.bmi(op),
             Sem::Movbe => self.movbe(),
+            Sem::AddCarry(flag) => self.add_carry(flag),
             Sem::String(op) => self.string(op),
             Sem::ReadSegmentBase(fs) => {
                 let base = self.b.get(if fs { slots::FS_BASE } else { slots::GS_BASE });
@@ -133,6 +135,21 @@ impl Lifter<'_> {
             Sem::InsertHalf => self.insert_half(),
             Sem::ExtractHalf => self.extract_half(),
             Sem::Permute4 => self.permute4(),
+            Sem::Blend(lane) => self.blend(lane),
+            Sem::BlendByMask(lane) => self.blend_by_mask(lane),
+            Sem::DuplicateLanes(odd) => self.duplicate_lanes(odd),
+            Sem::PermuteInPart(lane) => self.permute_in_part(lane),
+            Sem::PermuteHalves => self.permute_halves(),
+            Sem::BroadcastHalf => self.broadcast_half(),
+            Sem::InsertFloat => self.insert_float(),
+            Sem::ZeroAll => self.zero_all(),
+            Sem::Widen(signed, from, to) => self.widen(signed, from, to),
+            Sem::Horizontal(op, lane) | Sem::VFHorizontal(op, lane) => self.horizontal(op, lane),
+            Sem::AddSub(lane) => self.add_sub(lane),
+            Sem::WithSign(lane) => self.with_sign(lane),
+            Sem::MultiplyAddBytes => self.multiply_add_bytes(),
+            Sem::MultiplyRound => self.multiply_round(),
+            Sem::TestSigns(lane) => self.test_signs(lane),
 
             Sem::FBin(op, ty) => self.fbin(op, ty),
             Sem::FSqrt(ty) => self.fsqrt(ty),

@@ -24,6 +24,8 @@ mod control;
 
 mod vector;
 
+mod packed;
+
 mod float;
 
 pub mod native;

@@ -5,6 +5,8 @@
 //! - A register that is written in part, or only sometimes, is also read.
 //! - Vector instructions read and write MXCSR (rounding mode, sticky exception flags).
 //! - x87 and MMX registers are the class `guest.x87`, read and written.
+//! - Prefetches stay where they are. Non-temporal stores are ordinary stores: they keep their place among the others, so
+//!   a fence after them does what the guest meant.
 //! - A write of a register that is no slot (a segment register) makes the operation a barrier.
 //! - Unless every effect of the instruction is known to be in iced's tables ([`has_known_effects`]), the
 //!   operation is a barrier.
@@ -138,6 +140,9 @@ impl Summary {
         } else {
             effects = Effects::BARRIER;
         }
+        if is_prefetch(raw.mnemonic()) {
+            effects.bits = effects.bits.or(EffectBits::KEEP);
+        }
         if x87 {
             let class = ClassSet::one(slots::X87);
             effects = effects.join(Effects { reads: class, writes: class, bits: EffectBits::KEEP });
@@ -164,6 +169,15 @@ fn slot_of(register: Register) -> Option<(SlotId, bool)> {
     }
 }
 
+/// Prefetches touch no memory that anyone can see, and must not vanish.
+fn is_prefetch(mnemonic: Mnemonic) -> bool {
+    use Mnemonic as M;
+    matches!(
+        mnemonic,
+        M::Prefetchnta | M::Prefetcht0 | M::Prefetcht1 | M::Prefetcht2 | M::Prefetchw | M::Prefetch
+    )
+}
+
 /// Are all its effects in iced's tables? True for arithmetic on general, vector and mask registers; false for
 /// everything with effects on the machine (time stamps, cache control, state components, …).
 fn has_known_effects(inst: &Inst) -> bool {
@@ -180,19 +194,8 @@ fn has_known_effects(inst: &Inst) -> bool {
         | M::Sfence
         | M::Mfence
         | M::Pause
-        | M::Prefetchnta
-        | M::Prefetcht0
-        | M::Prefetcht1
-        | M::Prefetcht2
         | M::Ldmxcsr
         | M::Stmxcsr
-        | M::Movnti
-        | M::Movntdq
-        | M::Movntps
-        | M::Movntpd
-        | M::Movntss
-        | M::Movntsd
-        | M::Movntdqa
         | M::Maskmovdqu
         | M::Pushf
         | M::Pushfq
@@ -220,6 +223,7 @@ fn has_known_effects(inst: &Inst) -> bool {
                 | F::ADX
                 | F::MOVBE
                 | F::MMX
+                | F::PREFETCHW
                 | F::SSE
                 | F::SSE2
                 | F::SSE3

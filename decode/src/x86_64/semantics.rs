@@ -10,7 +10,7 @@ use super::inst::{Attrs, Flow, Inst};
 use crate::Fp;
 use iced_x86::{Code, EncodingKind, Instruction, Mnemonic, OpKind, Register};
 use ir::op::Op;
-use ir::types::{Round, Type};
+use ir::types::{Flag, Round, Type};
 
 /// Two-operand integer arithmetic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +129,8 @@ pub(super) enum Sem {
     Lahf,
     Bmi(Bmi),
     Movbe,
+    /// `adcx`, `adox`, by flag.
+    AddCarry(Flag),
     String(StringOp),
     /// `rdfsbase` (true) and `rdgsbase`.
     ReadSegmentBase(bool),
@@ -188,6 +190,34 @@ pub(super) enum Sem {
     ExtractHalf,
     /// `vpermq` by immediate.
     Permute4,
+    /// `blendps` and the like: lanes of this type by immediate.
+    Blend(Type),
+    /// `blendvps` and the like: lanes of this type by mask.
+    BlendByMask(Type),
+    /// `movsldup` (0) and `movshdup` (1).
+    DuplicateLanes(u8),
+    /// `vpermilps`, `vpermilpd` by immediate.
+    PermuteInPart(Type),
+    /// `vperm2i128`.
+    PermuteHalves,
+    /// `vbroadcasti128`.
+    BroadcastHalf,
+    /// `insertps`.
+    InsertFloat,
+    /// `vzeroall`.
+    ZeroAll,
+    /// `pmovsx…` (true) and `pmovzx…`, from and to lanes of these types.
+    Widen(bool, Type, Type),
+    /// `phaddw` and the like.
+    Horizontal(Op, Type),
+    /// `psign…`.
+    WithSign(Type),
+    /// `pmaddubsw`.
+    MultiplyAddBytes,
+    /// `pmulhrsw`.
+    MultiplyRound,
+    /// `vtestps`, `vtestpd`.
+    TestSigns(Type),
 
     // From here on: floating point, which rests on the default control word.
     /// Scalar with two sources.
@@ -213,6 +243,10 @@ pub(super) enum Sem {
     VFUn(Op, Type, bool),
     /// `cmpps`, `cmppd` with predicate.
     VFMask(Type),
+    /// `haddps` and the like.
+    VFHorizontal(Op, Type),
+    /// `addsubps`, `addsubpd`.
+    AddSub(Type),
 }
 
 impl Sem {
@@ -231,6 +265,8 @@ impl Sem {
                 | Sem::VFBin(..)
                 | Sem::VFUn(..)
                 | Sem::VFMask(_)
+                | Sem::VFHorizontal(..)
+                | Sem::AddSub(_)
         )
     }
 }
@@ -284,10 +320,6 @@ fn is_excluded(inst: &Inst, sem: Sem) -> bool {
                     )
                 })
         }
-        // The AVX predicates beyond those of SSE.
-        Sem::FMask(_) | Sem::VFMask(_) => raw.encoding() == EncodingKind::VEX && raw.immediate8() & 0x18 != 0,
-        // By the mode in MXCSR, or with the inexact exception suppressed: not worth a case.
-        Sem::FRound(_) => raw.immediate8() & 4 != 0,
         _ => false,
     }
 }
@@ -402,6 +434,8 @@ fn by_mnemonic(raw: &Instruction) -> Option<Sem> {
         M::Pext => Sem::Bmi(Bmi::Pext),
         M::Mulx => Sem::Bmi(Bmi::Mulx),
         M::Movbe => Sem::Movbe,
+        M::Adcx => Sem::AddCarry(Flag::C),
+        M::Adox => Sem::AddCarry(Flag::O),
         M::Movsb | M::Movsw | M::Movsq => Sem::String(StringOp::Movs),
         M::Movsd if raw.code() == Code::Movsd_m32_m32 => Sem::String(StringOp::Movs),
         M::Stosb | M::Stosw | M::Stosd | M::Stosq => Sem::String(StringOp::Stos),
@@ -545,6 +579,47 @@ fn by_vector_mnemonic(raw: &Instruction) -> Option<Sem> {
         M::Vpbroadcastq | M::Vbroadcastsd => Sem::Broadcast(I64),
         M::Vinserti128 | M::Vinsertf128 => Sem::InsertHalf,
         M::Vextracti128 | M::Vextractf128 => Sem::ExtractHalf,
+        M::Blendps | M::Vblendps | M::Vpblendd => Sem::Blend(I32),
+        M::Blendpd | M::Vblendpd => Sem::Blend(I64),
+        M::Pblendw | M::Vpblendw => Sem::Blend(I16),
+        M::Blendvps | M::Vblendvps => Sem::BlendByMask(I32),
+        M::Blendvpd | M::Vblendvpd => Sem::BlendByMask(I64),
+        M::Pblendvb | M::Vpblendvb => Sem::BlendByMask(I8),
+        M::Movsldup | M::Vmovsldup => Sem::DuplicateLanes(0),
+        M::Movshdup | M::Vmovshdup => Sem::DuplicateLanes(1),
+        M::Vpermilps if raw.op2_kind() == OpKind::Immediate8 => Sem::PermuteInPart(I32),
+        M::Vpermilpd if raw.op2_kind() == OpKind::Immediate8 => Sem::PermuteInPart(I64),
+        M::Vperm2f128 | M::Vperm2i128 => Sem::PermuteHalves,
+        M::Vbroadcastf128 | M::Vbroadcasti128 => Sem::BroadcastHalf,
+        M::Insertps | M::Vinsertps => Sem::InsertFloat,
+        M::Extractps | M::Vextractps => Sem::ExtractLane(I32),
+        M::Vzeroall => Sem::ZeroAll,
+        M::Movntdqa | M::Vmovntdqa => Sem::VMov,
+        M::Pmovzxbw | M::Vpmovzxbw => Sem::Widen(false, I8, I16),
+        M::Pmovzxbd | M::Vpmovzxbd => Sem::Widen(false, I8, I32),
+        M::Pmovzxbq | M::Vpmovzxbq => Sem::Widen(false, I8, I64),
+        M::Pmovzxwd | M::Vpmovzxwd => Sem::Widen(false, I16, I32),
+        M::Pmovzxwq | M::Vpmovzxwq => Sem::Widen(false, I16, I64),
+        M::Pmovzxdq | M::Vpmovzxdq => Sem::Widen(false, I32, I64),
+        M::Pmovsxbw | M::Vpmovsxbw => Sem::Widen(true, I8, I16),
+        M::Pmovsxbd | M::Vpmovsxbd => Sem::Widen(true, I8, I32),
+        M::Pmovsxbq | M::Vpmovsxbq => Sem::Widen(true, I8, I64),
+        M::Pmovsxwd | M::Vpmovsxwd => Sem::Widen(true, I16, I32),
+        M::Pmovsxwq | M::Vpmovsxwq => Sem::Widen(true, I16, I64),
+        M::Pmovsxdq | M::Vpmovsxdq => Sem::Widen(true, I32, I64),
+        M::Phaddw | M::Vphaddw => Sem::Horizontal(Op::VAdd, I16),
+        M::Phaddd | M::Vphaddd => Sem::Horizontal(Op::VAdd, I32),
+        M::Phaddsw | M::Vphaddsw => Sem::Horizontal(Op::VSadds, I16),
+        M::Phsubw | M::Vphsubw => Sem::Horizontal(Op::VSub, I16),
+        M::Phsubd | M::Vphsubd => Sem::Horizontal(Op::VSub, I32),
+        M::Phsubsw | M::Vphsubsw => Sem::Horizontal(Op::VSsubs, I16),
+        M::Psignb | M::Vpsignb => Sem::WithSign(I8),
+        M::Psignw | M::Vpsignw => Sem::WithSign(I16),
+        M::Psignd | M::Vpsignd => Sem::WithSign(I32),
+        M::Pmaddubsw | M::Vpmaddubsw => Sem::MultiplyAddBytes,
+        M::Pmulhrsw | M::Vpmulhrsw => Sem::MultiplyRound,
+        M::Vtestps => Sem::TestSigns(I32),
+        M::Vtestpd => Sem::TestSigns(I64),
         M::Vpermq | M::Vpermpd if raw.op2_kind() == OpKind::Immediate8 => Sem::Permute4,
         _ => return by_float_mnemonic(raw),
     })
@@ -604,13 +679,20 @@ fn by_float_mnemonic(raw: &Instruction) -> Option<Sem> {
         M::Cvtpd2dq | M::Vcvtpd2dq => Sem::VFUn(Op::VFtosiNear, F64, false),
         M::Cvtps2pd | M::Vcvtps2pd => Sem::VFUn(Op::VFext, F32, true),
         M::Cvtpd2ps | M::Vcvtpd2ps => Sem::VFUn(Op::VFnarrow, F64, false),
+        M::Haddps | M::Vhaddps => Sem::VFHorizontal(Op::VFadd, F32),
+        M::Haddpd | M::Vhaddpd => Sem::VFHorizontal(Op::VFadd, F64),
+        M::Hsubps | M::Vhsubps => Sem::VFHorizontal(Op::VFsub, F32),
+        M::Hsubpd | M::Vhsubpd => Sem::VFHorizontal(Op::VFsub, F64),
+        M::Addsubps | M::Vaddsubps => Sem::AddSub(F32),
+        M::Addsubpd | M::Vaddsubpd => Sem::AddSub(F64),
         M::Cmpps | M::Vcmpps => Sem::VFMask(F32),
         M::Cmppd | M::Vcmppd => Sem::VFMask(F64),
         _ => return None,
     })
 }
 
-/// The direction of a `round…` immediate without the MXCSR bit.
+/// The direction of a `round…` immediate; with the MXCSR bit, that of the default control word. The bit that suppresses
+/// the inexact exception changes nothing that is modelled.
 pub(super) fn round_mode(immediate: u8) -> Round {
-    Round::from_code(immediate)
+    Round::from_code(if immediate & 4 != 0 { 0 } else { immediate & 3 })
 }

@@ -168,8 +168,21 @@ impl Lifter<'_> {
 
     /// Writes lanes chosen from `a` and then `b`, in each 128-bit part by itself: `index` maps part and lane in the
     /// part to the source lane in the part, those of `b` following those of `a`.
-    fn write_shuffle(&mut self, lane: Type, a: Operand, b: Operand, index: impl Fn(u8, u8) -> u8) {
+    pub(super) fn write_shuffle(&mut self, lane: Type, a: Operand, b: Operand, index: impl Fn(u8, u8) -> u8) {
         let ty = self.vector_type();
+        let result = self.shuffle_parts(lane, ty, a, b, index);
+        self.write_vector(ty, result);
+    }
+
+    /// The value that `write_shuffle` writes.
+    pub(super) fn shuffle_parts(
+        &mut self,
+        lane: Type,
+        ty: Type,
+        a: Operand,
+        b: Operand,
+        index: impl Fn(u8, u8) -> u8,
+    ) -> Operand {
         let (per_part, all) = ((128 / lane.bits()) as u8, (ty.bits() / lane.bits()) as u8);
         let mut lanes = [0u8; 32];
         for (i, source) in (0u8..).zip(lanes.iter_mut().take(all.into())) {
@@ -177,8 +190,7 @@ impl Lifter<'_> {
             let from_b = if at < per_part { 0 } else { all - per_part };
             *source = part * per_part + at + from_b;
         }
-        let result = self.b.shuffle(lane, ty, a, b, &lanes[..all.into()]);
-        self.write_vector(ty, result);
+        self.b.shuffle(lane, ty, a, b, &lanes[..all.into()])
     }
 
     pub(super) fn permute4(&mut self) {

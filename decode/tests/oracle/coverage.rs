@@ -18,7 +18,7 @@ const HEADER: &str = "\
 #
 # Not in the list, because they are special cases of listed forms:
 # - `lock` with adc, sbb, neg; any `rep` prefix; string instructions with 32-bit addresses;
-# - roundss and roundsd by the mode in MXCSR; AVX comparisons with predicates above 7; shld and shrd of 16 bits; bswap of 16 bits;
+# - shld and shrd of 16 bits; bswap of 16 bits;
 # - with `Fp::Native`: all floating-point arithmetic, comparisons and conversions.
 #
 # Not modelled in forms that are: alignment checks of vector operands in memory, sticky exception flags in MXCSR.

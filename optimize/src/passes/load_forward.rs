@@ -386,10 +386,12 @@ impl<'a> Sweep<'a> {
         let Linear { root, disp } = self.pass.addresses.address(self.trace, &addr);
         let span = Span::new(disp, line.ty.bytes());
         let private = self.pass.is_private(class);
-        let known =
-            self.pass.table.group(root).iter().rev().find(|e| {
-                e.span.holds(span) && (private || e.stamp == self.loads) && convertible(e, line.ty)
-            });
+        let known = self.pass.table.group(root).iter().rev().find(|e| {
+            e.span.holds(span)
+                && (private || e.stamp == self.loads)
+                && convertible(e, line.ty)
+                && fits(e.value, line.ty)
+        });
         if let Some(entry) = known.copied()
             && self.may_rewrite()
         {
@@ -508,7 +510,8 @@ impl<'a> Sweep<'a> {
         for (i, p) in params.iter().enumerate() {
             let entry = self.resolve(p.args[0]);
             match self.pass.params[i] {
-                Thought::Same if self.may_rewrite() => {
+                // A vector literal cannot stand everywhere, see `fits`.
+                Thought::Same if self.may_rewrite() && fits(entry, p.ty) => {
                     self.did_rewrite();
                     self.set_now(p.res, entry);
                 }
@@ -670,6 +673,11 @@ impl<'a> Sweep<'a> {
             _ => o,
         });
     }
+}
+
+/// Can the operand stand for a value of this type wherever that stands? Some operands take their type from the value.
+fn fits(o: Operand, ty: Type) -> bool {
+    !(o.is_literal() && ty.is_vector())
 }
 
 /// Can the entry's value be turned into the loaded type?

@@ -1,8 +1,13 @@
 //! The passes, one file each, in the order in which a reader wants them.
+//!
+//! Rewriters ([`crate::forward::Rewriter`]) run together in one sweep, the pass `forward`; for file tests each is also a pass by itself.
 
+use crate::forward::{Forward, Rewriter};
 use crate::pass::Pass;
 
 pub mod alias;
+
+pub mod cse;
 
 pub mod dce;
 
@@ -12,12 +17,27 @@ pub mod load_forward;
 
 pub mod peel;
 
-/// Every pass by its name, for file tests and `-O` lists.
+/// The rewriters of the forward sweep, in the order in which a line is offered to them.
+pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
+    vec![Box::new(cse::Cse::default())]
+}
+
+/// All rewriters in one sweep.
+pub fn forward() -> Box<dyn Pass> {
+    Box::new(Forward::new("forward", rewriters()))
+}
+
+/// Every pass by its name, for file tests and `-O` lists: `forward`, each of its rewriters by itself, and the others.
 pub fn all() -> Vec<Box<dyn Pass>> {
-    vec![
+    let mut all: Vec<Box<dyn Pass>> = vec![
+        forward(),
         Box::new(load_forward::LoadForward::new()),
         Box::new(peel::Peel::default()),
         Box::new(load_forward::LoadForward::with_guards()),
         Box::new(dce::Dce::default()),
-    ]
+    ];
+    for r in rewriters() {
+        all.push(Box::new(Forward::new(r.name(), vec![r])));
+    }
+    all
 }

@@ -28,7 +28,7 @@ use crate::pass::{Env, Pass, is_private};
 use ir::op::{Op, OpEffect};
 use ir::snapshot::{Bind, Target};
 use ir::trace::{Inst, Trace};
-use ir::types::{ExitId, Operand, Type, Value};
+use ir::types::{ExitId, Operand, Pc, Type, Value};
 
 /// Longer bodies are not doubled.
 pub const MOST_LINES: usize = 2000;
@@ -77,7 +77,10 @@ impl Peel {
             let parent = exit.like.and_then(|l| index(trace, l));
             let like = parent.and_then(|p| self.exits[p]).or(exit.like);
             let target = match exit.target {
-                Target::Value(v) => Target::Value(self.of(v)),
+                Target::Value(v) => match trace.literal_int(self.of(v)) {
+                    Some(pc) => Target::Pc(Pc::Addr(pc as u64)),
+                    None => Target::Value(self.of(v)),
+                },
                 known => known,
             };
             let mut binds: Vec<Bind> = trace.binds(&exit).to_vec();
