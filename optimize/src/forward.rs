@@ -94,7 +94,7 @@ pub enum Rewrite {
 }
 
 /// A source of rewrites; see the module.
-pub trait Rewriter {
+pub trait Rewriter: Send {
     /// Its name in file tests and dumps.
     fn name(&self) -> &'static str;
 

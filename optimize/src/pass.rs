@@ -66,7 +66,7 @@ impl Env {
 }
 
 /// A rewriting of traces. One value lives as long as its pipeline and may keep buffers between traces.
-pub trait Pass {
+pub trait Pass: Send {
     /// Its name in file tests, dumps and `docs/passes.md`.
     fn name(&self) -> &'static str;
 

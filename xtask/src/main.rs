@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod modelled;
+mod reduce;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +39,10 @@ enum Chore {
     Csmith(Random),
     /// Random C programs full of loops, native against traces and blocks.
     Loops(Random),
+    /// Measures which instructions that are not modelled real programs execute.
+    Modelled(modelled::Options),
+    /// Shrinks a trace that passes break, or finds the rewrite that breaks a program.
+    Reduce(reduce::Options),
     /// The slow oracles: long-running real programs and 200 random ones of each kind.
     Oracles,
     /// 1000 random programs of each kind.
@@ -61,6 +67,8 @@ fn main() -> ExitCode {
         Chore::Bless => cargo(&["test", "--workspace", "--exclude", "e2e-tests"], &[("BLESS", "1")]),
         Chore::Csmith(random) => one_kind("CSMITH", &random),
         Chore::Loops(random) => one_kind("LOOPS", &random),
+        Chore::Modelled(options) => modelled::measure(&root(), &options),
+        Chore::Reduce(options) => reduce::reduce(&options),
         Chore::Oracles => oracles(),
         Chore::Nightly => random(NIGHTLY_PROGRAMS),
     };

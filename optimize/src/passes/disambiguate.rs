@@ -31,7 +31,7 @@
 use super::alias::{Root, Span, Terms};
 use super::load_forward::{LoadForward, Sweep};
 use ir::op::Op;
-use ir::snapshot::{Bind, ExitKind, Target};
+use ir::snapshot::{ExitKind, Target};
 use ir::trace::{Inst, Trace};
 use ir::types::{ClassId, ExitId, Operand, Type};
 use rustc_hash::FxHashMap;
@@ -306,40 +306,17 @@ fn next_exit(trace: &Trace) -> ExitId {
     ExitId(trace.exits.last().map_or(0, |e| e.id.0 + 1))
 }
 
-/// The exit with the state at the loop's head before the first iteration: that of the `at` line there, with entry values in place of parameters.
+/// The exit with the state in front of the loop: what the `at` line that ends the prologue says (see [`super::peel`]).
 fn head_exit(s: &mut Sweep<'_>) -> Option<ExitId> {
     if let Some(known) = s.pass.plan.head_exit {
         return known;
     }
-    let made = make_head_exit(s);
+    let made = s.last_line_ahead().filter(|l| l.op == Op::At).and_then(|l| l.exit()).map(|id| {
+        match s.trace.exit(id) {
+            Some(e) if e.target == Target::Pc(s.trace.entry) => declining(s, Some(id)),
+            _ => id,
+        }
+    });
     s.pass.plan.head_exit = Some(made);
     made
-}
-
-fn make_head_exit(s: &mut Sweep<'_>) -> Option<ExitId> {
-    let (params, first) = s.params_and_first_line();
-    let like = first.filter(|l| l.op == Op::At)?.exit()?;
-    let Target::Pc(pc) = s.trace.exit(like)?.target else { return None };
-    let entry_value = |o: Operand| match params.iter().find(|p| Some(p.res) == o.as_value()) {
-        Some(p) => p.args[0],
-        None => o,
-    };
-    let mut binds: Vec<Bind> = s.trace.snapshot(like);
-    for b in &mut binds {
-        b.value = match s.trace.recipe(b.value).copied() {
-            Some(recipe) => {
-                let new = s.trace.map_operands(&recipe, |o, ty| match entry_value(o) {
-                    // Where any vector may stand, no literal may.
-                    new if ty == Type::Void && new.is_literal() => o,
-                    new => new,
-                });
-                s.trace.add_recipe(new)
-            }
-            None => entry_value(b.value),
-        };
-    }
-    let id = next_exit(s.trace);
-    let kind = if pc == s.trace.entry { ExitKind::Decline } else { ExitKind::Jump };
-    s.trace.add_exit(id, Target::Pc(pc), kind, None, &binds);
-    Some(id)
 }

@@ -302,11 +302,9 @@ impl<'a> Sweep<'a> {
         self.in_body.get(v.index()).copied().unwrap_or(false)
     }
 
-    /// The old loop parameters, and the first line of the body.
-    pub(super) fn params_and_first_line(&self) -> (&'a [Inst], Option<Inst>) {
-        let rest = &self.lines[self.head..];
-        let count = rest.iter().take_while(|l| l.op == Op::Phi).count();
-        (&rest[..count], rest.get(count).copied())
+    /// The last line of the prologue.
+    pub(super) fn last_line_ahead(&self) -> Option<Inst> {
+        self.head.checked_sub(1).and_then(|i| self.lines.get(i)).copied()
     }
 
     pub(super) fn resolve(&self, o: Operand) -> Operand {

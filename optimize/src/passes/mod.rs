@@ -15,7 +15,13 @@ pub mod disambiguate;
 
 pub mod load_forward;
 
+pub mod loop_info;
+
 pub mod peel;
+
+pub mod split;
+
+pub mod vectorize;
 
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
 pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
@@ -34,6 +40,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
         Box::new(load_forward::LoadForward::new()),
         Box::new(peel::Peel::default()),
         Box::new(load_forward::LoadForward::with_guards()),
+        Box::new(split::Split::default()),
         Box::new(dce::Dce::default()),
     ];
     for r in rewriters() {

@@ -21,6 +21,9 @@
 //! the guest would not have done, so it takes no proof that a load cannot fault, as moving it would. The idea is LuaJIT's; there it happens together with the
 //! other optimizations, here it is a copy that says nothing about them.
 //!
+//! If the body begins with an `at` line that names an exit, a copy of it, with the state at the head, ends the prologue: guards that are added in front of
+//! the loop leave by that exit.
+//!
 //! Assumes: nothing. Guarantees: same meaning, at most twice the lines. The body keeps its value and exit numbers; the copy has new ones. An exit
 //! that says the same for both is shared. Loops of which nothing is invariant, and long ones ([`MOST_LINES`]), stay as they are.
 
@@ -38,6 +41,8 @@ pub const MOST_LINES: usize = 2000;
 pub struct Peel {
     /// By value of the body: what the copy has for it.
     copy: Vec<Operand>,
+    /// By parameter: its value behind the first iteration.
+    ahead: Vec<Operand>,
     /// By index of an exit: is it needed by the copy, and by which number?
     exits: Vec<Option<ExitId>>,
 }
@@ -157,6 +162,8 @@ impl Pass for Peel {
         let (mut lines, params, body) = (before.to_vec(), params.to_vec(), body.to_vec());
         self.copy.clear();
         self.copy.resize(trace.value_count(), Operand::NONE);
+        self.ahead.clear();
+        self.ahead.resize(trace.value_count(), Operand::NONE);
         for p in &params {
             self.copy[p.res.index()] = p.args[0];
         }
@@ -175,6 +182,16 @@ impl Pass for Peel {
                 new.args[place] = exit;
             }
             lines.push(new);
+        }
+        for p in &params {
+            self.ahead[p.res.index()] = self.of(p.args[1]);
+        }
+        if let Some(at) = body.first().filter(|l| l.op == Op::At && l.exit().is_some()) {
+            std::mem::swap(&mut self.copy, &mut self.ahead);
+            self.copy_exits(trace, &body[..1]);
+            let exit = self.copy_of_exit(trace, at).unwrap_or(at.args[1]);
+            lines.push(Inst { args: [at.args[0], exit, at.args[2], at.args[3]], ..*at });
+            std::mem::swap(&mut self.copy, &mut self.ahead);
         }
         trace.loop_at = Some(lines.len() as u32);
         for p in &params {
