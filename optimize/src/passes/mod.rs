@@ -7,6 +7,14 @@ use crate::pass::Pass;
 
 pub mod alias;
 
+pub mod known_bits;
+
+pub mod rules;
+
+pub mod fold;
+
+pub mod fold_address;
+
 pub mod cse;
 
 pub mod dce;
@@ -25,7 +33,7 @@ pub mod vectorize;
 
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
 pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
-    vec![Box::new(cse::Cse::default())]
+    vec![Box::new(fold::Fold::default()), Box::new(cse::Cse::default())]
 }
 
 /// All rewriters in one sweep.

@@ -21,15 +21,15 @@
 //! the guest would not have done, so it takes no proof that a load cannot fault, as moving it would. The idea is LuaJIT's; there it happens together with the
 //! other optimizations, here it is a copy that says nothing about them.
 //!
-//! If the body begins with an `at` line that names an exit, a copy of it, with the state at the head, ends the prologue: guards that are added in front of
-//! the loop leave by that exit.
+//! If the loop can be interrupted, the exit for that has the state between iterations. Its copy is named by an `at` line that ends the prologue: guards
+//! that are added in front of the loop leave by it.
 //!
 //! Assumes: nothing. Guarantees: same meaning, at most twice the lines. The body keeps its value and exit numbers; the copy has new ones. An exit
 //! that says the same for both is shared. Loops of which nothing is invariant, and long ones ([`MOST_LINES`]), stay as they are.
 
 use crate::pass::{Env, Pass, is_private};
 use ir::op::{Op, OpEffect};
-use ir::snapshot::{Bind, Target};
+use ir::snapshot::{Bind, ExitKind, Target};
 use ir::trace::{Inst, Trace};
 use ir::types::{ExitId, Operand, Pc, Type, Value};
 
@@ -41,8 +41,6 @@ pub const MOST_LINES: usize = 2000;
 pub struct Peel {
     /// By value of the body: what the copy has for it.
     copy: Vec<Operand>,
-    /// By parameter: its value behind the first iteration.
-    ahead: Vec<Operand>,
     /// By index of an exit: is it needed by the copy, and by which number?
     exits: Vec<Option<ExitId>>,
 }
@@ -109,6 +107,21 @@ impl Peel {
         }
     }
 
+    /// The line that names the state behind the first iteration.
+    fn state_ahead(&mut self, trace: &mut Trace) -> Option<Inst> {
+        let mut line = Inst::new(Op::At, Type::Void, Type::Void, 0, &[]);
+        line.args[1] = Operand::index(trace.interrupt?.0);
+        self.copy_exits(trace, &[line]);
+        line.args[1] = self.copy_of_exit(trace, &line)?;
+        let exit = trace.exit(line.exit()?)?;
+        let Target::Pc(pc) = exit.target else { return None };
+        if exit.kind != ExitKind::Jump {
+            return None;
+        }
+        line.args[0] = trace.add_pc(pc);
+        Some(line)
+    }
+
     fn copy_of_exit(&self, trace: &Trace, line: &Inst) -> Option<Operand> {
         let i = trace.exits.binary_search_by_key(&line.exit()?, |e| e.id).ok()?;
         self.exits.get(i).copied().flatten().map(|id| Operand::index(id.0))
@@ -162,8 +175,6 @@ impl Pass for Peel {
         let (mut lines, params, body) = (before.to_vec(), params.to_vec(), body.to_vec());
         self.copy.clear();
         self.copy.resize(trace.value_count(), Operand::NONE);
-        self.ahead.clear();
-        self.ahead.resize(trace.value_count(), Operand::NONE);
         for p in &params {
             self.copy[p.res.index()] = p.args[0];
         }
@@ -183,15 +194,8 @@ impl Pass for Peel {
             }
             lines.push(new);
         }
-        for p in &params {
-            self.ahead[p.res.index()] = self.of(p.args[1]);
-        }
-        if let Some(at) = body.first().filter(|l| l.op == Op::At && l.exit().is_some()) {
-            std::mem::swap(&mut self.copy, &mut self.ahead);
-            self.copy_exits(trace, &body[..1]);
-            let exit = self.copy_of_exit(trace, at).unwrap_or(at.args[1]);
-            lines.push(Inst { args: [at.args[0], exit, at.args[2], at.args[3]], ..*at });
-            std::mem::swap(&mut self.copy, &mut self.ahead);
+        if let Some(at) = self.state_ahead(trace) {
+            lines.push(at);
         }
         trace.loop_at = Some(lines.len() as u32);
         for p in &params {
