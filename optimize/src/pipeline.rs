@@ -57,9 +57,21 @@ impl Pipeline {
     pub fn new(level: Level) -> Pipeline {
         let passes: Vec<Box<dyn Pass>> = match level {
             Level::None => Vec::new(),
-            Level::Quick => vec![passes::forward(), Box::new(passes::dce::Dce::default())],
+            Level::Quick => vec![
+                passes::forward(),
+                Box::new(passes::load_forward::LoadForward::new()),
+                Box::new(passes::dce::Dce::default()),
+            ],
             // In this order. A pass may stand here more than once.
-            Level::Full => vec![passes::forward(), passes::forward(), Box::new(passes::dce::Dce::default())],
+            Level::Full => vec![
+                passes::forward(),
+                Box::new(passes::load_forward::LoadForward::new()),
+                passes::forward(),
+                Box::new(passes::peel::Peel::default()),
+                Box::new(passes::load_forward::LoadForward::with_guards()),
+                passes::forward(),
+                Box::new(passes::dce::Dce::default()),
+            ],
         };
         let time = |name| PassTime { name, time: Duration::ZERO, lines: 0, rewrites: 0, traces: 0 };
         let times = passes.iter().map(|p| time(p.name())).collect();
