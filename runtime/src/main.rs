@@ -145,6 +145,7 @@ fn start(options: Options) -> ! {
         policy,
         block_events: options.events.is_some(),
         isolated: options.verify,
+        indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
