@@ -118,7 +118,8 @@ impl Facts {
             }
             self.at.push(at);
             let harmless =
-                matches!(inst.op, Op::At | Op::Slot | Op::Phi | Op::Load | Op::Zext | Op::Trunc | Op::Sext);
+                matches!(inst.op, Op::At | Op::Slot | Op::Phi | Op::Load | Op::Zext | Op::Trunc | Op::Sext)
+                    && inst.ty != Type::I1;
             if !harmless && self.first_clobber == NONE {
                 self.first_clobber = i as u32;
             }

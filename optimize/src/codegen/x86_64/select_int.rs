@@ -23,7 +23,7 @@ const RDX: u8 = 2;
 impl Selector<'_> {
     /// Makes a value that is needed, of an operation without effects or a load.
     pub(super) fn value(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
-        if is_vector(inst.ty) || is_vector(inst.aty) {
+        if is_vector(inst.ty) || is_vector(inst.aty) || inst.op == Op::VSigns {
             return self.vector_value(inst, v);
         }
         if !is_general(inst.ty) || inst.aty != Type::Void && !is_general(inst.aty) {

@@ -87,11 +87,13 @@ impl Selector<'_> {
                 named[bind.slot.index()] = true;
             }
         }
+        // Legacy blends take their mask from there.
+        let blends = !self.s.kit.vex && self.trace.insts.iter().any(|i| i.op == Op::VBlend);
         let mut count = 0;
         for slot in 0..self.homes.len() {
             if let Home::Vector(r) = self.homes[slot] {
                 free &= !(1u64 << (VECTOR + r));
-                let used = self.s.entries[slot] != NONE || named[slot];
+                let used = self.s.entries[slot] != NONE || named[slot] || blends && r == 0;
                 self.managed[slot] = used && r < 16;
                 count += u32::from(self.managed[slot]);
             }
