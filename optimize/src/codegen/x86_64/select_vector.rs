@@ -90,30 +90,30 @@ impl Selector<'_> {
         // Legacy blends take their mask from there.
         let blends = !self.s.kit.vex && self.trace.insts.iter().any(|i| i.op == Op::VBlend);
         let mut count = 0;
-        for slot in 0..self.homes.len() {
-            if let Home::Vector(r) = self.homes[slot] {
+        for (slot, home) in self.homes.iter().enumerate() {
+            if let Home::Vector(r) = home {
                 free &= !(1u64 << (VECTOR + r));
-                let used = self.s.entries[slot] != NONE || named[slot] || blends && r == 0;
-                self.managed[slot] = used && r < 16;
+                let used = self.s.entries[slot] != NONE || named[slot] || blends && *r == 0;
+                self.managed[slot] = used && *r < 16;
                 count += u32::from(self.managed[slot]);
             }
         }
+        self.vectors = vectors || count > 0;
         count += free.count_ones();
-        self.vectors = vectors || count > free.count_ones();
-        if vectors {
-            for slot in (0..self.homes.len()).rev() {
-                if count < SPARE_UNTIL
-                    && matches!(self.homes[slot], Home::Vector(r) if r < 16)
-                    && !self.managed[slot]
-                {
-                    self.managed[slot] = true;
-                    count += 1;
-                }
+        for (slot, home) in self.homes.iter().enumerate().rev() {
+            if let Home::Vector(r) = home
+                && vectors
+                && count < SPARE_UNTIL
+                && *r < 16
+                && !self.managed[slot]
+            {
+                self.managed[slot] = true;
+                count += 1;
             }
         }
-        for slot in 0..self.homes.len() {
-            if let Home::Vector(r) = self.homes[slot]
-                && self.managed[slot]
+        for (home, managed) in self.homes.iter().zip(&self.managed) {
+            if let Home::Vector(r) = home
+                && *managed
             {
                 free |= 1u64 << (VECTOR + r);
             }
@@ -702,7 +702,7 @@ impl Selector<'_> {
                 let last = self.last(part, part_ty, true);
                 let what = match last {
                     Last::Reg(_) if bit == 0 => What::Bin(row::MOVSS),
-                    _ => What::BinImm(row::INSERTPS, (bit / 32 << 4) as u8),
+                    _ => What::BinImm(row::INSERTPS, ((bit / 32) << 4) as u8),
                 };
                 // A memory operand of `insertps` is the lane alone, a constant's first one.
                 make(self, what, last);
