@@ -74,7 +74,7 @@ fn lift(code: &Code, head: u64, last: u64) -> Trace {
         for pc in code.keys().copied().filter(|pc| (head..=last).contains(pc)) {
             let bytes = bytes_at(code, pc);
             let inst = X86_64.decode(&bytes, GuestPc(pc)).expect("decoded before");
-            b.at(Pc::Addr(pc));
+            b.at_exact(Pc::Addr(pc));
             match X86_64.lift(&inst, &bytes[..inst.len()], Fp::AssumeDefault, b) {
                 Lifted::Branch { cond, taken } => {
                     let next = pc + inst.len() as u64;

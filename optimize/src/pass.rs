@@ -54,6 +54,11 @@ impl Env {
         true
     }
 
+    /// Rewrites left; `None` for no limit. For passes that plan before they rewrite.
+    pub fn left(&self) -> Option<u64> {
+        self.fuel
+    }
+
     /// How many rewrites were done.
     pub fn used(&self) -> u64 {
         self.used

@@ -30,6 +30,7 @@ use crate::lockstep;
 use crate::translate::Step;
 use decode::x86_64::{X86_64, slots};
 use decode::{Fp, Guest, GuestPc, Lifted};
+use iced_x86::{Instruction, OpKind};
 use ir::builder::Builder;
 use ir::op::Op;
 use ir::snapshot::ExitKind;
@@ -174,7 +175,8 @@ impl Lifter {
                 if stop || lockstep::on() && lockstep::is_unrepeatable(inst.raw()) {
                     return if first { Err(Refusal::Leaves) } else { Ok(End::At(here)) };
                 }
-                if exact && (looping || !first) {
+                // Where it stores, the optimizer may want to leave if the store would meet what it keeps in registers.
+                if exact && (looping || !first) || may_store(inst.raw()) {
                     self.b.at_exact(Pc::Addr(here));
                 } else {
                     self.b.at(Pc::Addr(here));
@@ -226,6 +228,17 @@ impl Lifter {
         let cond = self.b.bin(Op::Eq, Type::I64, target, recorded);
         self.b.guard(cond, exit);
     }
+}
+
+/// May the instruction store to memory? True for some that only read it.
+fn may_store(raw: &Instruction) -> bool {
+    (0..raw.op_count()).any(|i| {
+        matches!(
+            raw.op_kind(i),
+            OpKind::Memory | OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI
+        )
+    }) && !matches!(raw.op_kind(0), OpKind::Register)
+        || raw.stack_pointer_increment() < 0
 }
 
 #[cfg(test)]

@@ -749,6 +749,7 @@ impl Selector<'_> {
         match inst.op {
             Op::At => Ok(()),
             Op::Guard => self.guard(inst),
+            Op::Native => self.native(inst),
             Op::Store if is_vector(inst.aty) => self.vector_store(inst),
             Op::Store if self.store_part(inst) => Ok(()),
             Op::Store => self.store(inst),

@@ -134,12 +134,7 @@ impl Selector<'_> {
     pub(super) fn exit_vector(&mut self, slot: usize, bound: Operand) {
         let ty = self.trace.decls.slots[slot].ty;
         if !self.managed[slot] {
-            let same =
-                bound.is_none() || bound.as_value().is_some_and(|v| self.root(v) == self.s.entries[slot]);
-            if !same {
-                self.fail("a vector slot that is not in one of the first 16 registers");
-            }
-            return;
+            return self.exit_elsewhere(slot, self.homes[slot], bound);
         }
         let src = if bound.is_none() {
             let v = self.entry(slot);
