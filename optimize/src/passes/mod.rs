@@ -17,6 +17,8 @@ pub mod fold_address;
 
 pub mod cse;
 
+pub mod guard_elim;
+
 pub mod dce;
 
 pub mod disambiguate;
@@ -33,7 +35,11 @@ pub mod vectorize;
 
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
 pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
-    vec![Box::new(fold::Fold::default()), Box::new(cse::Cse::default())]
+    vec![
+        Box::new(fold::Fold::default()),
+        Box::new(guard_elim::GuardElim::default()),
+        Box::new(cse::Cse::default()),
+    ]
 }
 
 /// All rewriters in one sweep.
