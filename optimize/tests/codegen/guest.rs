@@ -2,8 +2,8 @@
 
 use ir::fuzz::{Random, mix};
 use ir::interp::{Fault, Machine, State};
-use ir::trace::{Decls, Trace};
-use ir::types::{ClassId, Flag, SlotId, Type};
+use ir::trace::{Decls, Native, Trace};
+use ir::types::{ClassId, Flag, Pc, SlotId, Type, Wide};
 use optimize::codegen::{Home, Host, IndirectAbi, Segment};
 
 /// Size of the window of guest memory.
@@ -128,7 +128,50 @@ impl Machine for Memory {
         self.bytes[range].copy_from_slice(bytes);
         Ok(())
     }
+
+    /// The natives that the generator makes, see there.
+    fn native(
+        &mut self,
+        native: &Native,
+        pc: Option<Pc>,
+        inputs: &[(SlotId, Wide)],
+        outputs: &mut [Wide],
+    ) -> Result<(), Fault> {
+        let input = |slot: u16| inputs.iter().find(|i| i.0.0 == slot).map_or(0, |i| i.1[0]);
+        match native.bytes() {
+            ADC => {
+                let (a, b, flags) = (input(2), input(3), input(16));
+                let carry = flags & 1;
+                let sum = a.wrapping_add(b).wrapping_add(carry);
+                let out = u128::from(a) + u128::from(b) + u128::from(carry) > u128::from(u64::MAX);
+                let overflow = (a ^ sum) & (b ^ sum) & 1 << 63 != 0;
+                let packed = u64::from(out)
+                    | u64::from((sum as u8).count_ones() % 2 == 0) << 2
+                    | ((a ^ b ^ sum) & 0x10)
+                    | u64::from(sum == 0) << 6
+                    | (sum >> 63) << 7
+                    | u64::from(overflow) << 11;
+                (outputs[0][0], outputs[1][0]) = (sum, packed);
+            }
+            MULX => {
+                let product = u128::from(input(2)) * u128::from(input(6));
+                (outputs[0][0], outputs[1][0]) = (product as u64, (product >> 64) as u64);
+            }
+            [0x48, 0x8b, 0x05, disp @ ..] => {
+                let Some(Pc::Addr(pc)) = pc else { return Err(Fault::Unsupported) };
+                let disp = i32::from_le_bytes(disp.try_into().expect("four bytes"));
+                outputs[0][0] = self.load_word(pc.wrapping_add_signed(7 + i64::from(disp)), 8, ClassId(0))?;
+            }
+            _ => return Err(Fault::Unsupported),
+        }
+        Ok(())
+    }
 }
+
+/// `adc rdx, rbx`
+pub const ADC: &[u8] = &[0x48, 0x11, 0xda];
+/// `mulx rbx, rcx, rsi`: high and low half of `rdx * rsi`.
+pub const MULX: &[u8] = &[0xc4, 0xe2, 0xf3, 0xf6, 0xde];
 
 /// A random state: about every third register points into the window.
 pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {

@@ -1,7 +1,8 @@
 //! Emission: allocated lines to bytes, in program order, then the exits out of line.
 
+use iced_x86::{Decoder, DecoderOptions, Encoder};
 use ir::trace::Trace;
-use ir::types::SlotId;
+use ir::types::{Pc, SlotId};
 
 use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
 use super::asm::integer::{Plain, ShiftX, Unary};
@@ -472,7 +473,7 @@ impl<'a> Emitter<'a> {
                 self.asm.lock_cmpxchg(w, m, s);
             }
             MOp::Mfence => self.asm.plain(Plain::Mfence),
-            MOp::Native => return Err(CodegenError::Unsupported("native".into())),
+            MOp::Native => self.native(inst)?,
         }
         self.fault(inst, start);
         Ok(())
@@ -515,10 +516,36 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// A guest instruction as it is; if it names memory relative to itself, encoded again to name the same memory.
+    fn native(&mut self, inst: &MInst) -> Result<(), CodegenError> {
+        let line = &self.trace.insts[inst.ir as usize];
+        let Some(native) = self.trace.native(line) else {
+            return Err(CodegenError::Unsupported("this native".into()));
+        };
+        let at = self.s.facts.at[inst.ir as usize];
+        let pc = at.checked_sub(1).and_then(|i| self.trace.at_pc(&self.trace.insts[i as usize]));
+        let ip = if let Some(Pc::Addr(a)) = pc { a } else { 0 };
+        let mut decoder = Decoder::with_ip(64, native.bytes(), ip, DecoderOptions::NONE);
+        let decoded = decoder.decode();
+        if !decoded.is_ip_rel_memory_operand() {
+            self.asm.raw(native.bytes());
+            return Ok(());
+        }
+        let here = self.asm.at() + u64::from(self.asm.offset());
+        let mut encoder = Encoder::new(64);
+        match encoder.encode(&decoded, here) {
+            Ok(_) => {
+                self.asm.raw(&encoder.take_buffer());
+                Ok(())
+            }
+            Err(e) => Err(CodegenError::Unsupported(e.to_string())),
+        }
+    }
+
     /// Notes where the instruction's fault goes.
     fn fault(&mut self, inst: &MInst, start: u32) {
-        let faults =
-            inst.mem.is_some() && inst.op != MOp::Lea || matches!(inst.op, MOp::Div(_) | MOp::Div8(_));
+        let faults = inst.mem.is_some() && inst.op != MOp::Lea
+            || matches!(inst.op, MOp::Div(_) | MOp::Div8(_) | MOp::Native);
         if !faults {
             return;
         }

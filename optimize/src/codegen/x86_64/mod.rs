@@ -1,6 +1,7 @@
 //! The host x86-64.
 //!
-//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_vector`
+//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_native`,
+//! `select_vector`
 //! (lines to instructions over virtual registers, last first: [`inst`]), [`crate::regalloc`], [`emit`] (bytes, by
 //! [`asm`]), [`exits`] and [`moves`] (what exits put in place).
 //!
@@ -16,6 +17,8 @@ pub mod select;
 mod select_int;
 
 pub mod select_flags;
+
+mod select_native;
 
 mod select_vector;
 

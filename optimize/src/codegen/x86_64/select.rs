@@ -18,6 +18,7 @@ use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MMem, MOp, Remat};
 use super::prepare::{Facts, is_general};
 use super::select_flags::Request;
+use super::select_native::Natives;
 use crate::regalloc::{Kind, Line, NO_REG, NONE, Opnd, Program, RegSet, Role, VECTOR, Vreg};
 
 /// The general registers.
@@ -68,7 +69,8 @@ pub struct Selected {
     next: Vec<u32>,
     tail: Vec<u32>,
     ints: FxHashMap<u64, u32>,
-    entries: Vec<u32>,
+    pub(super) entries: Vec<u32>,
+    pub(super) natives: Natives,
 }
 
 /// One walk.
@@ -162,6 +164,7 @@ impl<'a> Selector<'a> {
                 first => self.s.facts.root[v as usize] = first,
             }
         }
+        self.find_natives();
         // Roots of aliases of those.
         for v in 0..self.s.facts.root.len() {
             let r = self.s.facts.root[v] as usize;
@@ -699,14 +702,6 @@ impl Selector<'_> {
         self.s.exits.push(ExitRecord { id, items, flags, target });
     }
 
-    /// Slots whose homes no instruction made here touches.
-    fn exit_elsewhere(&mut self, slot: usize, home: Home, bound: Operand) {
-        let same = bound.is_none() || bound.as_value().is_some_and(|v| self.root(v) == self.s.entries[slot]);
-        if !same {
-            self.error.get_or_insert_with(|| unsupported(format_args!("an exit that changes {home:?}")));
-        }
-    }
-
     /// How out-of-line code makes the flags.
     fn exit_flags(&mut self, slot: usize, bound: Operand) -> FlagsAt {
         if bound.is_none() {
@@ -820,7 +815,7 @@ impl Selector<'_> {
             return self.effect(inst);
         }
         let v = inst.res.0;
-        if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi) {
+        if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi | Op::Pick) {
             return Ok(());
         }
         let mut fuses = false;
@@ -846,6 +841,10 @@ impl Selector<'_> {
         self.begin(MOp::Back, Width::W64);
         for k in 0..self.trace.params().len() {
             let p = self.trace.params()[k];
+            if self.is_machine(p.args[0]) {
+                self.check_machine(&p)?;
+                continue;
+            }
             let v = self.flow(p.args[1], p.ty)?;
             self.src(v, Role::Any);
         }
@@ -855,6 +854,17 @@ impl Selector<'_> {
         self.end_as(Kind::Back, 0);
         self.hot_recipes()?;
         Ok(())
+    }
+
+    /// A parameter that is machine state: what flows round must be what the machine has.
+    fn check_machine(&self, p: &Inst) -> Result<(), CodegenError> {
+        let slot = (0..self.homes.len())
+            .find(|s| self.in_place(*s) && self.is_current(p.args[0], *s, self.trace.loop_at.unwrap_or(0)));
+        let end = self.trace.insts.len() as u32;
+        match slot {
+            Some(s) if p.args[1].as_value() == Some(p.res) || self.is_current(p.args[1], s, end) => Ok(()),
+            _ => Err(unsupported("machine state that is not where it was")),
+        }
     }
 
     /// A value that flows into a loop parameter.
@@ -875,12 +885,14 @@ impl Selector<'_> {
         let params = trace.params();
         let back = self.s.program.lines[0];
         self.begin(MOp::Head, Width::W64);
-        for p in params {
+        for p in params.iter().filter(|p| !self.is_machine(p.args[0])).copied().collect::<Vec<_>>() {
             let v = self.flow(p.args[0], p.ty)?;
             self.src(v, Role::Any);
         }
         for p in params {
-            self.def_(p.res.0, Role::Def);
+            if !self.is_machine(p.args[0]) {
+                self.def_(p.res.0, Role::Def);
+            }
         }
         // What else is live lives through the loop: the back edge keeps it.
         let through: Vec<u32> = (0..self.s.live.len() as u32)

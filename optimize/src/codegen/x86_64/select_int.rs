@@ -749,6 +749,7 @@ impl Selector<'_> {
         match inst.op {
             Op::At => Ok(()),
             Op::Guard => self.guard(inst),
+            Op::Native => self.native(inst),
             Op::Store if is_vector(inst.aty) => self.vector_store(inst),
             Op::Store => self.store(inst),
             Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw if self.is_live(v) => self.divide_wide(inst, v),
