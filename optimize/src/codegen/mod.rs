@@ -22,6 +22,7 @@
 
 pub mod x86_64;
 
+use crate::pass::Features;
 use ir::snapshot::ExitKind;
 use ir::trace::Trace;
 use ir::types::{ExitId, Pc, SlotId};
@@ -58,6 +59,20 @@ pub enum Home {
 /// What code generation is told about where the code will live. Implemented by whoever owns the cache and the thread
 /// structure.
 pub trait Host {
+    /// What the machine can do: 256-bit instructions are used only if they are there.
+    fn features(&self) -> Features {
+        Features::default()
+    }
+
+    /// Bytes of a whole vector register, as slots hold it: 64, 32 or 16.
+    fn vector_bytes(&self) -> u32 {
+        match self.features() {
+            Features { v512: true, .. } => 64,
+            Features { v256: true, .. } => 32,
+            _ => 16,
+        }
+    }
+
     /// Home of a slot.
     fn home(&self, slot: SlotId) -> Home;
 

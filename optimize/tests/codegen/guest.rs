@@ -5,6 +5,7 @@ use ir::interp::{Fault, Machine, State};
 use ir::trace::{Decls, Native, Trace};
 use ir::types::{ClassId, Flag, Pc, SlotId, Type, Wide};
 use optimize::codegen::{Home, Host, IndirectAbi, Segment};
+use optimize::pass::Features;
 
 /// Size of the window of guest memory.
 pub const WINDOW: usize = 1 << 14;
@@ -67,6 +68,14 @@ impl TestHost {
 }
 
 impl Host for TestHost {
+    fn features(&self) -> Features {
+        use std::arch::is_x86_feature_detected as has;
+        Features {
+            v256: has!("avx2"),
+            v512: has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
+        }
+    }
+
     fn home(&self, slot: SlotId) -> Home {
         self.homes[slot.index()]
     }
@@ -173,6 +182,51 @@ pub const ADC: &[u8] = &[0x48, 0x11, 0xda];
 /// `mulx rbx, rcx, rsi`: high and low half of `rdx * rsi`.
 pub const MULX: &[u8] = &[0xc4, 0xe2, 0xf3, 0xf6, 0xde];
 
+/// 64 bits that are interesting as floats or lanes.
+pub fn lane(r: &mut Random) -> u64 {
+    const DOUBLES: [u64; 16] = [
+        0,
+        1 << 63,
+        0x3ff0_0000_0000_0000,
+        0xbff8_0000_0000_0000,
+        0x7ff0_0000_0000_0000,
+        0xfff0_0000_0000_0000,
+        0x7ff8_0000_0000_0123,
+        0xfff8_0000_0000_0000,
+        0x7ff0_0000_0000_0456,
+        0xfff4_0000_0000_0789,
+        0x0000_0000_0000_0fff,
+        0x41e0_0000_0000_0000,
+        0xc1e0_0000_0020_0000,
+        0x43e0_0000_0000_0000,
+        0x3fdf_ffff_ffff_ffff,
+        0x7fef_ffff_ffff_ffff,
+    ];
+    const SINGLES: [u32; 14] = [
+        0,
+        1 << 31,
+        0x3f80_0000,
+        0xbfc0_0000,
+        0x7f80_0000,
+        0xff80_0000,
+        0x7fc0_0123,
+        0xffc0_0000,
+        0x7f80_0456,
+        0xffa0_0789,
+        0x0000_0fff,
+        0x4f00_0000,
+        0x3eff_ffff,
+        0x7f7f_ffff,
+    ];
+    let single = |r: &mut Random| u64::from(r.pick(&SINGLES).unwrap_or(0));
+    match r.below(5) {
+        0 | 1 => r.pick(&DOUBLES).unwrap_or(0),
+        2 => single(r) | single(r) << 32,
+        3 => ((r.below(2000) as f64 - 1000.0) / 16.0).to_bits(),
+        _ => r.word(),
+    }
+}
+
 /// A random state: about every third register points into the window.
 pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
     let mut random = Random(mix(seed));
@@ -183,6 +237,9 @@ pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
             bits[0] = base + (random.word() % (WINDOW as u64 / 2)) / 8 * 8 + WINDOW as u64 / 4;
         } else if slot.ty == Type::I64 && random.one_in(3) {
             bits[0] = random.word() % 100;
+        }
+        if slot.ty == Type::V512 && random.one_in(2) {
+            bits = std::array::from_fn(|_| lane(&mut random));
         }
         if slot.ty == Type::Flags {
             bits[0] &= Flag::MASK;

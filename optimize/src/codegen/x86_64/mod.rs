@@ -22,7 +22,13 @@ mod select_native;
 
 mod select_vector;
 
+mod select_lanes;
+
+mod select_float;
+
 pub mod emit;
+
+mod emit_vector;
 
 pub mod exits;
 
@@ -55,10 +61,10 @@ impl Compiler {
     pub fn compile(&mut self, trace: &Trace, host: &dyn Host, at: u64) -> Result<Code, CodegenError> {
         select::Selector::run(trace, host, &mut self.selected)?;
         let (_, start, end) = host.spill_area();
-        let scratch = 8 * emit::SCRATCH_CELLS;
+        let scratch = emit::SCRATCH_BYTES;
         let area = u32::try_from(end - start - scratch)
             .map_err(|_| CodegenError::TooLarge("the spill area is too small".into()))?;
-        let registers = select::GENERAL | select::VECTORS;
+        let registers = select::GENERAL | self.selected.vector_registers;
         self.allocator
             .run(&mut self.selected.program, registers, 1 << select::RSP, area, &mut self.allocation)
             .map_err(|e| CodegenError::TooLarge(e.to_string()))?;

@@ -16,9 +16,11 @@ use super::super::{CodegenError, Home, Host, Segment};
 use super::asm::Width;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MMem, MOp, Remat};
-use super::prepare::{Facts, is_general};
+use super::prepare::{Facts, is_general, is_vector};
 use super::select_flags::Request;
 use super::select_native::Natives;
+use super::select_vector::Pool;
+use super::vinst::Kit;
 use crate::regalloc::{Kind, Line, NO_REG, NONE, Opnd, Program, RegSet, Role, VECTOR, Vreg};
 
 /// The general registers.
@@ -65,6 +67,14 @@ pub struct Selected {
     pub facts: Facts,
     /// How virtual registers without a slot are made.
     pub remats: FxHashMap<u32, Remat>,
+    /// Constants behind the code.
+    pub pool: Pool,
+    /// Virtual registers of those that are used as values, by offset and length.
+    pub constants: FxHashMap<(u32, u8), u32>,
+    /// Which encodings vector instructions use.
+    pub kit: Kit,
+    /// Vector registers that may hold values.
+    pub vector_registers: RegSet,
     live: Vec<bool>,
     next: Vec<u32>,
     tail: Vec<u32>,
@@ -88,6 +98,8 @@ pub struct Selector<'a> {
     /// Sums that addresses of the current instruction need: result, and its two operands.
     pre: Vec<(u32, u32, u32)>,
     pub(super) homes: Vec<Home>,
+    /// Slots at home in vector registers that values may be in, by slot.
+    pub(super) managed: Vec<bool>,
     binds: Vec<Operand>,
     /// Recipes to be performed before the instruction selected last.
     recipes: Vec<(u32, Inst)>,
@@ -105,7 +117,10 @@ pub(super) fn unsupported(what: impl std::fmt::Display) -> CodegenError {
 impl<'a> Selector<'a> {
     /// Selects the whole trace.
     pub fn run(trace: &'a Trace, host: &'a dyn Host, s: &'a mut Selected) -> Result<(), CodegenError> {
-        s.facts.find(trace);
+        s.kit = Kit::of(trace, host);
+        s.facts.find(trace, s.kit);
+        s.pool.clear();
+        s.constants.clear();
         s.program.vregs.clear();
         s.program.lines.clear();
         s.program.opnds.clear();
@@ -137,6 +152,7 @@ impl<'a> Selector<'a> {
             cur_start: 0,
             pre: Vec::new(),
             binds: vec![Operand::NONE; homes.len()],
+            managed: vec![false; homes.len()],
             homes,
             recipes: Vec::new(),
             error: None,
@@ -144,6 +160,7 @@ impl<'a> Selector<'a> {
             done: NONE,
         };
         selector.entry_values()?;
+        selector.choose_vectors();
         selector.hints();
         selector.walk()
     }
@@ -222,10 +239,16 @@ impl<'a> Selector<'a> {
         }
         for exit in from {
             for bind in self.trace.binds(exit) {
-                if let (Some(v), Home::General(r)) = (bind.value.as_value(), self.homes[bind.slot.index()]) {
+                let r = match self.homes[bind.slot.index()] {
+                    Home::General(r) => r,
+                    Home::Vector(r) => VECTOR + r,
+                    _ => continue,
+                };
+                let value = self.vector_bound(bind.value);
+                if let Some(v) = value {
                     let root = self.root(v) as usize;
                     let vreg = &mut self.s.program.vregs[root];
-                    if vreg.hint == NO_REG && vreg.class & (1 << r) != 0 {
+                    if vreg.hint == NO_REG && vreg.class & (1u64 << r) != 0 {
                         vreg.hint = r;
                     }
                 }
@@ -377,6 +400,7 @@ impl<'a> Selector<'a> {
             base: base.is_some(),
             index: index.map(|(_, s)| s),
             disp: address.disp,
+            pool: false,
         });
         if let Some(b) = base {
             self.operand(b, Role::Use);
@@ -649,7 +673,7 @@ impl Selector<'_> {
         Src::Opnd(self.exit_operand(root))
     }
 
-    fn exit_operand(&mut self, vreg: u32) -> u32 {
+    pub(super) fn exit_operand(&mut self, vreg: u32) -> u32 {
         self.operand(vreg, Role::Exit);
         self.s.program.opnds.len() as u32 - 1
     }
@@ -689,6 +713,7 @@ impl Selector<'_> {
                         self.s.items.push(ExitItem { slot: slot as u16, src });
                     }
                 }
+                Home::Vector(_) if self.vectors => self.exit_vector(slot, bound),
                 home => self.exit_elsewhere(slot, home, bound),
             }
         }
@@ -739,6 +764,10 @@ impl Selector<'_> {
                 let a = self.exit_src(args[0], width);
                 FlagsAt::Op { op: recipe.op, ty: width, a, b: a, c: Src::Int(0) }
             }
+            Op::FlagsFcmp => {
+                let (a, b) = (self.vec(args[0], width), self.vec(args[1], width));
+                FlagsAt::Float { ty: width, a: self.exit_operand(a), b: self.exit_operand(b) }
+            }
             Op::FlagsAdc | Op::FlagsSbb => {
                 let [a, b] = two(self);
                 let c = self.exit_src(args[2], Type::I1);
@@ -755,8 +784,8 @@ impl Selector<'_> {
     }
 
     /// A recipe that is performed before the exit after all: its value as an operand of the exit.
-    fn hot_recipe(&mut self, recipe: &Inst) -> u32 {
-        let v = self.new_general();
+    pub(super) fn hot_recipe(&mut self, recipe: &Inst) -> u32 {
+        let v = self.new_vreg(vreg_of(recipe.ty));
         self.recipes.push((v, *recipe));
         self.exit_operand(v)
     }
@@ -815,6 +844,10 @@ impl Selector<'_> {
             return self.effect(inst);
         }
         let v = inst.res.0;
+        if self.s.facts.merged.contains_key(&v) {
+            // It is made in the register of the value that it is put into.
+            return if self.is_live(self.root(inst.res)) { self.value(inst, v) } else { Ok(()) };
+        }
         if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi | Op::Pick) {
             return Ok(());
         }
@@ -869,6 +902,9 @@ impl Selector<'_> {
 
     /// A value that flows into a loop parameter.
     fn flow(&mut self, o: Operand, ty: Type) -> Result<u32, CodegenError> {
+        if is_vector(ty) {
+            return Ok(self.vec(o, ty));
+        }
         if !is_general(ty) {
             return Err(unsupported(format_args!("a loop parameter of type {ty}")));
         }
@@ -939,10 +975,13 @@ impl Selector<'_> {
     /// The operands of an exit have moved within the pool.
     fn shift_exit(&mut self, record: u32, by: u32) {
         let Some(record) = self.s.exits.get_mut(record as usize) else { return };
-        let shift = |src: &mut Src| {
-            if let Src::Opnd(i) | Src::Sum(i, _) = src {
+        let shift = |src: &mut Src| match src {
+            Src::Opnd(i) | Src::Sum(i, _) => *i += by,
+            Src::Merged(i, j, _) => {
                 *i += by;
+                *j += by;
             }
+            Src::Int(_) => {}
         };
         for item in &mut self.s.items[record.items.0 as usize..record.items.1 as usize] {
             shift(&mut item.src);
@@ -953,6 +992,10 @@ impl Selector<'_> {
         match &mut record.flags {
             FlagsAt::Keep | FlagsAt::Literal(_) => {}
             FlagsAt::Image(i) => *i += by,
+            FlagsAt::Float { a, b, .. } => {
+                *a += by;
+                *b += by;
+            }
             FlagsAt::Op { a, b, c, .. } => [a, b, c].into_iter().for_each(shift),
         }
     }

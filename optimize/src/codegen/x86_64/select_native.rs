@@ -12,7 +12,6 @@ use rustc_hash::FxHashMap;
 use super::super::{CodegenError, Home};
 use super::asm::Width;
 use super::inst::MOp;
-use super::prepare::is_vector;
 use super::select::{Selector, unsupported};
 use super::select_flags::Setter;
 use crate::regalloc::{NONE, Role, VECTOR};
@@ -47,8 +46,10 @@ impl Selector<'_> {
                     let v = inst.res.0;
                     let first = *self.s.natives.picks.entry((tuple.0, slot as u16)).or_insert(v);
                     self.s.facts.root[v as usize] = first;
-                    if let Home::General(r) = self.homes[slot] {
-                        self.s.program.vregs[first as usize].hint = r;
+                    match self.homes[slot] {
+                        Home::General(r) => self.s.program.vregs[first as usize].hint = r,
+                        Home::Vector(r) if r < 16 => self.s.program.vregs[first as usize].hint = VECTOR + r,
+                        _ => {}
                     }
                 }
                 _ => {}
@@ -202,13 +203,7 @@ impl Selector<'_> {
     }
 
     /// Vector slots whose values are allocated like all others.
-    fn is_managed(&self, _slot: usize) -> bool {
-        false
-    }
-
-    /// A value in a vector register.
-    fn vec(&mut self, o: Operand, ty: Type) -> u32 {
-        debug_assert!(is_vector(ty));
-        o.as_value().map_or(0, |v| self.root(v))
+    fn is_managed(&self, slot: usize) -> bool {
+        self.managed.get(slot).copied().unwrap_or(false)
     }
 }
