@@ -1,8 +1,8 @@
-//! What becomes of the loops of a compiled file: `objdump -d FILE` on standard input; for each innermost loop (a backward branch whose body contains no
+//! What becomes of the loops of a compiled file: `objdump -dw FILE` on standard input; for each innermost loop (a backward branch whose body contains no
 //! other), the trace as lifted and after all passes, with the number of lines, and its machine code.
 //!
 //! ```text
-//! gcc -O1 -c k.c && objdump -d k.o | cargo run --release -p optimize --example loops [-- NAME]
+//! gcc -O1 -c k.c && objdump -dw k.o | cargo run --release -p optimize --example loops [-- NAME]
 //! ```
 //!
 //! The path through the body falls through forward branches. Facts: a thread alone, no fault handler, default control word.

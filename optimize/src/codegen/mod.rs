@@ -161,6 +161,9 @@ pub enum CodegenError {
     /// The code would need more spill space or longer jumps than there are.
     #[error("too large: {0}")]
     TooLarge(String),
+    /// Register allocation went wrong; found by the checker, which runs in debug builds.
+    #[error("a bug in register allocation: {0}")]
+    Bug(String),
 }
 
 /// Compiles a trace for the x86-64 host address `at`.
