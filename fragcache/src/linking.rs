@@ -187,6 +187,11 @@ impl Cache {
         self.memory.host(self.frags[id.0].target())
     }
 
+    /// Whether arrivals at a fragment are counted.
+    pub fn is_head(&self, id: FragId) -> bool {
+        self.frags[id.0].counter().is_some()
+    }
+
     /// Gives a block a counting entry, so that arrivals through it are counted.
     pub fn mark_head(&mut self, id: FragId) -> bool {
         let f = &self.frags[id.0];

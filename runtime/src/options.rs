@@ -79,6 +79,16 @@ pub struct Options {
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_aslr: bool,
 
+    /// Directory of translations kept from one process to the next; default: $XDG_CACHE_HOME/dynrun or
+    /// ~/.cache/dynrun
+    #[arg(long, value_name = "DIR", env = "DYNRUN_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Keep no translations, and use none
+    #[arg(long, env = "DYNRUN_NO_PERSIST", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_persist: bool,
+
     /// Name the program sees as its argv[0]
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub argv0: Option<OsString>,
@@ -131,9 +141,21 @@ impl Options {
         }
     }
 
+    /// Where translations are kept, if they are.
+    pub fn store(&self) -> Option<PathBuf> {
+        let possible = self.tier != Tier::Interp && !self.verify && !self.no_persist;
+        self.cache_dir.clone().filter(|_| possible)
+    }
+
     /// Paths that are meant from where dynrun was started stay so when the program goes elsewhere.
     pub fn make_paths_absolute(&mut self) {
-        for path in [&mut self.stats, &mut self.events].into_iter().flatten() {
+        if self.cache_dir.is_none() && self.root.is_none() {
+            let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+            self.cache_dir = variable("XDG_CACHE_HOME")
+                .or_else(|| variable("HOME").map(|h| h.join(".cache")))
+                .map(|p| p.join("dynrun"));
+        }
+        for path in [&mut self.stats, &mut self.events, &mut self.cache_dir].into_iter().flatten() {
             if path.as_os_str() != "-"
                 && let Ok(whole) = std::path::absolute(&*path)
             {
@@ -160,13 +182,14 @@ impl Options {
         };
         with("stats", &self.stats);
         with("events", &self.events);
+        with("cache-dir", &self.cache_dir);
         if let Some(l) = &self.log {
             v.push(format!("--log={l}").into());
         }
         if let Some(d) = &self.dump {
             v.push(format!("--dump={d}").into());
         }
-        for (on, name) in [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr")] {
+        for (on, name) in [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr"), (self.no_persist, "--no-persist")] {
             if on {
                 v.push(name.into());
             }

@@ -18,6 +18,8 @@ pub struct Shared {
     pub map: CodeMap,
     /// Makes the former from the latter.
     pub translator: Translator,
+    /// What earlier processes translated, and what later ones need not.
+    pub store: crate::store::Store,
 }
 
 /// The guest process.

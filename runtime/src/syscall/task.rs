@@ -143,6 +143,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
             crate::report::fatal("no memory for the code cache of a forked child");
         }
         copied.raise();
+        shared.store.forget_new();
         shared.cache.events.push(EventKind::Fork, GuestPc(thread.context.pc), 0);
         drop(brk);
         drop(ended);
