@@ -189,7 +189,9 @@ impl Options {
         if let Some(d) = &self.dump {
             v.push(format!("--dump={d}").into());
         }
-        for (on, name) in [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr"), (self.no_persist, "--no-persist")] {
+        for (on, name) in
+            [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr"), (self.no_persist, "--no-persist")]
+        {
             if on {
                 v.push(name.into());
             }

@@ -359,7 +359,8 @@ impl Journal {
         let out = &mut self.bytes;
         out.extend_from_slice(&[0; 12]);
         out.extend_from_slice(&key.to_le_bytes());
-        let counts = [s.guest_len, s.code.len(), s.entry as usize, s.exits.len(), s.places.len(), s.map.len()];
+        let counts =
+            [s.guest_len, s.code.len(), s.entry as usize, s.exits.len(), s.places.len(), s.map.len()];
         for n in counts {
             out.extend_from_slice(&(n as u16).to_le_bytes());
         }

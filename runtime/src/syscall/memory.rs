@@ -68,10 +68,11 @@ pub fn mmap(call: &Call) -> i64 {
         let (start, end) = pages(v as u64, len);
         let shared = matches!(flags as i32 & 0xf, libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE);
         let mut all = process().lock();
-        let file = match prot as i32 & libc::PROT_WRITE != 0 || shared || flags as i32 & libc::MAP_ANONYMOUS != 0 {
-            true => None,
-            false => all.store.mapped_from(call.args[4] as i32, start, call.args[5]),
-        };
+        let file =
+            match prot as i32 & libc::PROT_WRITE != 0 || shared || flags as i32 & libc::MAP_ANONYMOUS != 0 {
+                true => None,
+                false => all.store.mapped_from(call.args[4] as i32, start, call.args[5]),
+            };
         all.map.insert(CodeRange { start, end, prot: prot as i32, shared, file });
     }
     v
@@ -328,7 +329,13 @@ pub fn rescan() {
     shared.map.remove(0, u64::MAX);
     for m in maps {
         if m.prot & libc::PROT_EXEC != 0 && !own.iter().any(|o| o.0 < m.end && m.start < o.1) {
-            shared.map.insert(CodeRange { start: m.start, end: m.end, prot: m.prot, shared: m.shared, file: None });
+            shared.map.insert(CodeRange {
+                start: m.start,
+                end: m.end,
+                prot: m.prot,
+                shared: m.shared,
+                file: None,
+            });
         }
     }
 }

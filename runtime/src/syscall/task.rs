@@ -139,7 +139,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     };
     drop(heap);
     if v == 0 {
-        if shared.cache.memory.unshare().is_err() {
+        if shared.cache.memory.unshare().is_err() || shared.cache.table.unshare().is_err() {
             crate::report::fatal("no memory for the code cache of a forked child");
         }
         copied.raise();
