@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn slots_miss_until_they_have_a_head() {
         let mut t = IndirectTable::new(HostPc(0x77)).unwrap();
-        let (a, b, c) = (GuestPc(0x1_0000), GuestPc(0x1), GuestPc(0x8000_8000_0001));
+        let (a, b, c) = (GuestPc(0x1_0000), GuestPc(0x1), GuestPc(0x8000_8000_0003));
         assert_eq!(hash(a), hash(b));
         assert_eq!(t.slot(a), HostPc(0x77));
         t.set_head(a, Some((FragId(1), HostPc(100))));

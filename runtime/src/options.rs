@@ -33,7 +33,7 @@ pub struct Options {
     pub level: u8,
 
     /// Arrivals at a loop head before its path is recorded
-    #[arg(long, value_name = "N", default_value_t = 1000, env = "DYNRUN_HOT",
+    #[arg(long, value_name = "N", default_value_t = 4000, env = "DYNRUN_HOT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub hot: u32,
 

@@ -128,7 +128,7 @@ pub fn at_exec(thread: &mut Thread) {
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
     let asked = o.stats.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map;
-    let keep = process().lock().store.has_new();
+    let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
     }

@@ -52,7 +52,9 @@ impl Subject {
             Self::Native => Command::new(program),
             Self::Dynrun { binary, tier } => {
                 let mut command = Command::new(binary);
-                command.args(["--tier", tier.name(), "--"]).arg(program);
+                // One store for all tests: most of them find what earlier ones left.
+                let store = binary.with_file_name("store-of-tests");
+                command.args(["--tier", tier.name(), "--cache-dir"]).arg(store).arg("--").arg(program);
                 command
             }
         }

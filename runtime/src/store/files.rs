@@ -60,6 +60,14 @@ pub fn is_settled(file: &Identity, seconds: u64) -> bool {
     now.saturating_sub(file.modified.max(file.changed)) > seconds * 1_000_000_000
 }
 
+/// A number below `most`, another each time.
+pub fn chance(most: usize) -> usize {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills a local.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    (now.tv_nsec as usize / 64) % most.max(1)
+}
+
 /// Whether only we can have written it.
 fn is_ours(s: &libc::stat) -> bool {
     // SAFETY: cannot fail.

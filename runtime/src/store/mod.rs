@@ -42,10 +42,9 @@ const GROUP: usize = 32;
 const YOUNG: u64 = 2;
 /// Most bytes of records kept for an image.
 const MOST_NEW: usize = 32 << 20;
-/// Records at least that are worth writing.
-const FEWEST_NEW: usize = 8;
-/// The new are worth writing when they are this fraction of the old.
-const FRACTION: usize = 16;
+/// The new records are worth writing when they are this fraction of the old; fewer sometimes are, so that what many
+/// processes miss is there in the end.
+const FRACTION: usize = 64;
 
 /// Where a mapping's code comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +61,8 @@ struct Module {
     image: Option<Image>,
     /// Records made by this process.
     new: format::Journal,
+    /// They are to be written.
+    due: bool,
 }
 
 /// The store as one process sees it.
@@ -92,7 +93,7 @@ impl Store {
             None if !files::is_settled(&identity, YOUNG) => return None,
             None => {
                 let image = place.open(&identity);
-                self.modules.push(Module { identity, image, new: format::Journal::default() });
+                self.modules.push(Module { identity, image, new: format::Journal::default(), due: false });
                 self.modules.len() - 1
             }
         };
@@ -124,16 +125,20 @@ impl Store {
         }
     }
 
-    /// True when [`save`] has something to do.
-    pub fn has_new(&self) -> bool {
-        self.modules.iter().any(Module::is_worth_saving)
+    /// Decides what [`save`] is to write; true when there is anything.
+    pub fn is_due(&mut self) -> bool {
+        for m in &mut self.modules {
+            m.due = m.is_worth_saving();
+        }
+        self.modules.iter().any(|m| m.due)
     }
 }
 
 impl Module {
     fn is_worth_saving(&self) -> bool {
         let old = self.image.as_ref().map_or(0, Image::len);
-        self.new.len() >= FEWEST_NEW && self.new.len() * FRACTION >= old
+        let new = self.new.len() * FRACTION;
+        new > 0 && (new >= old || files::chance(old) < new)
     }
 }
 
@@ -225,7 +230,7 @@ pub fn save(shared: &mut Shared) {
     let Shared { cache, store, .. } = shared;
     let Some(place) = store.place.as_ref() else { return };
     for m in &mut store.modules {
-        if !m.is_worth_saving() {
+        if !std::mem::take(&mut m.due) {
             continue;
         }
         let new = std::mem::take(&mut m.new);
