@@ -16,6 +16,7 @@ use crate::fragment::{
 use crate::indirect::IndirectTable;
 use crate::memory::{CodeMemory, UNIT_SIZE};
 use crate::pcmap;
+use crate::places::Places;
 use crate::select::Policy;
 use hashbrown::HashTable;
 use rustc_hash::FxHashMap;
@@ -62,6 +63,8 @@ pub struct CacheConfig {
     /// Nothing is linked: every exit leaves the cache. Who enters fragments enters them by
     /// [`Cache::counting_entry`].
     pub isolated: bool,
+    /// Bits of a guest address that the code of indirect branches shifts out, see [`crate::indirect::SLOTS`].
+    pub indirect_shift: u32,
 }
 
 impl Default for CacheConfig {
@@ -72,6 +75,7 @@ impl Default for CacheConfig {
             events: 1 << 16,
             block_events: false,
             isolated: false,
+            indirect_shift: crate::indirect::SHIFT,
         }
     }
 }
@@ -120,6 +124,15 @@ pub struct NewFragment<'a> {
     pub map: &'a [(u8, u8)],
     /// Offsets of start and mismatch field of an indirect entry in front of the entry.
     pub indirect: Option<(u32, u32)>,
+    /// What it rests on (see [`crate::assume`]).
+    pub facts: u32,
+    /// Instructions and faults, when the code does not follow the order of its source; `map` is empty then.
+    pub places: Option<Places>,
+    /// This is the fragment *behind* that one, to which its exits that decline lead. It is in no table.
+    ///
+    /// A fragment with such exits keeps the one whose place it takes behind it. One that dies takes
+    /// the one behind with it.
+    pub front: Option<FragId>,
 }
 
 /// Counts of what the cache did.
@@ -137,6 +150,8 @@ pub struct CacheStats {
     pub unlinks: u64,
     /// Fragments invalidated.
     pub invalidated: u64,
+    /// Fragments that died with a fact they rested on.
+    pub revoked: u64,
     /// Units evicted.
     pub evicted_units: u64,
     /// Guest bytes that code was made from.
@@ -180,6 +195,8 @@ pub struct Cache {
     trimmed: usize,
     pub(crate) parked: Vec<FragId>,
     pub(crate) parks: u32,
+    /// Facts that hold no longer.
+    pub(crate) revoked: u32,
     pub(crate) buffer: Vec<u8>,
 }
 
@@ -206,7 +223,7 @@ impl Cache {
     pub fn new(config: CacheConfig, stubs: Box<dyn StubWriter>, miss: HostPc) -> Result<Self, CacheError> {
         Ok(Cache {
             memory: CodeMemory::default(),
-            table: IndirectTable::new(miss)?,
+            table: IndirectTable::new(miss, config.indirect_shift)?,
             events: EventLog::new(config.events),
             stats: CacheStats::default(),
             config,
@@ -228,6 +245,7 @@ impl Cache {
             trimmed: 0,
             parked: Vec::new(),
             parks: 0,
+            revoked: 0,
             buffer: Vec::new(),
         })
     }
@@ -275,6 +293,8 @@ impl Cache {
         let kind = match x.tag() {
             Tag::Direct => ExitKind::Direct(self.target(x)),
             Tag::Service => ExitKind::Service(self.target(x), x.next),
+            Tag::Decline => ExitKind::Decline(self.target(x)),
+            Tag::Loop => ExitKind::Loop { head: x.target as u32, out: x.next },
             Tag::Indirect | Tag::Free => ExitKind::Indirect,
         };
         let field = if x.patch.is_none() { HostPc(0) } else { self.memory.host(x.patch) };
@@ -348,8 +368,8 @@ impl Cache {
     /// Publishes a fragment.
     ///
     /// Until its links are made nothing leads to it, so no thread sees it half made.
-    pub fn commit(&mut self, new: NewFragment<'_>) -> FragId {
-        let (id, replaced) = self.place(&new);
+    pub fn commit(&mut self, mut new: NewFragment<'_>) -> FragId {
+        let (id, replaced) = self.place(&mut new);
         self.connect(id, new.exits);
         if let Some(old) = replaced {
             self.supersede(old, id);
@@ -364,11 +384,12 @@ impl Cache {
     /// The first half of [`Cache::commit`]: the fragment exists and can be looked up, but must not run before
     /// [`Cache::connect`]. Also returns the fragment that it replaces. So several fragments can be made
     /// whose exits then find each other.
-    pub fn place(&mut self, new: &NewFragment<'_>) -> (FragId, Option<FragId>) {
+    pub fn place(&mut self, new: &mut NewFragment<'_>) -> (FragId, Option<FragId>) {
         let start = self.memory.place_of(new.at).expect("begin() gave the address");
         let unit = start.unit();
         let id = self.free_frags.pop().unwrap_or(FragId(self.frags.len()));
-        let patched = new.exits.iter().filter(|e| e.kind != ExitKind::Indirect).count();
+        let has_stub = |e: &&NewExit| !matches!(e.kind, ExitKind::Indirect | ExitKind::Loop { .. });
+        let patched = new.exits.iter().filter(has_stub).count();
         let map = {
             let u = &mut self.memory.units[unit as usize];
             u.hot = new.at.0 + new.code.len();
@@ -388,17 +409,30 @@ impl Cache {
         };
         self.memory.write(start, new.code);
         let first_exit = self.new_exits(new.exits.len());
-        let path = match new.source {
-            [(pc, _)] if *pc == new.pc => None,
-            path => Some(Box::new(Extra { path: path.into(), ..Extra::default() })),
+        let path: &[(GuestPc, u32)] = match new.source {
+            [(pc, _)] if *pc == new.pc => &[],
+            path => path,
         };
+        debug_assert!(self.holds(new.facts), "a fragment that rests on what was revoked");
+        // Room for it may have been made at the cost of the one in front.
+        let front = new.front.filter(|f| self.frags[f.0].live && self.frags[f.0].behind().is_none());
+        let plain = path.is_empty() && new.facts == 0 && new.places.is_none() && front.is_none();
+        let extra = (!plain).then(|| {
+            Box::new(Extra {
+                path: path.into(),
+                facts: new.facts,
+                places: new.places.take(),
+                front,
+                ..Extra::default()
+            })
+        });
         let (indirect, mismatch) = match new.indirect {
             Some((s, m)) => (start.plus(s as usize), u8::try_from(m - s).expect("a small entry")),
             None => (Place::NONE, 0),
         };
         let record = Record {
             pc: new.pc,
-            extra: path,
+            extra,
             start,
             len: new.code.len() as u32,
             guest_len: new.source.first().map_or(0, |s| s.1),
@@ -434,7 +468,19 @@ impl Cache {
         } else {
             self.frags[id.0] = record;
         }
-        let replaced = if new.kind == FragmentKind::Private { None } else { self.enter(new.pc, id) };
+        let replaced = match front {
+            Some(front) => {
+                self.frags[front.0].extra.get_or_insert_default().behind = Some(id);
+                None
+            }
+            None if new.kind == FragmentKind::Private => None,
+            None => self.enter(new.pc, id),
+        };
+        let declines = new.exits.iter().any(|e| matches!(e.kind, ExitKind::Decline(_)));
+        if declines && let Some(old) = replaced {
+            self.frags[id.0].extra.get_or_insert_default().behind = Some(old);
+            self.frags[old.0].extra.get_or_insert_default().front = Some(id);
+        }
         (id, replaced)
     }
 
@@ -455,14 +501,21 @@ impl Cache {
         let (tag, target) = match e.kind {
             ExitKind::Direct(t) => (Tag::Direct, t),
             ExitKind::Service(t, _) => (Tag::Service, t),
+            ExitKind::Decline(t) => (Tag::Decline, t),
             ExitKind::Indirect => (Tag::Indirect, self.frags[from.0].pc),
+            ExitKind::Loop { .. } => (Tag::Loop, self.frags[from.0].pc),
         };
         let mut record = self.new_exit_record(from, tag, target, target <= e.source);
         record.patch = patch;
-        if let ExitKind::Service(_, what) = e.kind {
-            record.next = what;
+        match e.kind {
+            ExitKind::Service(_, what) => record.next = what,
+            ExitKind::Loop { head, out } => (record.target, record.next) = (head as i32, out),
+            _ => {}
         }
         self.exits[exit.0] = record;
+        if tag == Tag::Loop {
+            return self.lead_loop(exit, !self.config.isolated);
+        }
         if e.kind == ExitKind::Indirect {
             // Code made for one run comes back to the dispatcher, whatever is in the table.
             let table = match self.frags[from.0].kind {
@@ -471,7 +524,8 @@ impl Cache {
             };
             return self.patch_abs(patch, table);
         }
-        let linked = match self.lookup(target) {
+        let to = if tag == Tag::Decline { self.frags[from.0].behind() } else { self.lookup(target) };
+        let linked = match to {
             Some(to) if self.frags[from.0].kind != FragmentKind::Private => self.link(exit, to),
             _ => false,
         };

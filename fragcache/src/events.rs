@@ -21,6 +21,8 @@ pub enum EventKind {
     Abort,
     /// Fragments were invalidated because their source changed; `detail` counts them.
     Invalidate,
+    /// Facts ceased to hold, as bits in place of the address; `detail` counts the fragments that rested on them.
+    Revoke,
     /// A unit was evicted; `detail` counts its fragments.
     Evict,
     /// A page changes so often that its fragments check their source themselves.

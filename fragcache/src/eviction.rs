@@ -215,6 +215,22 @@ impl Cache {
         }
         self.forget(id);
         self.remove_indirect(id);
+        self.open_loops(id);
+        if let Some(extra) = &mut self.frags[id.0].extra {
+            let (front, behind) = (extra.front.take(), extra.behind.take());
+            if let Some(front) = front
+                && let Some(extra) = &mut self.frags[front.0].extra
+            {
+                extra.behind = None;
+            }
+            if let Some(behind) = behind {
+                // Nothing else leads there; it must not look for its front any more.
+                if let Some(extra) = &mut self.frags[behind.0].extra {
+                    extra.front = None;
+                }
+                self.kill(behind);
+            }
+        }
         while self.frags[id.0].incoming != crate::fragment::NIL {
             self.unlink(ExitId(self.frags[id.0].incoming));
         }

@@ -9,6 +9,7 @@
 
 use crate::memory::UNIT_SIZE;
 use crate::pcmap::Unpack;
+use crate::places::{FaultPlace, Places};
 use std::fmt;
 
 /// An address in the guest program.
@@ -72,6 +73,17 @@ pub enum ExitKind {
     /// Always to the dispatcher, which finds the reason in the number (its meaning is the
     /// client's), to go on at the given guest address.
     Service(GuestPc, u32),
+    /// To one guest address, the fragment's own, but not to the fragment itself: to the one *behind*
+    /// it (see [`crate::cache::NewFragment::front`]).
+    Decline(GuestPc),
+    /// Back to a place in the fragment itself, the head of a loop. It leads out, by way of the code
+    /// at the second offset, while the fragment is parked and once it is dead.
+    Loop {
+        /// Offset from [`Fragment::start`] of the head.
+        head: u32,
+        /// Likewise of the code that leaves.
+        out: u32,
+    },
 }
 
 /// A way out of a fragment, as clients see it.
@@ -106,6 +118,8 @@ pub struct Fragment<'a> {
     pub live: bool,
     /// It has an entry for indirect branches.
     pub indirect: bool,
+    /// What it rests on, as bits whose meaning is the client's (see [`crate::assume`]).
+    pub facts: u32,
     record: &'a Record,
     map: &'a [u8],
 }
@@ -123,6 +137,7 @@ impl<'a> Fragment<'a> {
             len: record.len,
             live: record.live,
             indirect: !record.indirect.is_none(),
+            facts: record.extra.as_ref().map_or(0, |e| e.facts),
             record,
             map: &unit[record.map.offset()..],
         }
@@ -141,6 +156,11 @@ impl<'a> Fragment<'a> {
     /// The guest address of the instruction whose host code holds `host`, with the address where
     /// that code begins. `None` when `host` lies outside or in the entry code.
     pub fn guest_pc_at(&self, host: HostPc) -> Option<(GuestPc, HostPc)> {
+        if let Some(places) = self.places() {
+            let offset = u32::try_from(host.0.checked_sub(self.start.0)?).ok()?;
+            let (start, pc) = places.lines().take_while(|l| l.0 <= offset).last()?;
+            return Some((pc, HostPc(self.start.0 + start as usize)));
+        }
         let mut at = self.start.0;
         let mut ranges = self.source();
         let (mut pc, mut end) = ranges.next().map(|(p, n)| (p.0, p.0 + u64::from(n)))?;
@@ -161,6 +181,20 @@ impl<'a> Fragment<'a> {
             at = next;
         }
         None
+    }
+}
+
+impl<'a> Fragment<'a> {
+    /// Where its instructions come from and where its faults go, when its code does not follow the
+    /// order of its source.
+    pub fn places(&self) -> Option<&'a Places> {
+        self.record.extra.as_ref().and_then(|e| e.places.as_ref())
+    }
+
+    /// Whose fault it is when the instruction at `host` faults. `None` when no instruction there may.
+    pub fn fault_at(&self, host: HostPc) -> Option<FaultPlace> {
+        let offset = u32::try_from(host.0.checked_sub(self.start.0)?).ok()?;
+        self.places()?.faults().find(|f| (f.start..f.end).contains(&offset))
     }
 }
 
@@ -243,6 +277,14 @@ const _: () = assert!(size_of::<Record>() == 56 && size_of::<ExitRecord>() == 24
 /// What few fragments have.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
+    /// What the fragment rests on.
+    pub(crate) facts: u32,
+    /// Instructions and faults of code in an order of its own.
+    pub(crate) places: Option<Places>,
+    /// The fragment behind this one, for the exits that decline.
+    pub(crate) behind: Option<FragId>,
+    /// The fragment that this one is behind: it is in no table then.
+    pub(crate) front: Option<FragId>,
     /// The source of a fragment that is not made from one stretch.
     pub(crate) path: Box<[(GuestPc, u32)]>,
     /// The counting entry of a possible trace head.
@@ -272,6 +314,14 @@ impl Record {
         self.extra.as_ref().and_then(|e| e.counter)
     }
 
+    pub(crate) fn behind(&self) -> Option<FragId> {
+        self.extra.as_ref().and_then(|e| e.behind)
+    }
+
+    pub(crate) fn front(&self) -> Option<FragId> {
+        self.extra.as_ref().and_then(|e| e.front)
+    }
+
     /// Its exits in code order, without that of a counter.
     pub(crate) fn exits(&self) -> impl Iterator<Item = ExitId> + use<> {
         (self.first_exit..self.first_exit + u32::from(self.exits)).map(ExitId)
@@ -279,7 +329,12 @@ impl Record {
 
     /// Where a direct link goes: through the counter if there is one.
     pub(crate) fn target(&self) -> Place {
-        self.counter().map_or_else(|| self.start.plus(usize::from(self.entry)), |c| c.entry)
+        self.counter().map_or_else(|| self.plain_entry(), |c| c.entry)
+    }
+
+    /// Its entry, past the counter.
+    pub(crate) fn plain_entry(&self) -> Place {
+        self.start.plus(usize::from(self.entry))
     }
 
     pub(crate) fn has(&self, flag: u8) -> bool {
@@ -287,7 +342,7 @@ impl Record {
     }
 }
 
-/// What an exit is, in 2 bits.
+/// What an exit is, in 3 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tag {
     /// Reclaimed, not in use.
@@ -295,6 +350,8 @@ pub(crate) enum Tag {
     Direct = 1,
     Indirect = 2,
     Service = 3,
+    Decline = 4,
+    Loop = 5,
 }
 
 /// The cache's record of an exit.
@@ -306,13 +363,15 @@ pub(crate) enum Tag {
 pub(crate) struct ExitRecord {
     /// The fragment in the low bits, below the flags and the tag.
     from: u32,
-    /// Where to, relative to the fragment's guest address; with `FAR` an index of the far targets.
+    /// Where to, relative to the fragment's guest address; with `FAR` an index of the far targets. Of
+    /// a loop: the offset of its head.
     pub(crate) target: i32,
     /// The 4-byte field that linking patches, [`Place::NONE`] when nothing is ever patched.
     pub(crate) patch: Place,
     /// Where the field leads when not linked, [`Place::NONE`] while there is no stub.
     pub(crate) stub: Place,
-    /// The next exit linked to the same fragment; the number of a service exit.
+    /// The next exit linked to the same fragment; the number of a service exit; of a loop: the offset
+    /// of the code that leaves.
     pub(crate) next: u32,
     /// See the invariants.
     pub(crate) prev: u32,
@@ -323,7 +382,7 @@ pub(crate) const HEAD: u32 = 1 << 31;
 const LINKED: u32 = 1 << 31;
 const FAR: u32 = 1 << 30;
 const BACKWARD: u32 = 1 << 29;
-const TAG_SHIFT: u32 = 27;
+const TAG_SHIFT: u32 = 26;
 const FROM: u32 = (1 << TAG_SHIFT) - 1;
 
 impl ExitRecord {
@@ -345,10 +404,12 @@ impl ExitRecord {
         FragId(self.from & FROM)
     }
     pub(crate) fn tag(&self) -> Tag {
-        match self.from >> TAG_SHIFT & 3 {
+        match self.from >> TAG_SHIFT & 7 {
             0 => Tag::Free,
             1 => Tag::Direct,
             2 => Tag::Indirect,
+            4 => Tag::Decline,
+            5 => Tag::Loop,
             _ => Tag::Service,
         }
     }

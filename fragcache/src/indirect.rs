@@ -20,7 +20,8 @@ use rustc_hash::FxHashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Number of slots; the index is the low 16 bits of [`hash`].
+/// Number of slots; the index is 16 bits of the guest address, from the table's shift upwards: code that lies close
+/// together has its slots on the same pages, and functions at aligned addresses use all of them.
 pub const SLOTS: usize = 1 << 16;
 const BYTES: usize = SLOTS * 8;
 const PATTERN: usize = 64 << 10;
@@ -30,16 +31,14 @@ pub const FOLDED: usize = PATTERN / 8;
 const CROWDED: usize = FOLDED / 8;
 const COUNTERS: usize = 1 << 20;
 
-/// The hash that generated code computes: without flags, in one rotation and one addition.
-pub fn hash(pc: GuestPc) -> usize {
-    let low = pc.0 as u32;
-    (low.rotate_right(16).wrapping_add(low) & 0xffff) as usize
-}
+/// Bits that generated code shifts out where it can rotate without touching flags (BMI2); 0 elsewhere.
+pub const SHIFT: u32 = 3;
 
 /// The table, the table of misses and the counters of trace heads: all memory below 2 GiB.
 #[derive(Debug)]
 pub struct IndirectTable {
     base: usize,
+    shift: u32,
     miss: usize,
     misses_ready: bool,
     folded: bool,
@@ -49,8 +48,12 @@ pub struct IndirectTable {
 }
 
 impl IndirectTable {
-    /// Maps the tables; every slot leads to `miss`.
-    pub fn new(miss: HostPc) -> io::Result<Self> {
+    fn hash(&self, pc: GuestPc) -> usize {
+        (pc.0 >> self.shift) as usize & (SLOTS - 1)
+    }
+
+    /// Maps the tables; every slot leads to `miss`. `shift`: see [`SLOTS`].
+    pub fn new(miss: HostPc, shift: u32) -> io::Result<Self> {
         let len = 2 * BYTES + COUNTERS;
         // SAFETY: a fresh reservation; MAP_32BIT keeps it below 2 GiB.
         let p = unsafe {
@@ -68,6 +71,7 @@ impl IndirectTable {
         }
         let table = IndirectTable {
             base: p as usize,
+            shift,
             miss: miss.0,
             misses_ready: false,
             folded: true,
@@ -167,7 +171,7 @@ impl IndirectTable {
 
     /// The slot of a guest address.
     fn index(&self, pc: GuestPc) -> u16 {
-        let h = hash(pc);
+        let h = self.hash(pc);
         (if self.folded { h & (FOLDED - 1) } else { h }) as u16
     }
 
@@ -261,7 +265,7 @@ impl IndirectTable {
 
     /// The routine that the slot of `pc`, or of any address with its hash, leads to now.
     pub fn slot(&self, pc: GuestPc) -> HostPc {
-        let at = self.base + hash(pc) * 8;
+        let at = self.base + self.hash(pc) * 8;
         // SAFETY: an aligned word inside the table.
         HostPc(unsafe { AtomicU64::from_ptr(at as *mut u64) }.load(Ordering::Acquire) as usize)
     }
@@ -278,9 +282,9 @@ mod tests {
 
     #[test]
     fn slots_miss_until_they_have_a_head() {
-        let mut t = IndirectTable::new(HostPc(0x77)).unwrap();
-        let (a, b, c) = (GuestPc(0x1_0000), GuestPc(0x1), GuestPc(0x8000_8000_0003));
-        assert_eq!(hash(a), hash(b));
+        let mut t = IndirectTable::new(HostPc(0x77), SHIFT).unwrap();
+        let (a, b, c) = (GuestPc(0x10_0000), GuestPc(0x1), GuestPc(0x8000_8000_0008));
+        assert_eq!(t.hash(a), t.hash(b));
         assert_eq!(t.slot(a), HostPc(0x77));
         t.set_head(a, Some((FragId(1), HostPc(100))));
         assert_eq!((t.slot(a), t.slot(b), t.slot(c)), (HostPc(100), HostPc(100), HostPc(0x77)));
@@ -291,8 +295,8 @@ mod tests {
 
     #[test]
     fn a_folded_table_shows_each_head_eight_times_until_it_is_whole() {
-        let mut t = IndirectTable::new(HostPc(0x77)).unwrap();
-        let (a, b) = (GuestPc(0x10), GuestPc(0x10 + FOLDED as u64));
+        let mut t = IndirectTable::new(HostPc(0x77), SHIFT).unwrap();
+        let (a, b) = (GuestPc(0x10), GuestPc(0x10 + ((FOLDED as u64) << SHIFT)));
         t.set_head(a, Some((FragId(1), HostPc(100))));
         assert_eq!((t.slot(b), t.head(b)), (HostPc(100), Some(FragId(1))));
         t.unshare().unwrap();
@@ -305,7 +309,7 @@ mod tests {
 
     #[test]
     fn every_slot_of_the_table_of_misses_misses() {
-        let mut t = IndirectTable::new(HostPc(0x1234_5678_9abc)).unwrap();
+        let mut t = IndirectTable::new(HostPc(0x1234_5678_9abc), SHIFT).unwrap();
         let at = t.misses_address() as usize;
         // SAFETY: the table, which nobody writes.
         let slots = unsafe { std::slice::from_raw_parts(at as *const u64, SLOTS) };
@@ -314,7 +318,7 @@ mod tests {
 
     #[test]
     fn counters_are_used_again() {
-        let mut t = IndirectTable::new(HostPc(0)).unwrap();
+        let mut t = IndirectTable::new(HostPc(0), 0).unwrap();
         let a = t.new_counter(5).unwrap();
         let b = t.new_counter(5).unwrap();
         assert_ne!(a, b);

@@ -10,14 +10,16 @@
 //! Reading order: [`memory`] (where code lies), [`fragment`] (what is in it), [`link`] (how exits
 //! are patched, with the argument why that is safe), [`indirect`] (the in-line look-up table of
 //! indirect branches), [`cache`] (the whole, as its clients see it), [`linking`] (connections
-//! between fragments), [`eviction`] (how code goes away), [`select`] (which code gets hot),
-//! [`events`] (the log of everything that happened); `arena` and `pcmap` store records.
+//! between fragments), [`eviction`] (how code goes away), [`assume`] (what code rests on), [`select`] (which
+//! code gets hot), [`events`] (the log of everything that happened); `arena`, `pcmap` and [`places`] store
+//! records.
 //!
 //! Locking: [`cache::Cache`] is one structure behind one lock of the client's. Running code reads
 //! only code memory and the [`indirect::IndirectTable`], both of which change by single aligned
 //! atomic stores.
 
 mod arena;
+pub mod assume;
 pub mod cache;
 pub mod events;
 pub mod eviction;
@@ -27,6 +29,7 @@ pub mod link;
 pub mod linking;
 pub mod memory;
 mod pcmap;
+pub mod places;
 pub mod select;
 #[cfg(test)]
 mod stress;
@@ -35,3 +38,4 @@ mod verify;
 
 pub use cache::{Cache, CacheConfig, CacheError, NewExit, NewFragment, StubWriter};
 pub use fragment::{Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc};
+pub use places::{FaultPlace, Places};

@@ -14,6 +14,9 @@
 //!   (`Unit::owed`), so unlinking never fails.
 //! - The mismatch of a chain's last entry leads to its region's common code; that of any other to
 //!   the next entry. A fragment is in at most one chain, a chain has each guest address once.
+//! - A fragment *behind* another is in no table; only exits of the other that decline are linked to it.
+//! - The back edge of a loop stays inside its fragment: it leads to the loop's head while the fragment is live
+//!   and not parked, else to code of the same fragment that ends at another of its exits.
 
 use crate::cache::{Cache, EXIT_STUB, HOT, STUB_ROOM, StubWriter};
 use crate::fragment::{
@@ -108,7 +111,13 @@ impl Cache {
     pub fn link(&mut self, exit: ExitId, to: FragId) -> bool {
         let x = &self.exits[exit.0];
         let (from, target) = (&self.frags[x.from().0], &self.frags[to.0]);
-        if x.tag() != Tag::Direct
+        let declines = x.tag() == Tag::Decline;
+        let right = match x.tag() {
+            Tag::Direct => target.front().is_none(),
+            Tag::Decline => from.behind() == Some(to),
+            _ => false,
+        };
+        if !right
             || x.is_linked()
             || !from.live
             || from.has(PARKED)
@@ -120,11 +129,14 @@ impl Cache {
         }
         let patch = x.patch;
         if target.kind == FragmentKind::Block
+            && !declines
             && self.config.policy.makes_head(x.is_backward(), from.kind == FragmentKind::Trace)
         {
             self.mark_head(to);
         }
-        if self.config.isolated || !self.lead(patch, self.memory.host(self.frags[to.0].target())) {
+        let target = &self.frags[to.0];
+        let place = if declines { target.plain_entry() } else { target.target() };
+        if self.config.isolated || !self.lead(patch, self.memory.host(place)) {
             return false;
         }
         let head = std::mem::replace(&mut self.frags[to.0].incoming, exit.0);
@@ -163,12 +175,15 @@ impl Cache {
         }
     }
 
-    /// Sends everything that led to `old` to `new`, of the same guest address. `old` dies.
+    /// Sends everything that led to `old` to `new`, of the same guest address. `old` dies, unless it is
+    /// behind `new`.
     pub(crate) fn supersede(&mut self, old: FragId, new: FragId) {
-        loop {
-            let exit = ExitId(self.frags[old.0].incoming);
-            if exit.0 == NIL {
-                break;
+        let mut next = self.frags[old.0].incoming;
+        while next != NIL {
+            let exit = ExitId(next);
+            next = self.exits[exit.0].next;
+            if self.exits[exit.0].tag() == Tag::Decline {
+                continue; // It is `new` that declines.
             }
             self.detach(exit);
             if !self.link(exit, new) {
@@ -179,7 +194,32 @@ impl Cache {
             self.remove_indirect(old);
             self.insert_indirect(new);
         }
-        self.kill(old);
+        if self.frags[new.0].behind() != Some(old) {
+            self.kill(old);
+        }
+    }
+
+    /// The fragment behind a live one (see [`crate::NewFragment::front`]).
+    pub fn behind(&self, id: FragId) -> Option<FragId> {
+        self.frags[id.0].behind()
+    }
+
+    /// Makes the back edge of a loop lead to its head, or out of the fragment.
+    pub(crate) fn lead_loop(&mut self, exit: ExitId, back: bool) {
+        let x = &self.exits[exit.0];
+        let offset = if back { x.target as usize } else { x.next as usize };
+        let (patch, start) = (x.patch, self.frags[x.from().0].start);
+        let near = self.patch_rel(patch, HostPc(self.memory.host(start).0 + offset));
+        assert!(near, "a fragment larger than a unit");
+    }
+
+    /// Makes all back edges of a fragment lead out of it.
+    pub(crate) fn open_loops(&mut self, id: FragId) {
+        for e in self.frags[id.0].exits() {
+            if self.exits[e.0].tag() == Tag::Loop {
+                self.lead_loop(e, false);
+            }
+        }
     }
 
     /// Where direct links to a fragment lead: through its counter if it has one.
@@ -264,7 +304,7 @@ impl Cache {
     pub fn insert_indirect(&mut self, id: FragId) -> bool {
         let f = &self.frags[id.0];
         let pc = f.pc;
-        let excluded = self.config.isolated || f.kind == FragmentKind::Private;
+        let excluded = self.config.isolated || f.kind == FragmentKind::Private || f.front().is_some();
         if !f.live || excluded || f.has(IN_TABLE) {
             return false;
         }
@@ -361,7 +401,7 @@ impl Cache {
     }
 
     /// Makes whoever runs in `id` leave at its next exit: direct exits are unlinked, indirect ones
-    /// miss. That stays so, whatever other threads do, until [`Cache::unpark`] was called as often.
+    /// miss, loops lead out. That stays so, whatever other threads do, until [`Cache::unpark`] was called as often.
     pub fn park(&mut self, id: FragId) {
         self.parks += 1;
         let f = &mut self.frags[id.0];
@@ -372,11 +412,13 @@ impl Cache {
         let exits = f.exits();
         self.parked.push(id);
         for e in exits {
-            if self.exits[e.0].tag() == Tag::Indirect {
-                let misses = self.table.misses_address();
-                self.patch_abs(self.exits[e.0].patch, misses);
-            } else {
-                self.unlink(e);
+            match self.exits[e.0].tag() {
+                Tag::Indirect => {
+                    let misses = self.table.misses_address();
+                    self.patch_abs(self.exits[e.0].patch, misses);
+                }
+                Tag::Loop => self.lead_loop(e, false),
+                _ => self.unlink(e),
             }
         }
     }
@@ -395,9 +437,12 @@ impl Cache {
                 continue;
             }
             f.flags &= !PARKED;
+            let closed = f.live && !self.config.isolated;
             for e in f.exits() {
-                if self.exits[e.0].tag() == Tag::Indirect {
-                    self.patch_abs(self.exits[e.0].patch, table);
+                match self.exits[e.0].tag() {
+                    Tag::Indirect => self.patch_abs(self.exits[e.0].patch, table),
+                    Tag::Loop => self.lead_loop(e, closed),
+                    _ => {}
                 }
             }
         }

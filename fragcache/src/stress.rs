@@ -2,7 +2,8 @@
 //! another thread links, unlinks, kills, parks, evicts and reclaims.
 //!
 //! The guest is a graph: "code" at address `p` goes to two fixed addresses by direct exits, or to
-//! one of eight by an indirect branch, as the bits of a random number say. Convention: `r15` is the
+//! one of eight by an indirect branch, as the bits of a random number say. Traces may also decline, or go
+//! round a loop of their own first. Convention: `r15` is the
 //! thread's [`Context`], `rbx` its random number, `r14` the guest address that control is supposed
 //! to be at. Every fragment compares `r14` with its own address, so an arrival at a wrong fragment
 //! is noticed at once, and so is memory reused too early.
@@ -147,15 +148,28 @@ fn conditional(at: HostPc, opcode: u8, out: &mut Vec<u8>) -> u32 {
 fn node(i: u64) -> GuestPc {
     let i = i % NODES;
     let base = if (i / 7).is_multiple_of(2) { 0x1_0000_0000 } else { 0x2222_0000_0000 };
-    // The rest of the hash of these addresses is 8 bits: chains of both groups.
-    GuestPc(base + (i & 0xff) + ((i >> 8) << 16))
+    // Few slots of the table: chains of both groups.
+    let (low, high) = (i & 0xff, i >> 8);
+    GuestPc(base + ((low + high) << crate::indirect::SHIFT) + (high << (16 + crate::indirect::SHIFT)))
 }
 const NODES: u64 = 3000;
 
 fn make(cache: &mut Cache, pc: GuestPc, i: u64, kind: FragmentKind, indirect: bool) -> FragId {
     // Some fragments are large, so that units fill up soon.
     let filler = if i.is_multiple_of(5) { 3000 } else { 40 };
-    let at = cache.begin(pc, filler + 256, 4, 16).unwrap();
+    make_behind(cache, pc, i, kind, indirect, filler, None)
+}
+
+fn make_behind(
+    cache: &mut Cache,
+    pc: GuestPc,
+    i: u64,
+    kind: FragmentKind,
+    indirect: bool,
+    filler: usize,
+    front: Option<FragId>,
+) -> FragId {
+    let at = cache.begin(pc, filler + 256, 7, 16).unwrap();
     let mut code = Vec::new();
     let entry = indirect.then(|| (0, entry_check(at, pc, &mut code)));
     let start = code.len() as u32;
@@ -169,6 +183,7 @@ fn make(cache: &mut Cache, pc: GuestPc, i: u64, kind: FragmentKind, indirect: bo
     code.extend(std::iter::repeat_n(0x90, filler));
     let mut exits = Vec::new();
     let mut exit = |kind, patch| exits.push(NewExit { source: pc, kind, patch });
+    let head = code.len() as u32;
     code.extend_from_slice(&[0x49, 0xff, 0x4f, 32]); // dec qword [r15 + steps]
     let enough = conditional(at, 0x84, &mut code);
     exit(ExitKind::Service(pc, ENOUGH), enough);
@@ -178,6 +193,14 @@ fn make(cache: &mut Cache, pc: GuestPc, i: u64, kind: FragmentKind, indirect: bo
     code.extend_from_slice(&[0x48, 0x0f, 0xaf, 0xda, 0x48, 0xba]);
     code.extend_from_slice(&1442695040888963407u64.to_le_bytes());
     code.extend_from_slice(&[0x48, 0x01, 0xd3]);
+    let mut back = None;
+    if kind == FragmentKind::Trace && front.is_none() {
+        code.extend_from_slice(&[0x48, 0x0f, 0xba, 0xe3, 60]); // bt rbx, 60
+        let field = conditional(at, 0x82, &mut code);
+        exit(ExitKind::Decline(pc), field);
+        code.extend_from_slice(&[0x48, 0x0f, 0xba, 0xe3, 61]);
+        back = Some(conditional(at, 0x82, &mut code));
+    }
     for (bit, to) in [(62, i * 7 + 1), (63, i * 3 + 5)] {
         code.extend_from_slice(&[0x49, 0xbe]); // mov r14, target
         code.extend_from_slice(&node(to).0.to_le_bytes());
@@ -194,6 +217,14 @@ fn make(cache: &mut Cache, pc: GuestPc, i: u64, kind: FragmentKind, indirect: bo
     code.extend_from_slice(&[0xff, 0x24, 0xd5, 0, 0, 0, 0]); // jmp [rdx*8 + table]
     let field = code.len() as u32 - 4;
     exit(ExitKind::Indirect, field);
+    if let Some(field) = back {
+        let out = code.len() as u32;
+        let n = crate::link::padding(at.0 + code.len(), 1);
+        code.extend(std::iter::repeat_n(0x90, n));
+        code.extend_from_slice(&[0xe9, 0, 0, 0, 0]);
+        exit(ExitKind::Loop { head, out }, field);
+        exit(ExitKind::Direct(pc), code.len() as u32 - 4);
+    }
     let map: Vec<(u8, u8)> = vec![(start as u8, 0), ((code.len() - start as usize).min(255) as u8, 4)];
     cache.commit(NewFragment {
         pc,
@@ -205,6 +236,9 @@ fn make(cache: &mut Cache, pc: GuestPc, i: u64, kind: FragmentKind, indirect: bo
         source: &[(pc, 4)],
         map: &map,
         indirect: entry,
+        facts: if kind == FragmentKind::Trace { 1 << (i % 3) } else { 0 },
+        places: None,
+        front,
     })
 }
 
@@ -254,11 +288,17 @@ fn guest(world: &World, me: usize) {
         let target = {
             let mut cache = world.cache.lock().unwrap();
             let pc = GuestPc(context.pc);
-            let frag = match cache.lookup(pc) {
-                Some(f) => f,
-                None => make(&mut cache, pc, index[&pc.0], FragmentKind::Block, missed),
+            let exit = last.take();
+            let declined = exit.map(|e| cache.exit(e)).filter(|e| e.kind == ExitKind::Decline(pc));
+            let frag = match (declined.filter(|e| cache.frag(e.from).live), cache.lookup(pc)) {
+                (Some(e), _) => cache.behind(e.from).unwrap_or_else(|| {
+                    let i = index[&pc.0];
+                    make_behind(&mut cache, pc, i, FragmentKind::Block, false, 40, Some(e.from))
+                }),
+                (None, Some(f)) => f,
+                (None, None) => make(&mut cache, pc, index[&pc.0], FragmentKind::Block, missed),
             };
-            if let Some(e) = last.take() {
+            if let Some(e) = exit {
                 cache.link(e, frag);
             }
             if std::mem::take(&mut missed) {
@@ -290,7 +330,7 @@ fn guest(world: &World, me: usize) {
         world.runs.fetch_add(1, Ordering::Relaxed);
         match exit {
             None => {}
-            Some((id, ExitKind::Direct(pc), _)) => {
+            Some((id, ExitKind::Direct(pc) | ExitKind::Decline(pc), _)) => {
                 assert_eq!(pc.0, context.pc, "the exit that was taken is another");
                 last = Some(id);
             }
@@ -345,6 +385,11 @@ fn disturb(cache: &mut Cache, random: &mut Random, parks: &mut u32) {
             }
         }
         93 if random.next(8) == 0 => cache.flush(),
+        93 => {
+            let fact = 1 << random.next(3);
+            cache.revoke(fact);
+            cache.restore(fact);
+        }
         94..97 if known => {
             cache.mark_head(frag);
         }
@@ -427,10 +472,18 @@ fn every_act_keeps_the_invariants() {
             1 => {
                 let exits = u64::from(cache.exits.len());
                 let exit = ExitId(random.next(exits) as u32);
-                if let ExitKind::Direct(pc) = cache.exit(exit).kind
-                    && let Some(to) = cache.lookup(pc)
-                {
-                    cache.link(exit, to);
+                match cache.exit(exit).kind {
+                    ExitKind::Direct(pc) => {
+                        if let Some(to) = cache.lookup(pc) {
+                            cache.link(exit, to);
+                        }
+                    }
+                    ExitKind::Decline(_) => {
+                        if let Some(to) = cache.behind(cache.exit(exit).from) {
+                            cache.link(exit, to);
+                        }
+                    }
+                    _ => {}
                 }
             }
             3 => {
@@ -492,6 +545,54 @@ fn parked_exits_stay_so_until_the_last_thread_is_out() {
     assert!(!cache.link(exit, b), "another thread is still on its way out");
     cache.unpark();
     assert!(cache.link(exit, b));
+    cache.verify(&Stubs);
+}
+
+#[test]
+fn a_loop_is_open_while_parked_and_when_dead() {
+    let mut cache = cache(64 << 20, 0);
+    let block = make(&mut cache, node(1), 1, FragmentKind::Block, false);
+    let trace = make(&mut cache, node(1), 1, FragmentKind::Trace, false);
+    assert_eq!((cache.behind(trace), cache.frag(block).live), (Some(block), true));
+    let back = cache.frag(trace).exits().find(|&e| matches!(cache.exit(e).kind, ExitKind::Loop { .. }));
+    let back = cache.exit(back.unwrap());
+    let ExitKind::Loop { head, out } = back.kind else { panic!("found as a loop") };
+    let start = cache.frag(trace).start.0;
+    // SAFETY: a field of code that lives as long as the cache.
+    let field = || unsafe { (back.field.0 as *const i32).read_unaligned() };
+    let leads_to = || (back.field.0 + 4).wrapping_add_signed(field() as isize) - start;
+    assert_eq!(leads_to(), head as usize);
+    cache.park(trace);
+    assert_eq!(leads_to(), out as usize);
+    cache.unpark();
+    assert_eq!(leads_to(), head as usize);
+    assert_eq!(cache.revoke(!0), 1);
+    assert_eq!(leads_to(), out as usize);
+    assert!(!cache.frag(trace).live && !cache.frag(block).live && !cache.holds(2));
+    cache.verify(&Stubs);
+}
+
+#[test]
+fn what_dies_behind_a_fragment_can_be_made_again() {
+    let mut cache = cache(64 << 20, 0);
+    let block = make(&mut cache, node(1), 1, FragmentKind::Block, false);
+    cache.insert_indirect(block);
+    let trace = make(&mut cache, node(1), 1, FragmentKind::Trace, false);
+    let declines = cache.frag(trace).exits().find(|&e| cache.exit(e).kind == ExitKind::Decline(node(1)));
+    let declines = declines.unwrap();
+    assert!(cache.exit(declines).linked && !cache.insert_indirect(block));
+    cache.verify(&Stubs);
+    cache.kill(block);
+    assert!(cache.behind(trace).is_none() && !cache.exit(declines).linked && cache.frag(trace).live);
+    let again = make_behind(&mut cache, node(1), 1, FragmentKind::Block, false, 40, Some(trace));
+    assert!(cache.link(declines, again) && cache.lookup(node(1)) == Some(trace));
+    cache.verify(&Stubs);
+    // Another trace takes the place of the first, which stays behind it.
+    let other = make(&mut cache, node(1), 1, FragmentKind::Trace, false);
+    assert_eq!((cache.behind(other), cache.behind(trace)), (Some(trace), Some(again)));
+    cache.verify(&Stubs);
+    cache.kill(other);
+    assert!(!cache.frag(trace).live && !cache.frag(again).live);
     cache.verify(&Stubs);
 }
 

@@ -43,7 +43,7 @@ impl Cache {
                 let x = &self.exits[e.0];
                 assert_eq!(x.from(), id);
                 assert_ne!(x.tag(), Tag::Free);
-                if x.tag() == Tag::Indirect {
+                if matches!(x.tag(), Tag::Indirect | Tag::Loop) {
                     continue;
                 }
                 if x.stub.is_none() {
@@ -61,8 +61,14 @@ impl Cache {
             }
             live[unit as usize] += 1;
             assert_eq!(state, UnitState::InUse, "{id:?} lives in a retired unit");
-            if f.kind != FragmentKind::Private {
+            if let Some(front) = f.front() {
+                assert_eq!(self.frags[front.0].behind(), Some(id));
+                assert!(self.frags[front.0].live && !f.has(IN_TABLE) && self.lookup(f.pc) != Some(id));
+            } else if f.kind != FragmentKind::Private {
                 assert_eq!(self.lookup(f.pc), Some(id));
+            }
+            if let Some(behind) = f.behind() {
+                assert_eq!(self.frags[behind.0].front(), Some(id));
             }
             for (pc, len) in f.source() {
                 for page in pages_of(pc, len) {

@@ -68,11 +68,13 @@
 //! become one. Cost: linear in lines, operands, and what rewriters do per line.
 
 use crate::pass::{Env, Pass};
+use crate::passes::known_bits::{Known, transfer};
 use ir::op::Form;
 use ir::op::Op;
 use ir::snapshot::ExitUse;
 use ir::trace::{Inst, Trace};
-use ir::types::{Operand, Type, Value};
+use ir::types::{Operand, TagId, Type, Value};
+use rustc_hash::FxHashMap;
 
 /// How often one line may be replaced.
 pub const MOST_ROUNDS: usize = 40;
@@ -94,7 +96,7 @@ pub enum Rewrite {
 }
 
 /// A source of rewrites; see the module.
-pub trait Rewriter {
+pub trait Rewriter: Send {
     /// Its name in file tests and dumps.
     fn name(&self) -> &'static str;
 
@@ -134,6 +136,12 @@ struct Tables {
     same: Vec<Operand>,
     /// What stands for it from here on.
     now: Vec<Operand>,
+    /// What is known of its bits from here on, if it is an integer of up to 64 bits.
+    known: Vec<Known>,
+    /// Tags of boxed words.
+    tags: FxHashMap<Value, TagId>,
+    /// How many operands of lines it is (exits do not count), as far as known.
+    uses: Vec<u32>,
     /// Lines emitted while a rewriter looked at a line.
     pending: Vec<Inst>,
     /// Values that stand where a literal cannot, since their type is needed. Empty when there are none.
@@ -164,6 +172,18 @@ impl Tables {
         self.now.clear();
         self.now.extend_from_slice(&self.same);
         self.pending.clear();
+        self.known.clear();
+        self.known.extend((0..values as u32).map(|v| Known::nothing(trace.value_type(Value(v)).bits())));
+        self.tags.clear();
+        self.uses.clear();
+        self.uses.resize(values, 0);
+        for line in &trace.insts {
+            trace.for_each_operand(line, |o, _| {
+                if let Some(v) = o.as_value() {
+                    self.uses[v.index()] += 1;
+                }
+            });
+        }
     }
 
     fn grow(&mut self, values: usize) {
@@ -171,6 +191,8 @@ impl Tables {
             self.def_at.push(UNDEFINED);
             self.same.push(Operand::value(Value(v as u32)));
             self.now.push(Operand::value(Value(v as u32)));
+            self.known.push(Known::nothing(64));
+            self.uses.push(1);
         }
     }
 }
@@ -241,6 +263,43 @@ impl Cx<'_> {
         self.trace.literal_int(o)
     }
 
+    /// What is known of the operand's bits here. `ty` is its type; nothing is known of anything but integers of up to 64 bits.
+    pub fn bits(&self, o: Operand, ty: Type) -> Known {
+        if !ty.is_int() || ty.bits() > 64 {
+            return Known::nothing(ty.bits());
+        }
+        match (o.as_value(), self.trace.literal_int(o)) {
+            (Some(v), _) => self.tables.known[v.index()],
+            (None, Some(i)) => Known::literal(ty.bits(), i as u64),
+            _ => Known::nothing(ty.bits()),
+        }
+    }
+
+    /// From the present line on, this holds of the operand's bits, too. For [`Rewriter::committed`].
+    pub fn learn(&mut self, o: Operand, known: Known) {
+        if let Some(v) = o.as_value() {
+            let place = &mut self.tables.known[v.index()];
+            *place = place.and_also(known);
+        }
+    }
+
+    /// The tag that the boxed word has here, if a guard said so.
+    pub fn tag(&self, word: Operand) -> Option<TagId> {
+        self.tables.tags.get(&word.as_value()?).copied()
+    }
+
+    /// From the present line on, the boxed word has this tag. For [`Rewriter::committed`].
+    pub fn learn_tag(&mut self, word: Operand, tag: TagId) {
+        if let Some(v) = word.as_value() {
+            self.tables.tags.insert(v, tag);
+        }
+    }
+
+    /// How many operands of lines this value is, as far as known; exits do not count.
+    pub fn uses(&self, o: Operand) -> u32 {
+        o.as_value().map_or(0, |v| self.tables.uses[v.index()])
+    }
+
     /// What stands for the operand here.
     pub fn resolve(&self, o: Operand) -> Operand {
         follow(&self.tables.now, o)
@@ -287,9 +346,34 @@ impl Cx<'_> {
         self.trace.map_operands(line, replace)
     }
 
+    /// What follows for the result from what is known of the operands.
+    pub(crate) fn bits_of_line(&self, line: &Inst) -> Known {
+        let [a, b, c, _] = line.args;
+        if !line.ty.is_int() || line.ty.bits() > 64 || line.aty.bits() > 64 {
+            return Known::nothing(line.ty.bits());
+        }
+        let number = |o: Operand| self.int(o).map(|i| i as u64 & line.aty.mask64());
+        let (from, to) = (line.aty.bits(), line.ty.bits());
+        let (a, b, amount) = match line.op {
+            Op::And | Op::Or | Op::Xor | Op::Add | Op::Sub => {
+                (self.bits(a, line.aty), self.bits(b, line.aty), None)
+            }
+            Op::Not | Op::Zext | Op::Sext | Op::Trunc | Op::Popcnt | Op::Clz | Op::Ctz => {
+                (self.bits(a, line.aty), Known::nothing(from), None)
+            }
+            Op::Shl | Op::Shr | Op::Sar => (self.bits(a, line.aty), Known::nothing(from), number(b)),
+            Op::Select => (self.bits(b, line.ty), self.bits(c, line.ty), None),
+            Op::Insert => (self.bits(a, line.ty), self.bits(b, line.aty), c.as_index().map(|i| i as u64)),
+            Op::Extract => (self.bits(a, line.aty), Known::nothing(from), b.as_index().map(|i| i as u64)),
+            _ => return Known::nothing(to),
+        };
+        transfer(line.op, from, to, a, b, amount)
+    }
+
     fn commit(&mut self, line: &Inst) {
         if line.has_result() {
             self.tables.def_at[line.res.index()] = self.trace.insts.len() as u32;
+            self.tables.known[line.res.index()] = self.bits_of_line(line);
         }
         self.trace.insts.push(*line);
     }
@@ -309,6 +393,9 @@ impl Cx<'_> {
         if Operand::value(v) != o {
             self.tables.same[v.index()] = o;
             self.tables.now[v.index()] = o;
+            if let Some(w) = o.as_value() {
+                self.tables.uses[w.index()] += self.tables.uses[v.index()];
+            }
         }
     }
 }

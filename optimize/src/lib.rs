@@ -16,4 +16,6 @@ pub mod passes;
 
 pub mod pipeline;
 
+pub mod regalloc;
+
 pub mod codegen;

@@ -54,6 +54,11 @@ impl Env {
         true
     }
 
+    /// Rewrites left; `None` for no limit. For passes that plan before they rewrite.
+    pub fn left(&self) -> Option<u64> {
+        self.fuel
+    }
+
     /// How many rewrites were done.
     pub fn used(&self) -> u64 {
         self.used
@@ -61,7 +66,7 @@ impl Env {
 }
 
 /// A rewriting of traces. One value lives as long as its pipeline and may keep buffers between traces.
-pub trait Pass {
+pub trait Pass: Send {
     /// Its name in file tests, dumps and `docs/passes.md`.
     fn name(&self) -> &'static str;
 

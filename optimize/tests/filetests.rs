@@ -1,5 +1,8 @@
 //! Every `.tir` file beside this one, with the passes of this crate.
 
+mod vector_kind;
+mod vectors;
+
 use ir::filetest::{Registry, check_dir};
 use optimize::pass::Env;
 use std::path::Path;
@@ -17,6 +20,7 @@ fn tir_files() {
             Ok(t)
         });
     }
+    registry.kind("vector", vector_kind::vector);
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     if let Err(failures) = check_dir(&dir, &registry) {
         panic!("{failures}");

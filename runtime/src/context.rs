@@ -67,7 +67,12 @@ pub struct Context {
     pub xsave_mask: u64,
     /// Host address to enter at.
     pub target: u64,
+    /// Values of optimised traces that find no register.
+    pub scratch: [u64; SCRATCH_WORDS],
 }
+
+/// Room for all vector registers.
+pub const SCRATCH_WORDS: usize = 256;
 
 /// Offsets of the fields above.
 pub mod off {
@@ -90,6 +95,8 @@ pub mod off {
     pub const XSAVE: u32 = 0xe8;
     pub const XSAVE_MASK: u32 = 0xf0;
     pub const TARGET: u32 = 0xf8;
+    pub const SCRATCH: u32 = 0x100;
+    pub const SCRATCH_END: u32 = SCRATCH + super::SCRATCH_WORDS as u32 * 8;
 }
 
 const _: () = {
@@ -108,6 +115,7 @@ const _: () = {
     assert!(offset_of!(Context, xsave) == off::XSAVE as usize);
     assert!(offset_of!(Context, xsave_mask) == off::XSAVE_MASK as usize);
     assert!(offset_of!(Context, target) == off::TARGET as usize);
+    assert!(offset_of!(Context, scratch) == off::SCRATCH as usize);
 };
 
 /// `Context::exit` after an indirect branch whose target is not in the table; `pc` is the target.

@@ -1,8 +1,10 @@
 //! The dispatcher: looks fragments up, makes them, enters them, and handles how they are left.
 
+use crate::assume;
 use crate::codemap::Watch;
 use crate::context::{EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MISS, EXIT_RESUME, EXIT_STEP};
 use crate::enter;
+use crate::fpenv;
 use crate::interp;
 use crate::lockstep;
 use crate::options::Tier;
@@ -106,8 +108,11 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     if thread.verifier.is_some() {
         thread.context.target = shared.cache.counting_entry(frag).0 as u64;
         // No instruction is shorter than a byte.
-        let bytes: u32 = shared.cache.frag(frag).source().map(|s| s.1).sum();
-        lockstep::departing(thread, bytes as usize);
+        let f = shared.cache.frag(frag);
+        let bytes: u32 = f.source().map(|s| s.1).sum();
+        // One pass through an optimised loop may be several of the guest's.
+        let passes = if f.places().is_some() { MOST_PASSES } else { 1 };
+        lockstep::departing(thread, bytes as usize * passes, f.facts & assume::FP_DEFAULT != 0);
     }
     Ok(())
 }
@@ -130,6 +135,21 @@ fn find(
 ) -> Result<FragId, TranslateError> {
     let counts = &process().counts;
     crate::stats::count(&counts.lookups);
+    if let Some(e) = exit
+        && let x = shared.cache.exit(e)
+        && x.kind == ExitKind::Decline(pc)
+        && shared.cache.frag(x.from).live
+    {
+        let frag = match shared.cache.behind(x.from) {
+            Some(f) => f,
+            None => make(shared, pc, BlockMode { front: Some(x.from), ..BlockMode::default() })?,
+        };
+        // Making it may have evicted the other.
+        if shared.cache.behind(x.from) == Some(frag) {
+            shared.cache.link(e, frag);
+        }
+        return Ok(frag);
+    }
     let found = shared.cache.lookup(pc);
     let frag = match found {
         Some(f) => f,
@@ -240,7 +260,8 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
             mode.checked = watch == Some(Watch::Checked);
         }
     }
-    let kept = range.file.is_some() && !(mode.private || mode.single || mode.kept || mode.checked);
+    let kept = range.file.is_some()
+        && !(mode.private || mode.single || mode.kept || mode.checked || mode.front.is_some());
     if kept && let Some(f) = crate::store::install(shared, &range, pc) {
         return Ok(f);
     }
@@ -251,7 +272,7 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     let Shared { cache, translator, store, .. } = shared;
     let made = translator.block(cache, &bytes[..n], pc, mode)?;
     if kept {
-        store.note(&range, pc, translator.exact, &translator.saved());
+        store.note(&range, pc, translator.variant(), &translator.saved());
     }
     Ok(made)
 }
@@ -286,6 +307,9 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     r.current = Some(frag);
     Ok(Some(frag))
 }
+
+/// Passes of a guest's loop that an optimised one makes at most in one.
+const MOST_PASSES: usize = 64;
 
 /// Longest trace, in guest bytes, that other paths go on through instead of ending at it.
 const SHARED_TAIL: u32 = 96;
@@ -332,7 +356,14 @@ fn finish(thread: &mut Thread, shared: &mut Shared) {
         }
         code.push((s.pc, bytes));
     }
-    let Shared { cache, translator, .. } = shared;
+    let Shared { cache, translator, compiler, .. } = shared;
+    if let Some(compiler) = compiler {
+        let lengths: Vec<u32> =
+            r.steps.iter().zip(&code).map(|(s, c)| translator.length(&c.1, s.pc, s.instructions)).collect();
+        if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths).is_ok() {
+            return;
+        }
+    }
     let made = translator.trace(cache, &r.steps, |pc| code.iter().find(|x| x.0 == pc).map(|x| &x.1[..]));
     if made.is_err() {
         cache.events.push(EventKind::Abort, r.pc, AbortReason::NotTraceable as u64);
@@ -373,11 +404,13 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
             }
         }
         // What is to be done is done at the head of the loop.
-        Err(EXIT_INTERRUPTED | EXIT_RESUME) => {}
+        Err(EXIT_INTERRUPTED) => {}
+        // In the middle of a block: its path is not one that could be recorded.
+        Err(EXIT_RESUME) => abort_recording(thread, AbortReason::Interrupted),
         Err(other) => {
             crate::report::fatal(&format!("internal error: unknown exit {other:#x}; please report it"))
         }
-        Ok((id, ExitKind::Direct(pc), _)) => {
+        Ok((id, ExitKind::Direct(pc) | ExitKind::Decline(pc), _)) => {
             counts.direct.fetch_add(1, Ordering::Relaxed);
             thread.context.pc = pc.0;
             thread.last_exit = Some(id);
@@ -386,8 +419,8 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
             thread.context.pc = pc.0;
             serve(thread, pc, what, from);
         }
-        // An indirect exit leaves through the table's miss routine.
-        Ok((_, ExitKind::Indirect, _)) => {}
+        // An indirect exit leaves through the table's miss routine, a loop through another exit.
+        Ok((_, ExitKind::Indirect | ExitKind::Loop { .. }, _)) => {}
     }
 }
 
@@ -429,6 +462,19 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
             if shared.cache.frag(from).live {
                 shared.cache.kill(from);
             }
+        }
+        service::LOADS_FP => {
+            abort_recording(thread, AbortReason::NotTraceable);
+            fpenv::before_load(thread, pc.0);
+            let mut shared = process().lock();
+            if !shared.translator.watch_fp && shared.cache.frag(from).live {
+                shared.cache.kill(from); // It need not ask any more.
+            }
+            thread.step = true;
+        }
+        service::CHANGED_FP => {
+            abort_recording(thread, AbortReason::NotTraceable);
+            fpenv::ended();
         }
         fragcache::cache::HOT => {
             process().counts.hot.fetch_add(1, Ordering::Relaxed);

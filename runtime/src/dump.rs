@@ -1,7 +1,7 @@
 //! Fragments as a person or `perf` reads them: `--dump` and `--perf-map`.
 //!
-//! A dump shows for each live fragment the guest instructions it was made from, its host code, and
-//! its exits with the state of their links. Guest bytes are read when the dump is made; those that
+//! A dump shows for each live fragment the guest instructions it was made from, of an optimised trace the IR as it
+//! was lifted and after the passes, its host code, and its exits with the state of their links. Guest bytes are read when the dump is made; those that
 //! have gone since are shown as missing.
 
 use crate::process::{Shared, process};
@@ -46,6 +46,10 @@ fn fragment(out: &mut String, shared: &Shared, id: u32, f: &Fragment<'_>) {
     for (start, len) in f.source() {
         guest_code(out, start, len);
     }
+    let listings = shared.compiler.as_ref().and_then(|c| c.listings.as_deref()).unwrap_or_default();
+    if let Some(l) = listings.iter().rev().find(|l| l.frag.0 == id && l.pc == f.pc) {
+        out.push_str(&l.text);
+    }
     let _ = writeln!(out, "  host, {} bytes", f.len);
     // SAFETY: a live fragment's code is mapped and readable; the cache is locked.
     let code = unsafe { std::slice::from_raw_parts(f.start.0 as *const u8, f.len as usize) };
@@ -80,6 +84,8 @@ fn exit(out: &mut String, shared: &Shared, id: ExitId) {
     let e = shared.cache.exit(id);
     let to = match e.kind {
         ExitKind::Direct(pc) => format!("to {:#x}", pc.0),
+        ExitKind::Decline(pc) => format!("declines {:#x}", pc.0),
+        ExitKind::Loop { head, out } => format!("loop to +{head:#x}, out by +{out:#x}"),
         ExitKind::Indirect => "indirect".to_owned(),
         ExitKind::Service(pc, what) => format!("service {what}, then {:#x}", pc.0),
     };

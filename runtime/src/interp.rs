@@ -104,7 +104,7 @@ pub fn run(thread: &mut Thread) -> Next {
     if thread.context.rflags & TRAP != 0 {
         return Next::Native;
     }
-    lockstep::departing(thread, 1);
+    lockstep::departing(thread, 1, false);
     let mut tier = thread.interp.take().unwrap_or_default();
     let left = tier.run(thread);
     thread.interp = Some(tier);
@@ -425,7 +425,7 @@ fn in_use(c: &Context) -> u64 {
 }
 
 /// SSE control and status of the guest.
-fn mxcsr(c: &Context) -> u32 {
+pub fn mxcsr(c: &Context) -> u32 {
     if in_use(c) & area::SSE == 0 {
         return DEFAULT_MXCSR;
     }

@@ -57,6 +57,8 @@ pub struct Verifier {
     mirror: Mirror,
     /// Most instructions the tracee may need to the next boundary.
     bound: usize,
+    /// What ran last leaves sticky floating point flags as it happens to raise them.
+    forgets_sticky: bool,
     /// Addresses of the instructions stepped since the last comparison.
     trail: Vec<u64>,
     /// Signals that wait for a boundary.
@@ -97,6 +99,7 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
                     tracee,
                     mirror,
                     bound: 0,
+                    forgets_sticky: false,
                     trail: Vec::new(),
                     signals: VecDeque::new(),
                     layout: Components::get(),
@@ -133,10 +136,12 @@ fn keep_heap_room(start: &Option<u64>) -> Option<u64> {
     (got as u64 == at).then_some(at)
 }
 
-/// A fragment or interpreted block of at most `bound` instructions is about to run.
-pub fn departing(thread: &mut Thread, bound: usize) {
+/// A fragment or interpreted block of at most `bound` instructions is about to run. `default_fp`: it rests on the
+/// default floating point control word, and sticky flags come as they may.
+pub fn departing(thread: &mut Thread, bound: usize, default_fp: bool) {
     if let Some(v) = &mut thread.verifier {
         v.bound = bound;
+        v.forgets_sticky = default_fp;
     }
 }
 
@@ -192,6 +197,11 @@ pub fn system_call(thread: &mut Thread, table: Table) {
 /// The guest faulted at the context's `pc`.
 pub fn fault(thread: &mut Thread, signal: i32) {
     with(thread, |v, thread| v.fault(thread, signal));
+}
+
+/// Whether this run is verified.
+pub fn on() -> bool {
+    crate::process::get().is_some_and(|p| p.options.verify)
 }
 
 /// Whether two executions of this instruction from the same state may differ.
@@ -414,8 +424,8 @@ impl Verifier {
         }
         let ours = standard_state(thread);
         let theirs = self.tracee.xstate()?;
-        let sticky =
-            interpreted && self.trail.last().is_some_and(|&pc| interp::forgets_sticky_flags(thread, pc));
+        let sticky = self.forgets_sticky
+            || interpreted && self.trail.last().is_some_and(|&pc| interp::forgets_sticky_flags(thread, pc));
         for (name, range) in &self.layout.parts {
             let (Some(a), Some(b)) = (ours.bytes().get(range.clone()), theirs.get(range.clone())) else {
                 continue;

@@ -2,7 +2,8 @@
 //!
 //! Reading order of this crate: `options`, `main` (start), `process` and `thread` (who runs),
 //! `context` and `enter` (the switch between guest and runtime), `translate` and `stubs` (guest code
-//! to fragments), `dispatch` and `record` (what runs next), `codemap` (code that changes), `signal`,
+//! to fragments), `dispatch` and `record` (what runs next), `lift`, `compile` and `host` (hot paths through the
+//! optimizer), `assume` and `fpenv` (what their code rests on), `codemap` (code that changes), `signal`,
 //! `syscall` and `seccomp`, `emulate`, `report`, `stats` and `dump`.
 //!
 //! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`, `dump`,
@@ -12,13 +13,18 @@
 
 mod access;
 mod alloc;
+mod assume;
 mod codemap;
+mod compile;
 mod context;
 mod dispatch;
 mod dump;
 mod emulate;
 mod enter;
+mod fpenv;
+mod host;
 mod interp;
+mod lift;
 mod lockstep;
 mod options;
 mod process;
@@ -140,6 +146,7 @@ fn start(options: Options) -> ! {
         policy,
         block_events: options.events.is_some(),
         isolated: options.verify,
+        indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
@@ -149,12 +156,16 @@ fn start(options: Options) -> ! {
     let mut translator = translate::Translator::default();
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
+    let compiler = options.optimizes().then(|| {
+        translator.watch_fp = true;
+        compile::Compiler::new(options.level, options.fuel, options.dump.is_some(), options.traces.clone())
+    });
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
-        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator, store })),
+        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator, compiler, store })),
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
@@ -217,13 +228,11 @@ fn map_code(image: &loader::Image) {
             });
         }
     }
-    // SAFETY: reads the auxiliary vector; the vdso is mapped and starts with an ELF header.
-    let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
-    if vdso != 0 {
-        let end = vdso + 2 * 4096;
+    let vdso = assume::vdso();
+    if !vdso.is_empty() {
         shared.map.insert(CodeRange {
-            start: vdso,
-            end,
+            start: vdso.start,
+            end: vdso.end,
             prot: libc::PROT_READ | libc::PROT_EXEC,
             shared: false,
             file: None,

@@ -27,8 +27,8 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "trace", env = "DYNRUN_TIER")]
     pub tier: Tier,
 
-    /// Optimisation level 0 to 3; 0 makes no traces
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, env = "DYNRUN_O",
+    /// Optimisation level: 0 makes no traces, 1 straight ones, 2 optimises them, 3 with the passes over loops
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 1, env = "DYNRUN_O",
           value_parser = clap::value_parser!(u8).range(0..=3))]
     pub level: u8,
 
@@ -36,6 +36,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 4000, env = "DYNRUN_HOT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub hot: u32,
+
+    /// Most rewrites by the optimizer, over the whole process: to find the one that is wrong
+    #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
+    pub fuel: Option<u64>,
 
     /// Statistics at exit: a table on standard error, or JSON into FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
@@ -53,6 +57,10 @@ pub struct Options {
     /// Print fragments at exit on standard error: the one for a guest address, or "all"
     #[arg(long, value_name = "PC|all", env = "DYNRUN_DUMP")]
     pub dump: Option<String>,
+
+    /// Write each path that is optimised into DIR, as lifted: PROCESS-NUMBER.tir
+    #[arg(long, value_name = "DIR", env = "DYNRUN_TRACES")]
+    pub traces: Option<PathBuf>,
 
     /// Run in lockstep with the program single-stepped natively; stop at the first difference
     #[arg(long, env = "DYNRUN_VERIFY", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
@@ -132,6 +140,11 @@ impl Options {
         self.tier == Tier::Trace && self.level > 0
     }
 
+    /// Whether traces go through the optimizer.
+    pub fn optimizes(&self) -> bool {
+        self.traces() && self.level > 1
+    }
+
     /// The name of the tier.
     pub fn tier_name(&self) -> &'static str {
         match self.tier {
@@ -183,8 +196,12 @@ impl Options {
         with("stats", &self.stats);
         with("events", &self.events);
         with("cache-dir", &self.cache_dir);
+        with("traces", &self.traces);
         if let Some(l) = &self.log {
             v.push(format!("--log={l}").into());
+        }
+        if let Some(n) = self.fuel {
+            v.push(format!("--fuel={n}").into());
         }
         if let Some(d) = &self.dump {
             v.push(format!("--dump={d}").into());

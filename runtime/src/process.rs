@@ -1,6 +1,7 @@
 //! What all threads of the guest process share.
 
 use crate::codemap::CodeMap;
+use crate::compile::Compiler;
 use crate::options::Options;
 use crate::stats::Counts;
 use crate::thread::{StateLayout, ThreadRef};
@@ -18,6 +19,8 @@ pub struct Shared {
     pub map: CodeMap,
     /// Makes the former from the latter.
     pub translator: Translator,
+    /// Makes optimised traces, at the levels that have them.
+    pub compiler: Option<Compiler>,
     /// What earlier processes translated, and what later ones need not.
     pub store: crate::store::Store,
 }
@@ -52,6 +55,11 @@ static PROCESS: OnceLock<Process> = OnceLock::new();
 /// The process. Set once before any guest code runs.
 pub fn process() -> &'static Process {
     PROCESS.get().expect("the process is set up before anything uses it")
+}
+
+/// The process, once it is set up.
+pub fn get() -> Option<&'static Process> {
+    PROCESS.get()
 }
 
 /// Publishes the process.

@@ -65,7 +65,7 @@ impl Recording {
             BlockEnd::Return | BlockEnd::Select => self.ends = true,
             BlockEnd::Stop => self.stops = true,
         }
-        self.steps.push(Step { pc, next: pc });
+        self.steps.push(Step { pc, next: pc, instructions: shape.instructions });
     }
 
     /// True when `pc` is on the path already.

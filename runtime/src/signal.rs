@@ -16,8 +16,10 @@
 //! and takes the thread out through `dynrun_exit` with the guest's state at that instruction.
 //! Faults on pages watched for writes are ours and invisible.
 
+use crate::assume;
 use crate::context::{EXIT_FAULT, EXIT_RESUME, EXIT_STEP, off};
 use crate::enter::{self, Labels};
+use crate::fpenv;
 use crate::process::process;
 use crate::thread::{AltStack, Thread};
 use fragcache::HostPc;
@@ -294,6 +296,7 @@ pub fn keep_state_exact() {
     let mut shared = process().lock();
     if !shared.translator.exact {
         shared.translator.exact = true;
+        shared.cache.revoke(assume::NO_FAULT_HANDLER);
         shared.cache.flush();
     }
 }
@@ -389,11 +392,17 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
         // Before the first instruction only the check of the source bytes reads guest memory.
         (f, frag.guest_pc_at(inside).unwrap_or((frag.pc, frag.entry)))
     });
-    let Some((frag, (pc, begin))) = place else {
+    let Some((frag, (mut pc, begin))) = place else {
         drop(shared);
         crate::report::runtime_fault(thread, arrived.signal, rip, arrived.info[2] as usize);
     };
-    let checking = shared.cache.frag(frag).guest_pc_at(inside).is_none();
+    let optimized = shared.cache.frag(frag).places().is_some();
+    let planned = shared.cache.frag(frag).fault_at(inside);
+    if optimized && planned.is_none() {
+        drop(shared);
+        crate::report::runtime_fault(thread, arrived.signal, rip, arrived.info[2] as usize);
+    }
+    let checking = !optimized && shared.cache.frag(frag).guest_pc_at(inside).is_none();
     let saved_flags = at.get(Interrupted::register(0));
     let address = arrived.info[2];
     let mut exit = EXIT_FAULT;
@@ -408,17 +417,31 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
             }
         }
         if ours {
-            if shared.cache.frag(frag).live {
+            // No trace is made from code that can be written.
+            if optimized || shared.cache.frag(frag).live {
                 return; // Not the code that runs: try again.
             }
             exit = EXIT_STEP;
         } else if shared.map.guest_prot(address).is_some_and(|p| p & libc::PROT_WRITE != 0) {
             // Another thread was faster.
+            if optimized {
+                return;
+            }
             exit = EXIT_RESUME;
         }
     }
+    let start = shared.cache.frag(frag).start;
     drop(shared);
-    undo_spills(thread, at, begin.0, rip);
+    if let Some(place) = planned {
+        if let Some(to) = place.to {
+            // That code puts the state before the instruction into place and leaves for the block of the instruction,
+            // which faults in its turn.
+            return at.set(frame::RIP, (start.0 + to as usize) as u64);
+        }
+        pc = place.pc.unwrap_or(pc);
+    } else {
+        undo_spills(thread, at, begin.0, rip);
+    }
     if checking {
         // Flags are in what was rax (`lahf; seto al`).
         let (ah, al) = (saved_flags >> 8 & 0xd5, saved_flags & 1);
@@ -742,6 +765,9 @@ pub fn sigreturn(thread: &mut Thread) {
             bytes[512..520].copy_from_slice(&3u64.to_le_bytes());
         }
         let mxcsr = u32::from_le_bytes(bytes[24..28].try_into().expect("four bytes")) & 0xffff;
+        if fpenv::is_unusual(mxcsr) {
+            fpenv::ended();
+        }
         bytes[24..28].copy_from_slice(&mxcsr.to_le_bytes());
     }
     // SAFETY: both areas are aligned and large enough; the header was made valid above.

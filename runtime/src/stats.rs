@@ -7,6 +7,7 @@
 //! runtime. Their resolution is the kernel's tick (1 to 10 ms), so the share of traces means something
 //! for programs that compute for a second or more; the number of samples is given with it.
 
+use crate::compile::CompileStats;
 use crate::process::process;
 use crate::thread::Thread;
 use fragcache::{FragmentKind, HostPc};
@@ -64,6 +65,7 @@ struct Meter {
     translate: AtomicU64,
     syscalls: AtomicU64,
     in_trace: AtomicU64,
+    in_optimized: AtomicU64,
     in_block: AtomicU64,
     in_stub: AtomicU64,
     in_runtime: AtomicU64,
@@ -76,6 +78,7 @@ static METER: Meter = Meter {
     translate: AtomicU64::new(0),
     syscalls: AtomicU64::new(0),
     in_trace: AtomicU64::new(0),
+    in_optimized: AtomicU64::new(0),
     in_block: AtomicU64::new(0),
     in_stub: AtomicU64::new(0),
     in_runtime: AtomicU64::new(0),
@@ -89,6 +92,7 @@ impl Meter {
             &self.translate,
             &self.syscalls,
             &self.in_trace,
+            &self.in_optimized,
             &self.in_block,
             &self.in_stub,
             &self.in_runtime,
@@ -211,8 +215,13 @@ pub fn sample(in_cache: bool, rip: usize) {
         if !shared.cache.contains(host) {
             return &METER.in_runtime;
         }
-        match shared.cache.frag_at(host).map(|f| shared.cache.frag(f).kind) {
-            Some(FragmentKind::Trace) => &METER.in_trace,
+        match shared.cache.frag_at(host).map(|f| shared.cache.frag(f)) {
+            Some(f) if f.kind == FragmentKind::Trace => {
+                if f.places().is_some() {
+                    count(&METER.in_optimized);
+                }
+                &METER.in_trace
+            }
             Some(_) => &METER.in_block,
             None => &METER.in_stub,
         }
@@ -237,6 +246,8 @@ pub struct Statistics {
     pub code: Code,
     /// Ways out of the cache, by kind.
     pub exits: Exits,
+    /// What the optimizer did, at the levels that have one.
+    pub optimizer: Option<CompileStats>,
     /// Finding code.
     pub lookups: Lookups,
     /// Code that was dropped.
@@ -322,6 +333,8 @@ pub struct Lookups {
 pub struct Dropped {
     /// Fragments whose source changed or went away.
     pub invalidated: u64,
+    /// Traces that rested on facts which ceased to hold.
+    pub revoked: u64,
     /// Times that a unit of code memory was emptied.
     pub flushes: u64,
 }
@@ -348,6 +361,8 @@ pub struct Samples {
     pub stubs: u64,
     /// In the runtime, kernel included.
     pub runtime: u64,
+    /// In optimised ones among the traces.
+    pub optimized: u64,
     /// Traces' part of the samples in fragments: the share of guest execution that came from
     /// traces. Null without samples.
     pub trace_share: Option<f64>,
@@ -409,8 +424,9 @@ pub fn collect() -> Statistics {
             hot: read(&p.counts.hot),
             signals: read(&p.counts.signals),
         },
+        optimizer: shared.compiler.as_ref().map(|c| c.stats.clone()),
         lookups: Lookups { total: read(&p.counts.lookups), misses: read(&p.counts.not_found) },
-        dropped: Dropped { invalidated: s.invalidated, flushes: s.evicted_units },
+        dropped: Dropped { invalidated: s.invalidated, revoked: s.revoked, flushes: s.evicted_units },
         memory: Memory {
             cache_bytes: shared.cache.memory.used() as u64,
             peak_bytes: usage.ru_maxrss as u64 * 1024,
@@ -421,6 +437,7 @@ pub fn collect() -> Statistics {
             blocks,
             stubs,
             runtime,
+            optimized: read(&m.in_optimized),
             trace_share: (traces + blocks > 0).then(|| traces as f64 / (traces + blocks) as f64),
         },
         events_lost: shared.cache.events.lost(),
@@ -463,8 +480,8 @@ impl Statistics {
             (
                 "dropped",
                 format!(
-                    "{} fragments invalidated, {} units flushed",
-                    self.dropped.invalidated, self.dropped.flushes
+                    "{} fragments invalidated, {} traces revoked, {} units flushed",
+                    self.dropped.invalidated, self.dropped.revoked, self.dropped.flushes
                 ),
             ),
             (
@@ -482,6 +499,42 @@ impl Statistics {
         for (name, value) in rows {
             out.push_str(&format!("  {name:<20}{value}\n"));
         }
+        if let Some(o) = &self.optimizer {
+            self.optimizer_rows(o, &mut out);
+        }
         out
+    }
+
+    fn optimizer_rows(&self, o: &CompileStats, out: &mut String) {
+        let share = self.samples.optimized as f64 / self.samples.traces.max(1) as f64 * 100.0;
+        let mut row = |name: &str, value: String| out.push_str(&format!("  {name:<20}{value}\n"));
+        let refused: u64 = o.refused.values().sum();
+        row("optimised traces", format!("{} ({} loops), {refused} refused", o.traces, o.loops));
+        row("executed in them", format!("{share:.1} % of what was executed in traces"));
+        row(
+            "optimizer",
+            format!(
+                "{} operations became {} in {} rewrites; {} KiB of guest code became {} KiB",
+                o.operations,
+                o.operations_left,
+                o.rewrites,
+                o.guest_bytes >> 10,
+                o.code_bytes >> 10
+            ),
+        );
+        let ms = |ns: u64| ns as f64 / 1e6;
+        row(
+            "time for it",
+            format!(
+                "{:.1} ms lifting, {:.1} ms passes, {:.1} ms code; {} ns per operation",
+                ms(o.lift_ns),
+                ms(o.optimize_ns),
+                ms(o.codegen_ns),
+                o.ns_per_operation
+            ),
+        );
+        for (why, n) in &o.refused {
+            row("refused", format!("{n} × {why}"));
+        }
     }
 }

@@ -99,6 +99,27 @@ fn jump_to(out: &mut Vec<u8>, at: HostPc, to: HostPc) {
     out.extend_from_slice(&d.to_le_bytes());
 }
 
+/// Bits of the guest address that [`look_up`] shifts out, for [`fragcache::CacheConfig::indirect_shift`].
+pub fn table_shift(bmi2: bool) -> u32 {
+    if bmi2 { fragcache::indirect::SHIFT } else { 0 }
+}
+
+/// Hashes rcx and jumps through the table of indirect branches; rcx and rdx are spilled. Returns the offset of
+/// the field with the table's address.
+pub fn look_up(out: &mut Vec<u8>, at: usize, bmi2: bool) -> u32 {
+    if bmi2 {
+        out.extend_from_slice(&[0xc4, 0xe3, 0x7b, 0xf0, 0xd1, table_shift(true) as u8]); // rorx edx, ecx, n
+        out.extend_from_slice(&[0x0f, 0xb7, 0xd2]); // movzx edx, dx
+    } else {
+        out.extend_from_slice(&[0x0f, 0xb7, 0xd1]); // movzx edx, cx
+    }
+    align_field(out, at, 3);
+    out.extend_from_slice(&[0xff, 0x24, 0xd5]); // jmp [rdx*8 + table]
+    let field = out.len() as u32;
+    out.extend_from_slice(&[0; 4]);
+    field
+}
+
 /// What an indirect entry may skip because the code at its entry overwrites it first: rcx, rdx.
 pub type DeadAtEntry = [bool; 2];
 

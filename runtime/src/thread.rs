@@ -157,6 +157,7 @@ impl Thread {
             xsave: unsafe { p.add(head) },
             xsave_mask: layout.mask,
             target: 0,
+            scratch: [0; crate::context::SCRATCH_WORDS],
         };
         // SAFETY: a fresh mapping, large enough and aligned to a page. The zeroed vector area with
         // MXCSR set is the initial state in standard format.

@@ -11,6 +11,7 @@
 //! that has a fragment already. Return addresses on the guest's stack are the guest's own.
 
 use crate::context::{off, reg};
+use crate::fpenv;
 use crate::stubs::{self, DeadAtEntry};
 use fragcache::{Cache, CacheError, ExitKind, FragId, FragmentKind, GuestPc, NewExit, NewFragment};
 use iced_x86::{
@@ -28,6 +29,10 @@ pub mod service {
     pub const EMULATE: u32 = 3;
     /// The source bytes of a checking fragment changed.
     pub const CHANGED: u32 = 4;
+    /// The instruction at the exit's address loads the floating point control word.
+    pub const LOADS_FP: u32 = 5;
+    /// The instruction before the exit's address has loaded another control word than the default.
+    pub const CHANGED_FP: u32 = 6;
 }
 
 /// Longest block in instructions.
@@ -64,6 +69,8 @@ pub struct BlockMode {
     pub kept: bool,
     /// It must compare its source bytes at entry.
     pub checked: bool,
+    /// It is for the exits of this fragment that decline.
+    pub front: Option<FragId>,
 }
 
 /// One basic block of a recorded path.
@@ -73,6 +80,8 @@ pub struct Step {
     pub pc: GuestPc,
     /// Where the path went on.
     pub next: GuestPc,
+    /// Its instructions.
+    pub instructions: usize,
 }
 
 /// How a basic block ends, as far as a recorder cares.
@@ -159,6 +168,10 @@ pub struct Translator {
     /// Made at its first use: few programs need it, and its tables take a while.
     encoder: Option<Encoder>,
     bmi2: bool,
+    /// Loads of the floating point control word are noticed (see `fpenv`).
+    pub watch_fp: bool,
+    /// The block is one instruction that was looked at already.
+    alone: bool,
     at: usize,
     /// See [`site`].
     places: Vec<u16>,
@@ -199,6 +212,8 @@ impl Default for Translator {
             info: InstructionInfoFactory::new(),
             encoder: None,
             bmi2: std::is_x86_feature_detected!("bmi2"),
+            watch_fp: false,
+            alone: false,
             at: 0,
             places: Vec::new(),
             movable: false,
@@ -215,7 +230,7 @@ impl Default for Translator {
 /// True when a block ends with this instruction whatever it does.
 fn ends_line(i: &Instruction) -> bool {
     match i.flow_control() {
-        FlowControl::Next | FlowControl::ConditionalBranch => needs_runtime(i).is_some(),
+        FlowControl::Next | FlowControl::ConditionalBranch => false,
         FlowControl::XbeginXabortXend => false,
         FlowControl::Call if i.code() == Code::Vmcall || i.code() == Code::Vmmcall => false,
         _ => true,
@@ -266,6 +281,12 @@ fn register_number(r: Register) -> usize {
 }
 
 impl Translator {
+    /// The service that an instruction needs, if any.
+    fn service_for(&self, i: &Instruction) -> Option<u32> {
+        let loads_fp = self.watch_fp && !self.alone && (fpenv::loads(i) || !self.bmi2 && fpenv::restores(i));
+        needs_runtime(i).or(loads_fp.then_some(service::LOADS_FP))
+    }
+
     /// Decodes guest code from `pc` into `self.line`: up to `max` instructions, to the end of the
     /// line, at most `branches` conditional branches inside.
     fn decode(
@@ -301,7 +322,7 @@ impl Translator {
             if self.verifying && n > 0 && crate::lockstep::is_unrepeatable(&instruction) {
                 break;
             }
-            let end = ends_line(&instruction);
+            let end = ends_line(&instruction) || self.service_for(&instruction).is_some();
             let branch = instruction.flow_control() == FlowControl::ConditionalBranch;
             let next = instruction.next_ip();
             let writes = until_write && self.writes_memory(&instruction);
@@ -355,6 +376,11 @@ impl Translator {
         self.depends(offset, site::RELATIVE);
     }
 
+    /// Which code is made at present from the same guest code: 0 to 3.
+    pub fn variant(&self) -> u32 {
+        u32::from(self.exact) | u32::from(self.watch_fp) << 1
+    }
+
     /// The block that was made last.
     pub fn saved(&self) -> Saved<'_> {
         Saved {
@@ -380,6 +406,7 @@ impl Translator {
         mode: BlockMode,
     ) -> Result<FragId, TranslateError> {
         self.line.clear();
+        self.alone = mode.single;
         let (max, branches) = if mode.single || mode.kept {
             (1, 0)
         } else if mode.checked {
@@ -432,6 +459,7 @@ impl Translator {
         }
         self.line = line;
         self.place_cold();
+        self.alone = false;
         let kind = if mode.private || mode.single { FragmentKind::Private } else { FragmentKind::Block };
         Ok(cache.commit(NewFragment {
             pc,
@@ -443,6 +471,9 @@ impl Translator {
             source: &[(pc, len as u32)],
             map: &self.map,
             indirect,
+            facts: 0,
+            places: None,
+            front: mode.front,
         }))
     }
 
@@ -525,6 +556,9 @@ impl Translator {
             source: &source,
             map: &self.map,
             indirect,
+            facts: 0,
+            places: None,
+            front: None,
         }))
     }
 
@@ -535,7 +569,7 @@ impl Translator {
         let instructions = self.line.len();
         let end = match self.line.last().map(|d| &d.instruction) {
             None => BlockEnd::Stop,
-            Some(i) if i.is_invalid() || needs_runtime(i).is_some() => BlockEnd::Stop,
+            Some(i) if i.is_invalid() || self.service_for(i).is_some() => BlockEnd::Stop,
             Some(i) => match i.flow_control() {
                 FlowControl::Interrupt | FlowControl::Exception => BlockEnd::Stop,
                 FlowControl::Return => BlockEnd::Return,
@@ -547,6 +581,15 @@ impl Translator {
             },
         };
         BlockShape { instructions, end }
+    }
+
+    /// Bytes of the first instructions of `bytes`.
+    pub fn length(&self, bytes: &[u8], pc: GuestPc, instructions: usize) -> u32 {
+        let mut decoder = Decoder::with_ip(64, bytes, pc.0, DecoderOptions::NONE);
+        for _ in 0..instructions {
+            let _ = decoder.decode();
+        }
+        decoder.position() as u32
     }
 
     /// Puts the padding of a conditional branch that follows before the instruction in front of it:
@@ -605,7 +648,7 @@ impl Translator {
             // Some instructions write a register only sometimes: rdssp without shadow stacks, bit
             // scans of zero.
             if i.is_invalid()
-                || needs_runtime(i).is_some()
+                || self.service_for(i).is_some()
                 || matches!(i.mnemonic(), Mnemonic::Rdsspd | Mnemonic::Rdsspq | Mnemonic::Bsf | Mnemonic::Bsr)
             {
                 break;
@@ -640,14 +683,23 @@ impl Translator {
             self.code.extend_from_slice(&[0x0f, 0x0b]); // ud2 raises what the guest's bytes would
             return false;
         }
-        if let Some(what) = needs_runtime(i) {
-            let go_on = if what == service::EMULATE { source.0 } else { i.next_ip() };
+        if let Some(what) = self.service_for(i) {
+            let here = matches!(what, service::EMULATE | service::LOADS_FP);
+            let go_on = if here { source.0 } else { i.next_ip() };
             self.service(source, GuestPc(go_on), what);
             return false;
         }
         match i.flow_control() {
             FlowControl::Next | FlowControl::XbeginXabortXend => {
                 self.plain(d, bytes);
+                if self.watch_fp && !self.alone && fpenv::restores(i) {
+                    let over = fpenv::emit_check(&mut self.code);
+                    let restore = |code: &mut Vec<u8>| stubs::load_slot(code, reg::RCX, off::SPILL_RCX);
+                    restore(&mut self.code);
+                    self.service(source, GuestPc(i.next_ip()), service::CHANGED_FP);
+                    self.code[over] = (self.code.len() - over - 1) as u8;
+                    restore(&mut self.code);
+                }
                 true
             }
             FlowControl::ConditionalBranch => {
@@ -692,7 +744,7 @@ impl Translator {
         follows: &[Decoded],
     ) -> bool {
         let i = &d.instruction;
-        if i.is_invalid() || needs_runtime(i).is_some() {
+        if i.is_invalid() || self.service_for(i).is_some() {
             return self.emit(d, bytes, source);
         }
         match i.flow_control() {
@@ -850,19 +902,8 @@ impl Translator {
     }
 
     fn look_up_spilled(&mut self, source: GuestPc) {
-        if self.bmi2 {
-            self.code.extend_from_slice(&[0xc4, 0xe3, 0x7b, 0xf0, 0xd1, 16]); // rorx edx, ecx, 16
-        } else {
-            stubs::store_slot(&mut self.code, off::SPILL_MISC, reg::RCX);
-            self.code.extend_from_slice(&[0x65, 0x0f, 0xb7, 0x14, 0x25]); // movzx edx, word gs:[misc + 2]
-            self.code.extend_from_slice(&(off::SPILL_MISC + 2).to_le_bytes());
-        }
-        self.code.extend_from_slice(&[0x8d, 0x14, 0x0a]); // lea edx, [rdx + rcx]
-        self.code.extend_from_slice(&[0x0f, 0xb7, 0xd2]); // movzx edx, dx
-        stubs::align_field(&mut self.code, self.at, 3);
-        self.code.extend_from_slice(&[0xff, 0x24, 0xd5]); // jmp [rdx*8 + table]
-        self.exits.push(NewExit { source, kind: ExitKind::Indirect, patch: self.code.len() as u32 });
-        self.code.extend_from_slice(&[0; 4]);
+        let patch = stubs::look_up(&mut self.code, self.at, self.bmi2);
+        self.exits.push(NewExit { source, kind: ExitKind::Indirect, patch });
     }
 
     /// Goes on in line when rcx is `next`, else through the table.

@@ -10,24 +10,26 @@
 //! - [`compare`]: two outcomes, one verdict, and a message that a person can act upon;
 //! - [`hazard`]: C and assembly programs with their build and run directives in the header;
 //! - [`program`]: real programs, a shell file each;
-//! - [`csmith`]: random C programs;
+//! - [`random`]: random C programs, by csmith and by [`loopgen`];
 //! - [`suite`]: the glue to the test runner.
 //!
-//! The suites themselves are in `tests/tests`: `hazards`, `real`, `csmith` and `bad_input`.
+//! The suites themselves are in `tests/tests`: `hazards`, `real`, `random`, `verify` and `bad_input`.
 //!
 //! Environment: `DYNRUN` names the binary under test (default: `release/dynrun` of the target
 //! directory); empty means "native against native", which proves the programs themselves right.
 //! `E2E_TIERS` (comma separated) limits the tiers, `E2E_REQUIRE_ALL=1` makes a missing package a
-//! failure instead of a skipped row, `E2E_SLOW=only` runs the programs that take minutes, `CSMITH_COUNT` and `CSMITH_SEED` steer the random programs.
+//! failure instead of a skipped row, `E2E_SLOW=only` runs the programs that take minutes, `CSMITH_COUNT`, `LOOPS_COUNT`,
+//! `CSMITH_SEED`, `LOOPS_SEED` and `RANDOM_KEEP` steer the random programs.
 //!
 //! Must not know: anything about how `dynrun` works; only its command line.
 
 #![forbid(unsafe_code)]
 
 pub mod compare;
-pub mod csmith;
 pub mod hazard;
+pub mod loopgen;
 pub mod process;
 pub mod program;
+pub mod random;
 pub mod subject;
 pub mod suite;

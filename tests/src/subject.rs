@@ -15,6 +15,8 @@ pub enum Subject {
         binary: PathBuf,
         /// Value of its option `--tier`.
         tier: Tier,
+        /// Further options.
+        options: &'static [&'static str],
     },
 }
 
@@ -50,11 +52,16 @@ impl Subject {
     pub fn command(&self, program: &Path) -> Command {
         match self {
             Self::Native => Command::new(program),
-            Self::Dynrun { binary, tier } => {
+            Self::Dynrun { binary, tier, options } => {
                 let mut command = Command::new(binary);
                 // One store for all tests: most of them find what earlier ones left.
                 let store = binary.with_file_name("store-of-tests");
-                command.args(["--tier", tier.name(), "--cache-dir"]).arg(store).arg("--").arg(program);
+                command
+                    .args(["--tier", tier.name(), "--cache-dir"])
+                    .arg(store)
+                    .args(*options)
+                    .arg("--")
+                    .arg(program);
                 command
             }
         }
@@ -72,9 +79,24 @@ impl Subject {
     /// The same program under `dynrun` with `tier`, or natively when there is no `dynrun` to test.
     #[must_use]
     pub fn for_tier(binary: Option<&Path>, tier: Tier) -> Self {
-        binary.map_or(Self::Native, |binary| Self::Dynrun { binary: binary.to_owned(), tier })
+        Self::with(binary, tier, &[])
+    }
+
+    /// The same with further options.
+    #[must_use]
+    pub fn with(binary: Option<&Path>, tier: Tier, options: &'static [&'static str]) -> Self {
+        binary.map_or(Self::Native, |binary| Self::Dynrun { binary: binary.to_owned(), tier, options })
     }
 }
+
+/// Options with which everything that runs twice is traced.
+pub const HOT: &[&str] = &["--hot=2"];
+/// The same with the least optimisation that makes traces.
+pub const HOT_1: &[&str] = &["--hot=2", "-O1"];
+/// The same with the usual optimisation.
+pub const HOT_2: &[&str] = &["--hot=2", "-O2"];
+/// The same with all optimisation.
+pub const HOT_3: &[&str] = &["--hot=2", "-O3"];
 
 /// Why there is nothing to test.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,5 @@
-//! Hazard programs (`tests/hazards`), native against every tier: one test per program and tier.
+//! Hazard programs (`tests/hazards`), native against every tier: one test per program and tier, and for most one with all
+//! optimisation of whatever runs twice (`hot`).
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -6,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use e2e_tests::compare::{Aspects, compare, require};
 use e2e_tests::hazard::{self, Hazard};
 use e2e_tests::process::{Outcome, run};
-use e2e_tests::subject::{self, Subject, Tier};
+use e2e_tests::subject::{self, HOT_3, Subject, Tier};
 use e2e_tests::suite;
 use libtest_mimic::{Failed, Trial};
 
@@ -23,9 +24,15 @@ fn main() -> ExitCode {
                 tiers.insert(0, Tier::Interp);
             }
             let skip = !hazard.missing_features().is_empty();
-            for tier in tiers {
-                let name = format!("{}::{}", hazard.name, tier.name());
-                let subject = Subject::for_tier(setting.dynrun.as_deref(), tier);
+            let mut subjects: Vec<(&str, Subject)> = tiers
+                .iter()
+                .map(|&tier| (tier.name(), Subject::for_tier(setting.dynrun.as_deref(), tier)))
+                .collect();
+            if tiers.contains(&Tier::Trace) && about_code(&hazard) {
+                subjects.push(("hot", Subject::with(setting.dynrun.as_deref(), Tier::Trace, HOT_3)));
+            }
+            for (column, subject) in subjects {
+                let name = format!("{}::{column}", hazard.name);
                 let (hazard, oracle) = (hazard.clone(), oracle.clone());
                 let trial = Trial::test(name, move || check(&hazard, &subject, &oracle));
                 trials.push(trial.with_ignored_flag(skip));
@@ -33,6 +40,11 @@ fn main() -> ExitCode {
         }
         Ok(trials)
     })
+}
+
+/// Is it about guest code, rather than about files and system calls? Then traces of everything are worth a run.
+fn about_code(hazard: &Hazard) -> bool {
+    ["cpu_", "ctl_", "sig_", "smc_", "thr_"].iter().any(|prefix| hazard.name.starts_with(prefix))
 }
 
 fn check(hazard: &Hazard, subject: &Subject, oracle: &Oracle) -> Result<(), Failed> {

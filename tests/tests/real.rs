@@ -1,4 +1,5 @@
-//! Real programs (`tests/programs`), native against every tier: one test per program and tier.
+//! Real programs (`tests/programs`), native against every tier: one test per program and tier, and one with traces of
+//! whatever runs twice (`hot`).
 //!
 //! A program whose package is missing is skipped with a note; with `E2E_REQUIRE_ALL=1` (as in CI) it fails.
 //! Those that take minutes run with `E2E_SLOW=only`, and then nothing else.
@@ -9,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use e2e_tests::compare::{compare, require};
 use e2e_tests::process::{End, Outcome};
 use e2e_tests::program::{self, Program};
-use e2e_tests::subject::{self, Subject, Tier};
+use e2e_tests::subject::{self, HOT, Subject, Tier};
 use e2e_tests::suite;
 use libtest_mimic::{Failed, Trial};
 
@@ -32,13 +33,19 @@ fn main() -> ExitCode {
                 );
             }
             let oracle = Oracle::default();
+            let dynrun = setting.dynrun.as_deref();
+            let mut subjects = Vec::new();
             for tier in subject::tiers() {
-                if program.trace_only && tier != Tier::Trace {
-                    continue;
+                if !program.trace_only || tier == Tier::Trace {
+                    subjects.push((tier.name(), Subject::for_tier(dynrun, tier)));
                 }
-                let subject = Subject::for_tier(setting.dynrun.as_deref(), tier);
+                if tier == Tier::Trace {
+                    subjects.push(("hot", Subject::with(dynrun, tier, HOT)));
+                }
+            }
+            for (column, subject) in subjects {
                 let (program, oracle) = (program.clone(), oracle.clone());
-                let name = format!("{}::{}", program.name, tier.name());
+                let name = format!("{}::{column}", program.name);
                 let trial = Trial::test(name, move || check(&program, &subject, &oracle));
                 trials.push(trial.with_ignored_flag(!missing.is_empty() && !setting.require_all));
             }

@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+mod modelled;
+mod passes;
+mod reduce;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -13,9 +16,9 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
-/// Random programs of a `cargo xtask oracles` run.
+/// Random programs of each kind in a `cargo xtask oracles` run.
 const ORACLE_PROGRAMS: u32 = 200;
-/// Random programs of a `cargo xtask nightly` run.
+/// The same for `cargo xtask nightly`.
 const NIGHTLY_PROGRAMS: u32 = 1000;
 
 #[derive(Parser)]
@@ -33,19 +36,38 @@ enum Chore {
     Tidy,
     /// Accepts the present output of the file tests as expected.
     Bless,
-    /// Random C programs, native against every tier.
-    Csmith {
-        /// The first seed; without it, half of them come from the corpus and half are new.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// How many programs.
-        #[arg(long, default_value_t = 40)]
-        count: u32,
+    /// Random C programs by csmith, native against traces and blocks.
+    Csmith(Random),
+    /// Random C programs full of loops, native against traces and blocks.
+    Loops(Random),
+    /// Measures which instructions that are not modelled real programs execute.
+    Modelled(modelled::Options),
+    /// Runs the passes over traces (files, or directories of them) and compares on random states.
+    Passes {
+        /// Files `.tir`, as `dynrun --traces=DIR` writes them.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// States for each.
+        #[arg(long, default_value_t = 100)]
+        states: u64,
     },
-    /// The slow oracles: long-running real programs and 200 random ones.
+    /// Shrinks a trace that passes break, or finds the rewrite that breaks a program.
+    Reduce(reduce::Options),
+    /// The slow oracles: long-running real programs and 200 random ones of each kind.
     Oracles,
-    /// 1000 random programs.
+    /// 1000 random programs of each kind.
     Nightly,
+}
+
+/// Which random programs.
+#[derive(clap::Args)]
+struct Random {
+    /// The first seed; without it, half of them come from the corpus and half are new.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many programs.
+    #[arg(long, default_value_t = 40)]
+    count: u32,
 }
 
 fn main() -> ExitCode {
@@ -53,9 +75,13 @@ fn main() -> ExitCode {
         Chore::Check => check(),
         Chore::Tidy => tidy::check(&root()),
         Chore::Bless => cargo(&["test", "--workspace", "--exclude", "e2e-tests"], &[("BLESS", "1")]),
-        Chore::Csmith { seed, count } => csmith(seed, count),
+        Chore::Csmith(random) => one_kind("CSMITH", &random),
+        Chore::Loops(random) => one_kind("LOOPS", &random),
+        Chore::Modelled(options) => modelled::measure(&root(), &options),
+        Chore::Passes { paths, states } => passes::check(&paths, states),
+        Chore::Reduce(options) => reduce::reduce(&options),
         Chore::Oracles => oracles(),
-        Chore::Nightly => csmith(None, NIGHTLY_PROGRAMS),
+        Chore::Nightly => random(NIGHTLY_PROGRAMS),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,18 +106,31 @@ fn build() -> Result<()> {
     cargo(&["build", "--release", "--workspace"], &[])
 }
 
-fn csmith(seed: Option<u64>, count: u32) -> Result<()> {
+/// Programs of one maker only.
+fn one_kind(maker: &str, which: &Random) -> Result<()> {
     build()?;
-    let (seed, count) = (seed.map(|s| s.to_string()), count.to_string());
-    let mut environment = vec![("CSMITH_COUNT", count.as_str())];
-    environment.extend(seed.as_deref().map(|s| ("CSMITH_SEED", s)));
-    cargo(&["test", "-p", "e2e-tests", "--test", "csmith"], &environment)
+    let (seed, count) = (which.seed.map(|s| s.to_string()), which.count.to_string());
+    let names = [format!("{maker}_COUNT"), format!("{maker}_SEED")];
+    let mut environment = vec![(names[0].as_str(), count.as_str())];
+    environment.extend(seed.as_deref().map(|s| (names[1].as_str(), s)));
+    let only = format!("{}::", maker.to_lowercase());
+    cargo(&["test", "-p", "e2e-tests", "--test", "random", "--", &only], &environment)
+}
+
+/// So many programs of each maker.
+fn random(count: u32) -> Result<()> {
+    build()?;
+    let count = count.to_string();
+    cargo(
+        &["test", "-p", "e2e-tests", "--test", "random"],
+        &[("CSMITH_COUNT", &count), ("LOOPS_COUNT", &count)],
+    )
 }
 
 fn oracles() -> Result<()> {
     build()?;
     cargo(&["test", "-p", "e2e-tests", "--test", "real"], &[("E2E_SLOW", "only")])?;
-    csmith(None, ORACLE_PROGRAMS)
+    random(ORACLE_PROGRAMS)
 }
 
 /// Runs cargo at the root of the repository.

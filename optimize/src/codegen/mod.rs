@@ -160,6 +160,5 @@ pub enum CodegenError {
 /// # Errors
 /// When something in it has no machine code; nothing is lost then.
 pub fn compile(trace: &Trace, host: &dyn Host, at: u64) -> Result<Code, CodegenError> {
-    let _ = (host, at);
-    Err(CodegenError::Unsupported(trace.name.clone()))
+    x86_64::Compiler::default().compile(trace, host, at)
 }

@@ -5,13 +5,41 @@
 use crate::forward::{Forward, Rewriter};
 use crate::pass::Pass;
 
+pub mod alias;
+
+pub mod known_bits;
+
+pub mod rules;
+
+pub mod fold;
+
+pub mod fold_address;
+
 pub mod cse;
+
+pub mod guard_elim;
 
 pub mod dce;
 
+pub mod disambiguate;
+
+pub mod load_forward;
+
+pub mod loop_info;
+
+pub mod peel;
+
+pub mod split;
+
+pub mod vectorize;
+
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
 pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
-    vec![Box::new(cse::Cse::default())]
+    vec![
+        Box::new(fold::Fold::default()),
+        Box::new(guard_elim::GuardElim::default()),
+        Box::new(cse::Cse::default()),
+    ]
 }
 
 /// All rewriters in one sweep.
@@ -21,7 +49,14 @@ pub fn forward() -> Box<dyn Pass> {
 
 /// Every pass by its name, for file tests and `-O` lists: `forward`, each of its rewriters by itself, and the others.
 pub fn all() -> Vec<Box<dyn Pass>> {
-    let mut all: Vec<Box<dyn Pass>> = vec![forward(), Box::new(dce::Dce::default())];
+    let mut all: Vec<Box<dyn Pass>> = vec![
+        forward(),
+        Box::new(load_forward::LoadForward::new()),
+        Box::new(peel::Peel::default()),
+        Box::new(load_forward::LoadForward::with_guards()),
+        Box::new(split::Split::default()),
+        Box::new(dce::Dce::default()),
+    ];
     for r in rewriters() {
         all.push(Box::new(Forward::new(r.name(), vec![r])));
     }

@@ -200,7 +200,7 @@ impl Image {
 /// | 32 | | code, places, map, exits; each padded to 8 |
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Offset in the file, and whether exact.
+    /// Offset in the file, and which variant.
     pub key: u32,
     /// Bytes of the record.
     pub size: usize,
@@ -352,6 +352,14 @@ impl Journal {
     pub fn push(&mut self, key: u32, bias: u64, pc: GuestPc, s: &Saved<'_>) {
         let fixed = s.places.iter().any(|p| p >> 13 == site::RETURN_SHORT) || s.fixed;
         let small = s.indirect.is_none_or(|(a, b)| a < 256 && b < 256);
+        let plain = |e: &NewExit| match e.kind {
+            ExitKind::Indirect | ExitKind::Direct(_) => true,
+            ExitKind::Service(_, what) => what <= u32::from(u16::MAX),
+            _ => false,
+        };
+        if !s.exits.iter().all(plain) {
+            return;
+        }
         if s.code.len() >= LONGEST || !small || fixed && *self.fixed_bias.get_or_insert(bias) != bias {
             return;
         }
@@ -397,9 +405,9 @@ impl Journal {
         pad(out);
         for e in s.exits {
             let (kind, to, what) = match e.kind {
-                ExitKind::Indirect => (0u16, pc, 0),
-                ExitKind::Direct(to) => (1, to, 0),
+                ExitKind::Direct(to) => (1u16, to, 0),
                 ExitKind::Service(to, what) => (2, to, what),
+                _ => (0, pc, 0),
             };
             for v in [e.patch as u16, e.source.0.wrapping_sub(pc.0) as u16, kind, what as u16] {
                 out.extend_from_slice(&v.to_le_bytes());

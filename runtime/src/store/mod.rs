@@ -23,7 +23,8 @@
 //!   [`YOUNG`] seconds is left alone: its time stamp may not tell it from what it becomes next.
 //! - A block is recorded only when it depends on nothing but its own bytes, which lie, with room for one more
 //!   instruction, inside one mapping.
-//! - Blocks that keep registers exact at faults are other records (see `Translator::exact`).
+//! - Blocks that keep registers exact at faults, or notice loads of the floating point control word, are other records
+//!   than those that do not (see `Translator::variant`).
 
 mod files;
 mod format;
@@ -107,13 +108,13 @@ impl Store {
     }
 
     /// A block was made from `range`.
-    pub fn note(&mut self, range: &CodeRange, pc: GuestPc, exact: bool, saved: &Saved<'_>) {
+    pub fn note(&mut self, range: &CodeRange, pc: GuestPc, variant: u32, saved: &Saved<'_>) {
         let Some(FileCode { module, bias }) = range.file else { return };
         let new = &mut self.modules[module as usize].new;
         if !saved.movable || !fits(range, pc.0, saved.guest_len) || new.bytes() > MOST_NEW {
             return;
         }
-        if let Some(key) = key(pc.0, bias, exact) {
+        if let Some(key) = key(pc.0, bias, variant) {
             new.push(key, bias, pc, saved);
         }
     }
@@ -142,10 +143,15 @@ impl Module {
     }
 }
 
-/// The number of a record: where its block begins in the file, and whether it is exact.
-fn key(pc: u64, bias: u64, exact: bool) -> Option<u32> {
-    let offset = u32::try_from(pc.wrapping_sub(bias)).ok().filter(|&o| o < 1 << 31)?;
-    Some(offset << 1 | u32::from(exact))
+/// The number of a record: where its block begins in the file, and which variant it is.
+fn key(pc: u64, bias: u64, variant: u32) -> Option<u32> {
+    let offset = u32::try_from(pc.wrapping_sub(bias)).ok().filter(|&o| o < 1 << 30)?;
+    Some(offset << 2 | variant)
+}
+
+/// The reverse: the guest address, and the variant.
+fn split(key: u32, bias: u64) -> (GuestPc, u32) {
+    (GuestPc(u64::from(key >> 2).wrapping_add(bias)), key & 3)
 }
 
 /// A block must lie inside its mapping, with room for one more instruction: then what stands behind the
@@ -159,8 +165,8 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
     let FileCode { module, bias } = range.file?;
     let Shared { cache, translator, store, .. } = shared;
     let image = store.modules[module as usize].image?;
-    let exact = translator.exact;
-    let mut at = image.find(key(pc.0, bias, exact)?)?;
+    let variant = translator.variant();
+    let mut at = image.find(key(pc.0, bias, variant)?)?;
     let mut placed: [(FragId, usize); GROUP] = [(FragId(0), 0); GROUP];
     let mut n = 0;
     for _ in 0..2 * GROUP {
@@ -170,8 +176,8 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
         let Some(record) = image.record(at) else { break };
         let here = at;
         at += record.size;
-        let from = GuestPc(u64::from(record.key >> 1).wrapping_add(bias));
-        let usable = (record.key & 1 != 0) == exact
+        let (from, its) = split(record.key, bias);
+        let usable = its == variant
             && fits(range, from.0, record.guest_len)
             && (!record.is_fixed() || image.fixed_bias() == bias);
         if !usable || n > 0 && cache.lookup(from).is_some() {
@@ -193,7 +199,7 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
         store.map.extend(record.map());
         store.exits.clear();
         store.exits.extend(record.exits(from));
-        let (id, replaced) = cache.place(&NewFragment {
+        let (id, replaced) = cache.place(&mut NewFragment {
             pc: from,
             kind: fragcache::FragmentKind::Block,
             at: to,
@@ -203,6 +209,9 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
             source: &[(from, record.guest_len as u32)],
             map: &store.map,
             indirect: record.indirect,
+            facts: 0,
+            places: None,
+            front: None,
         });
         debug_assert!(replaced.is_none(), "what is there was looked up");
         placed[n] = (id, here);
@@ -210,7 +219,7 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
     }
     for &(id, at) in &placed[..n] {
         let Some(record) = image.record_again(at) else { continue };
-        let from = GuestPc(u64::from(record.key >> 1).wrapping_add(bias));
+        let (from, _) = split(record.key, bias);
         store.exits.clear();
         store.exits.extend(record.exits(from));
         cache.connect(id, &store.exits);

@@ -1,6 +1,7 @@
 //! Memory calls: the kernel does them, and the map of code follows.
 
 use super::{Call, limits};
+use crate::assume;
 use crate::codemap::CodeRange;
 use crate::enter;
 use crate::process::process;
@@ -53,6 +54,7 @@ pub fn mmap(call: &Call) -> i64 {
     if limits::exceeds(len, private) {
         return ENOMEM;
     }
+    assume::mapping(prot as i32, flags as i32, call.args[4] as i32);
     let fixed = flags as i32 & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
     if fixed && flags as i32 & libc::MAP_FIXED_NOREPLACE != libc::MAP_FIXED_NOREPLACE {
         // What was there is gone before anything else can be.
@@ -233,6 +235,7 @@ pub fn brk(call: &Call) -> i64 {
 /// System V shared memory and old calls that change mappings: afterwards the kernel is asked what
 /// is executable now.
 pub fn shared_memory(call: &Call) -> i64 {
+    assume::revoke(assume::NOTHING_SHARED);
     let v = call.pass();
     if !failed(v) {
         let mut shared = process().lock();
@@ -241,6 +244,12 @@ pub fn shared_memory(call: &Call) -> i64 {
         rescan();
     }
     v
+}
+
+/// Calls by which the kernel maps memory that it writes whenever it likes.
+pub fn shared_with_kernel(call: &Call) -> i64 {
+    assume::revoke(assume::NOTHING_SHARED);
+    pass_writing(call)
 }
 
 static RETRIES: AtomicBool = AtomicBool::new(true);

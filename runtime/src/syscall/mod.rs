@@ -112,6 +112,7 @@ fn perform(thread: &mut Thread, call: &Call) -> Outcome {
         libc::SYS_mremap => memory::mremap(call),
         libc::SYS_brk => memory::brk(call),
         libc::SYS_shmat | libc::SYS_shmdt | libc::SYS_remap_file_pages => memory::shared_memory(call),
+        libc::SYS_io_setup | libc::SYS_io_uring_setup => memory::shared_with_kernel(call),
         libc::SYS_rt_sigaction => signals::sigaction(thread, call),
         libc::SYS_rt_sigprocmask => signals::sigprocmask(thread, call),
         libc::SYS_rt_sigreturn => {
@@ -170,6 +171,8 @@ pub fn handle_int80(thread: &mut Thread) {
         let status = g[3] as i32;
         task::exit_group(thread, status);
     }
+    // Among them is one that maps shared memory.
+    crate::assume::revoke(crate::assume::NOTHING_SHARED);
     let mut rax = g[0];
     // SAFETY: the guest's own system call with 32-bit arguments; rbx and rbp are swapped in by hand
     // because the compiler reserves them.

@@ -1,6 +1,7 @@
 //! Threads and processes: creation and ends.
 
 use super::Call;
+use crate::assume;
 use crate::enter;
 use crate::process::process;
 use crate::signal;
@@ -150,6 +151,8 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         drop(threads);
         process().threads.lock().unwrap_or_else(|e| e.into_inner()).retain(|t| std::ptr::eq(t.0, thread));
         process().ended.lock().unwrap_or_else(|e| e.into_inner()).clear();
+        // The other threads are not in this process, and nothing rests on there being none.
+        shared.cache.restore(assume::SINGLE_THREADED);
         drop(shared);
         drop(actions_guard);
         process().counts.forked();
@@ -238,6 +241,9 @@ fn share(parent: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     }
     thread::reap(process());
     let vfork = c.flags & libc::CLONE_VFORK as u64 != 0;
+    if !vfork {
+        assume::revoke(assume::SINGLE_THREADED);
+    }
     let actions = if c.flags & libc::CLONE_SIGHAND as u64 != 0 {
         parent.actions.clone()
     } else {

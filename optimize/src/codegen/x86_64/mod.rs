@@ -1,3 +1,68 @@
 //! The host x86-64.
+//!
+//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_vector`
+//! (lines to instructions over virtual registers, last first: [`inst`]), [`crate::regalloc`], [`emit`] (bytes, by
+//! [`asm`]), [`exits`] and [`moves`] (what exits put in place).
+//!
+//! All sixteen general registers belong to the guest. Nothing is reserved: values that find no register live in the thread's
+//! spill area, whose first cells are scratch memory for exits.
+
+pub mod prepare;
+
+pub mod inst;
+
+pub mod select;
+
+mod select_int;
+
+pub mod select_flags;
+
+mod select_vector;
+
+pub mod emit;
+
+pub mod exits;
+
+pub mod moves;
 
 pub mod asm;
+
+pub mod shuffle;
+
+pub mod vinst;
+
+use super::{Code, CodegenError, Host};
+use crate::regalloc::{Allocation, Allocator};
+use ir::trace::Trace;
+
+/// The compiler with its buffers.
+#[derive(Default)]
+pub struct Compiler {
+    selected: select::Selected,
+    allocator: Allocator,
+    allocation: Allocation,
+    asm: Option<asm::Asm>,
+}
+
+impl Compiler {
+    /// See [`super::compile`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn compile(&mut self, trace: &Trace, host: &dyn Host, at: u64) -> Result<Code, CodegenError> {
+        select::Selector::run(trace, host, &mut self.selected)?;
+        let (_, start, end) = host.spill_area();
+        let scratch = 8 * emit::SCRATCH_CELLS;
+        let area = u32::try_from(end - start - scratch)
+            .map_err(|_| CodegenError::TooLarge("the spill area is too small".into()))?;
+        let registers = select::GENERAL | select::VECTORS;
+        self.allocator
+            .run(&mut self.selected.program, registers, 1 << select::RSP, area, &mut self.allocation)
+            .map_err(|e| CodegenError::TooLarge(e.to_string()))?;
+        let mut asm = self.asm.take().unwrap_or_else(|| asm::Asm::new(at));
+        asm.reset(at);
+        let (code, asm) = emit::Emitter::run(trace, host, &self.selected, &self.allocation, asm)?;
+        self.asm = Some(asm);
+        Ok(code)
+    }
+}

@@ -87,6 +87,17 @@ struct Legacy {
     lock: bool,
 }
 
+/// An EVEX instruction's parts that are not registers.
+#[derive(Clone, Copy)]
+struct Evex {
+    pp: Pp,
+    map: Map,
+    opcode: u8,
+    w: bool,
+    /// 0: 128 bits, 1: 256, 2: 512.
+    length: u8,
+}
+
 /// One instruction in the making.
 struct Buf {
     bytes: [u8; 16],
@@ -453,6 +464,29 @@ impl Asm {
         }
         buf.push(opcode);
         self.modrm(&mut buf, reg, &rm, 0, trail);
+        buf
+    }
+
+    /// An EVEX instruction up to its immediate, without masks. Memory operands are whole vectors.
+    #[inline]
+    fn evex_open(&mut self, op: Evex, regs: (u8, u8), rm: Place, trail: u8) -> Buf {
+        let (reg, v) = regs;
+        let mut buf = Buf::new();
+        Asm::segment(&mut buf, &rm);
+        let (x, b) = match rm {
+            // Registers have their fifth bit in X.
+            Place::Reg(r) => (r >> 4 & 1, r >> 3 & 1),
+            Place::Mem(_) => rm.high(),
+        };
+        let inverted = |bit: u8, at: u8| (bit & 1 ^ 1) << at;
+        buf.push(0x62);
+        buf.push(
+            inverted(reg >> 3, 7) | inverted(x, 6) | inverted(b, 5) | inverted(reg >> 4, 4) | op.map as u8,
+        );
+        buf.push(u8::from(op.w) << 7 | (!v & 15) << 3 | 4 | op.pp as u8);
+        buf.push(op.length << 5 | inverted(v >> 4, 3));
+        buf.push(op.opcode);
+        self.modrm(&mut buf, reg, &rm, 4 + op.length, trail);
         buf
     }
 }

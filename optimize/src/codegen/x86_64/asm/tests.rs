@@ -688,6 +688,57 @@ mod vectors {
         }
     }
 
+    /// Rows of whole vectors in EVEX, with all 32 registers, and displacements that count in vectors.
+    #[test]
+    fn evex() {
+        let bin = [
+            (ADDPD, "vaddpd"),
+            (MULPS, "vmulps"),
+            (PADDQ, "vpaddq"),
+            (PSHUFB, "vpshufb"),
+            (PMULUDQ, "vpmuludq"),
+        ];
+        let mut memories = memories();
+        for disp in [16, 32, 64, -64, 127 * 64, 128 * 64, -128 * 64, 127 * 32] {
+            memories.push(Mem::base(Reg::RSI, disp));
+        }
+        for n in 0..32 * 32u32 {
+            let (d, a, b) = (Xmm((n & 31) as u8), Xmm((n >> 5) as u8), Xmm((n % 29) as u8));
+            for (length, bits) in [(0, 128), (1, 256), (2, 512)] {
+                for (op, name) in bin {
+                    same(
+                        &emit(|asm| asm.evex(op, length, d, a, b)),
+                        name,
+                        &[d.into(), a.into(), b.into()],
+                        None,
+                        bits,
+                    );
+                }
+                let bytes = emit(|asm| asm.evex_un(MOVAPS, length, d, a));
+                same(&bytes, "vmovaps", &[d.into(), a.into()], None, bits);
+                let m = memories[n as usize % memories.len()];
+                let bytes = emit(|asm| asm.evex_un(MOVUPS_STORE, length, d, m));
+                same(&bytes, "vmovups", &[m.into(), d.into()], None, bits);
+                let bytes = emit(|asm| asm.evex_imm(SHUFPD, length, d, a, b, 0x5a));
+                same(&bytes, "vshufpd", &[d.into(), a.into(), b.into()], Some(0x5a), bits);
+            }
+            for (bits, insert, extract) in
+                [(128, "vinserti32x4", "vextracti32x4"), (256, "vinserti64x4", "vextracti64x4")]
+            {
+                let bytes = emit(|asm| asm.evex_insert(bits, d, a, b, 1));
+                same(&bytes, insert, &[d.into(), a.into(), b.into()], Some(1), 512);
+                let bytes = emit(|asm| asm.evex_extract(bits, d, a, 1));
+                same(&bytes, extract, &[d.into(), a.into()], Some(1), 512);
+            }
+        }
+        for m in memories {
+            for (length, bits) in [(0, 128), (1, 256), (2, 512)] {
+                let bytes = emit(|asm| asm.evex_un(MOVUPS, length, Xmm(17), m));
+                same(&bytes, "vmovups", &[Xmm(17).into(), m.into()], None, bits);
+            }
+        }
+    }
+
     #[test]
     fn blends() {
         let all =

@@ -500,6 +500,50 @@ impl Asm {
         self.commit(&buf);
     }
 
+    // --- EVEX ------------------------------------------------------------------------------------
+    // Length 2 is 512 bits. Memory operands are whole vectors, so only rows for which they are may have them.
+
+    fn evex_form(&self, op: V, length: u8) -> super::Evex {
+        super::Evex { pp: op.pp, map: op.map, opcode: op.opcode, w: op.flags & E1 != 0, length }
+    }
+
+    /// The EVEX form of [`Asm::avx`].
+    pub fn evex(&mut self, op: V, length: u8, dst: Xmm, a: Xmm, b: impl Into<XRm>) {
+        let buf = self.evex_open(self.evex_form(op, length), (dst.0, a.0), b.into().into(), 0);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_un`].
+    pub fn evex_un(&mut self, op: V, length: u8, dst: Xmm, b: impl Into<XRm>) {
+        let buf = self.evex_open(self.evex_form(op, length), (dst.0, 0), b.into().into(), 0);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_imm`].
+    pub fn evex_imm(&mut self, op: V, length: u8, dst: Xmm, a: Xmm, b: impl Into<XRm>, imm: u8) {
+        let mut buf = self.evex_open(self.evex_form(op, length), (dst.0, a.0), b.into().into(), 1);
+        buf.push(imm);
+        self.commit(&buf);
+    }
+
+    /// `vinserti32x4`, `vinserti64x4 dst, a, part, at`: 512-bit `a` with the part of `bits` (128 or 256) replaced.
+    pub fn evex_insert(&mut self, bits: u32, dst: Xmm, a: Xmm, part: Xmm, at: u8) {
+        let (opcode, w) = if bits == 128 { (0x38, false) } else { (0x3a, true) };
+        let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2 };
+        let mut buf = self.evex_open(form, (dst.0, a.0), Place::Reg(part.0), 1);
+        buf.push(at);
+        self.commit(&buf);
+    }
+
+    /// `vextracti32x4`, `vextracti64x4 dst, a, at`: the part of `bits` (128 or 256) of 512-bit `a`.
+    pub fn evex_extract(&mut self, bits: u32, dst: Xmm, a: Xmm, at: u8) {
+        let (opcode, w) = if bits == 128 { (0x39, false) } else { (0x3b, true) };
+        let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2 };
+        let mut buf = self.evex_open(form, (a.0, 0), Place::Reg(dst.0), 1);
+        buf.push(at);
+        self.commit(&buf);
+    }
+
     // --- shifts by constants ---------------------------------------------------------------------
 
     /// Legacy shift of all lanes by a constant.

@@ -1,0 +1,634 @@
+//! Emission: allocated lines to bytes, in program order, then the exits out of line.
+
+use ir::trace::Trace;
+use ir::types::SlotId;
+
+use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
+use super::asm::integer::{Plain, ShiftX, Unary};
+use super::asm::{Alu, Asm, AsmError, Label, Mem, Reg, Rm, Scale, Shift, Width};
+use super::exits::{self, ExitItem, ExitRecord, FlagsAt, Src};
+use super::inst::{MInst, MOp, Remat};
+use super::moves::{self, From, Scratch, To};
+use super::select::Selected;
+use crate::regalloc::{Action, Allocation, Loc, NONE, VECTOR};
+use ir::snapshot::Target;
+
+/// Cells of scratch memory at the start of the spill area.
+pub const SCRATCH_CELLS: i32 = 24;
+
+/// One emission.
+pub struct Emitter<'a> {
+    pub(super) trace: &'a Trace,
+    host: &'a dyn Host,
+    pub(super) s: &'a Selected,
+    alloc: &'a Allocation,
+    pub(super) asm: Asm,
+    code: Code,
+    segment: Segment,
+    slots: i32,
+    scratch: Scratch,
+    abi: IndirectAbi,
+    /// Out-of-line code to make: record, label, fault ranges that go there.
+    cold: Vec<(u32, Label)>,
+    /// Fault ranges whose code is the cold entry with this index.
+    fault_to: Vec<(usize, Label)>,
+    head: Option<Label>,
+    /// The back edge's field, where it goes, and the interrupt exit's record.
+    back: Option<(u32, u32, u32)>,
+}
+
+impl<'a> Emitter<'a> {
+    /// Emits everything.
+    pub fn run(
+        trace: &'a Trace,
+        host: &'a dyn Host,
+        s: &'a Selected,
+        alloc: &'a Allocation,
+        asm: Asm,
+    ) -> Result<(Code, Asm), CodegenError> {
+        let (segment, start, _) = host.spill_area();
+        let mut e = Emitter {
+            trace,
+            host,
+            s,
+            alloc,
+            asm,
+            code: Code::default(),
+            segment,
+            slots: start + 8 * SCRATCH_CELLS,
+            scratch: Scratch { segment, start, count: SCRATCH_CELLS },
+            abi: host.indirect(),
+            cold: Vec::new(),
+            fault_to: Vec::new(),
+            head: None,
+            back: None,
+        };
+        e.hot()?;
+        e.code.hot_end = e.asm.offset();
+        e.cold()?;
+        let Emitter { mut asm, mut code, fault_to, .. } = e;
+        asm.resolve().map_err(|e: AsmError| CodegenError::TooLarge(e.to_string()))?;
+        for (range, label) in fault_to {
+            if let (Some(to), Some((at, _))) = (asm.position(label), &mut code.faults[range].to) {
+                *at = to;
+            }
+        }
+        code.bytes = asm.bytes().to_vec();
+        code.faults.sort_by_key(|f| f.start);
+        Ok((code, asm))
+    }
+
+    // --- places ------------------------------------------------------------------------------------
+
+    fn slot_mem(&self, i: u16) -> Mem {
+        Mem::segment(self.segment, self.slot_offset(i))
+    }
+
+    fn slot_offset(&self, i: u16) -> i32 {
+        self.slots + self.alloc.slots[i as usize].offset as i32
+    }
+
+    fn loc(&self, line: u32, k: usize) -> Loc {
+        let start = self.s.program.lines[line as usize].start as usize;
+        self.s.program.opnds[start + k].loc
+    }
+
+    fn reg_at(&self, line: u32, k: usize) -> Reg {
+        match self.loc(line, k) {
+            Loc::Reg(r) => Reg(r),
+            _ => Reg(0),
+        }
+    }
+
+    fn rm_at(&self, line: u32, k: usize) -> Rm {
+        match self.loc(line, k) {
+            Loc::Reg(r) => Reg(r).into(),
+            Loc::Spill(i) => self.slot_mem(i).into(),
+            _ => Reg(0).into(),
+        }
+    }
+
+    fn mem_count(inst: &MInst) -> usize {
+        inst.mem.map_or(0, |m| usize::from(m.base) + usize::from(m.index.is_some()))
+    }
+
+    fn mem_at(&self, line: u32, inst: &MInst) -> Mem {
+        let Some(m) = inst.mem else { return Mem::segment(self.segment, 0) };
+        let mut k = usize::from(inst.srcs);
+        let base = if m.base {
+            k += 1;
+            super::asm::Base::Reg(self.reg_at(line, k - 1))
+        } else {
+            super::asm::Base::None
+        };
+        let index = m.index.map(|s| (self.reg_at(line, k), Scale::of(1 << s).unwrap_or(Scale::X1)));
+        Mem { segment: m.segment, base, index, disp: m.disp }
+    }
+
+    fn temp_at(&self, line: u32, inst: &MInst, k: usize) -> Reg {
+        self.reg_at(line, usize::from(inst.srcs) + Self::mem_count(inst) + k)
+    }
+
+    fn def_at(&self, line: u32, inst: &MInst, k: usize) -> Reg {
+        self.reg_at(line, usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps) + k)
+    }
+
+    fn from(&self, vreg: u32, loc: Loc) -> From {
+        match loc {
+            Loc::Reg(r) => From::Reg(r, 0),
+            Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i)),
+            _ => match self.s.remats.get(&vreg) {
+                Some(Remat::Int(i)) => From::Int(*i),
+                Some(Remat::Memory(s, o)) => From::Mem(*s, *o),
+                Some(Remat::Base(s)) => From::Base(*s),
+                None => From::Int(0),
+            },
+        }
+    }
+
+    // --- the hot part ------------------------------------------------------------------------------
+
+    fn hot(&mut self) -> Result<(), CodegenError> {
+        let mut moves = Vec::new();
+        let mut at = 0;
+        for i in 0..self.alloc.actions.len() {
+            match self.alloc.actions[i] {
+                Action::Move { vreg, from, to } => {
+                    if to >= VECTOR {
+                        self.move_vector(vreg, from, to);
+                    } else {
+                        let from = self.from(vreg, from);
+                        moves::load(&mut self.asm, to, from);
+                    }
+                }
+                Action::Moves(first, end) => {
+                    moves.clear();
+                    for m in &self.alloc.moves[first as usize..end as usize] {
+                        let to = match m.to {
+                            Loc::Reg(r) => To::Reg(r),
+                            Loc::Spill(i) => To::Mem(self.segment, self.slot_offset(i)),
+                            _ => continue,
+                        };
+                        moves.push((self.from(m.from_vreg, m.from), to));
+                    }
+                    moves::parallel(&mut self.asm, &mut moves, self.scratch)?;
+                }
+                Action::Line(line) => {
+                    let inst = self.s.insts[line as usize];
+                    let now = self.s.facts.at.get(inst.ir as usize).copied().unwrap_or(0);
+                    if now != at && now > 0 {
+                        at = now;
+                        if let Some(pc) = self.trace.at_pc(&self.trace.insts[at as usize - 1]) {
+                            let offset = self.asm.offset();
+                            if self.code.lines.last().is_none_or(|l| l.1 != pc) {
+                                self.code.lines.push((offset, pc));
+                            }
+                        }
+                    }
+                    self.line(line, &inst)?;
+                    self.spills(line, &inst);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the results that have spill slots.
+    fn spills(&mut self, line: u32, inst: &MInst) {
+        let first = usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps);
+        let start = self.s.program.lines[line as usize].start as usize;
+        for k in first..first + usize::from(inst.defs) {
+            let o = self.s.program.opnds[start + k];
+            if let (Loc::Reg(r), Loc::Spill(i)) = (o.loc, self.alloc.spill[o.vreg as usize]) {
+                if r >= VECTOR {
+                    self.store_vector(r, i, o.vreg);
+                } else {
+                    let mem = self.slot_mem(i);
+                    self.asm.store(Width::W64, mem, Reg(r));
+                }
+            }
+        }
+    }
+
+    fn move_vector(&mut self, _vreg: u32, _from: Loc, _to: u8) {}
+
+    fn store_vector(&mut self, _r: u8, _slot: u16, _vreg: u32) {}
+
+    /// The second source: register, spilled value or memory operand; `None` for an immediate.
+    fn second(&self, line: u32, inst: &MInst) -> Option<Rm> {
+        if inst.srcs >= 2 {
+            Some(self.rm_at(line, 1))
+        } else if inst.mem.is_some() {
+            Some(self.mem_at(line, inst).into())
+        } else {
+            None
+        }
+    }
+
+    /// The first source for instructions that take it from memory too.
+    fn first(&self, line: u32, inst: &MInst) -> Rm {
+        if inst.srcs >= 1 { self.rm_at(line, 0) } else { self.mem_at(line, inst).into() }
+    }
+
+    fn copy_to(&mut self, d: Reg, from: Rm, width: Width) {
+        if from != Rm::Reg(d) {
+            self.asm.mov(if width == Width::W64 { width } else { Width::W32 }, d, from);
+        }
+    }
+
+    fn line(&mut self, line: u32, inst: &MInst) -> Result<(), CodegenError> {
+        let start = self.asm.offset();
+        let w = inst.width;
+        match inst.op {
+            MOp::Entry => self.code.entry = start,
+            MOp::Head => {
+                let label = self.asm.here();
+                self.head = Some(label);
+            }
+            MOp::Back => self.back_jump(inst.exit),
+            MOp::End => {
+                // The exit's code follows in line.
+                self.exit_code(inst.exit, start)?;
+            }
+            MOp::Jcc(cond) => {
+                let label = self.cold_label(inst.exit);
+                self.asm.jcc(cond, label);
+            }
+            MOp::Copy => {
+                let (d, s) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                self.copy_to(d, s, Width::W64);
+            }
+            MOp::Lea => {
+                let (d, m) = (self.def_at(line, inst, 0), self.mem_at(line, inst));
+                self.asm.lea(w, d, m);
+            }
+            MOp::Load => {
+                let (d, m) = (self.def_at(line, inst, 0), self.mem_at(line, inst));
+                match w {
+                    Width::W8 | Width::W16 => self.asm.movzx(w, d, m),
+                    _ => self.asm.mov(w, d, m),
+                }
+            }
+            MOp::LoadSx(from) => {
+                let (d, m) = (self.def_at(line, inst, 0), self.mem_at(line, inst));
+                self.asm.movsx(from, w, d, m);
+            }
+            MOp::Store => {
+                let m = self.mem_at(line, inst);
+                if inst.srcs > 0 {
+                    let s = self.reg_at(line, 0);
+                    self.asm.store(w, m, s);
+                } else {
+                    self.asm.store_imm(w, m, inst.imm as i32);
+                }
+            }
+            MOp::Alu(op) => self.alu(line, inst, op),
+            MOp::AddImm => {
+                let (d, a, k) = (self.def_at(line, inst, 0), self.rm_at(line, 0), inst.imm as i32);
+                match a {
+                    Rm::Reg(s) if s != d => self.asm.lea(w, d, Mem::base(s, k)),
+                    _ => {
+                        self.copy_to(d, a, w);
+                        self.asm.alu_imm(Alu::Add, w, d, k);
+                    }
+                }
+            }
+            MOp::Merge => {
+                let (d, a, part) = (self.def_at(line, inst, 0), self.rm_at(line, 0), self.reg_at(line, 1));
+                self.copy_to(d, a, Width::W64);
+                self.asm.mov(w, d, part);
+            }
+            MOp::AluMem(op) => {
+                let m = self.mem_at(line, inst);
+                if inst.srcs > 0 {
+                    let s = self.reg_at(line, 0);
+                    self.asm.alu_to(op, w, m, s);
+                } else {
+                    self.asm.alu_imm(op, w, m, inst.imm as i32);
+                }
+            }
+            MOp::Cmp => {
+                let a = self.rm_at(line, 0);
+                match (a, self.second(line, inst)) {
+                    (Rm::Reg(a), Some(b)) => self.asm.alu(Alu::Cmp, w, a, b),
+                    (Rm::Mem(a), Some(Rm::Reg(b))) => self.asm.alu_to(Alu::Cmp, w, a, b),
+                    (Rm::Reg(a), None) if inst.imm == 0 => self.asm.test(w, a, a),
+                    (a, None) => self.asm.alu_imm(Alu::Cmp, w, a, inst.imm as i32),
+                    _ => return Err(CodegenError::Unsupported("a compare of memory with memory".into())),
+                }
+            }
+            MOp::CmpMem => {
+                let m = self.mem_at(line, inst);
+                if inst.srcs > 0 {
+                    let s = self.reg_at(line, 0);
+                    self.asm.alu_to(Alu::Cmp, w, m, s);
+                } else {
+                    self.asm.alu_imm(Alu::Cmp, w, m, inst.imm as i32);
+                }
+            }
+            MOp::Test => {
+                let a = self.rm_at(line, 0);
+                match (a, self.second(line, inst)) {
+                    (a, Some(Rm::Reg(b))) => self.asm.test(w, a, b),
+                    (Rm::Reg(a), Some(b)) => self.asm.test(w, b, a),
+                    (a, None) => self.asm.test_imm(w, a, inst.imm as i32),
+                    _ => return Err(CodegenError::Unsupported("a test of memory with memory".into())),
+                }
+            }
+            MOp::TestMem => {
+                let m = self.mem_at(line, inst);
+                if inst.srcs > 0 {
+                    let s = self.reg_at(line, 0);
+                    self.asm.test(w, m, s);
+                } else {
+                    self.asm.test_imm(w, m, inst.imm as i32);
+                }
+            }
+            MOp::IncDec(dec) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                self.copy_to(d, a, w);
+                if dec {
+                    self.asm.dec(w, d);
+                } else {
+                    self.asm.inc(w, d);
+                }
+            }
+            MOp::Neg | MOp::Not => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                self.copy_to(d, a, w);
+                self.asm.unary(if inst.op == MOp::Neg { Unary::Neg } else { Unary::Not }, w, d);
+            }
+            MOp::Imul => {
+                let (d, a, b) = self.tied(line, inst);
+                let w = if w == Width::W8 { Width::W32 } else { w };
+                self.copy_to(d, a, w);
+                self.asm.imul(w, d, b.unwrap_or(a));
+            }
+            MOp::ImulImm => {
+                let (d, a) = (self.def_at(line, inst, 0), self.first(line, inst));
+                self.asm.imul_imm(w, d, a, inst.imm as i32);
+            }
+            MOp::MulWide(signed) => {
+                let b = self.rm_at(line, 1);
+                self.asm.unary(if signed { Unary::Imul } else { Unary::Mul }, w, b);
+            }
+            MOp::Div(signed) => {
+                let b = self.rm_at(line, 2);
+                self.asm.unary(if signed { Unary::Idiv } else { Unary::Div }, w, b);
+            }
+            MOp::Div8(signed) => {
+                let b = self.rm_at(line, 1);
+                self.asm.unary(if signed { Unary::Idiv } else { Unary::Div }, Width::W8, b);
+            }
+            MOp::ShiftImm(op) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                let by = inst.imm as u8;
+                if !inst.sets_flags
+                    && op == Shift::Shl
+                    && by == 1
+                    && let Rm::Reg(s) = a
+                    && s != d
+                    && s != Reg::RSP
+                {
+                    self.asm.lea(w, d, Mem::indexed(s, s, Scale::X1, 0));
+                } else {
+                    if by == 0 && w == Width::W32 {
+                        self.asm.mov(w, d, a);
+                    } else {
+                        self.copy_to(d, a, w);
+                    }
+                    if by != 0 {
+                        self.asm.shift(op, w, d, by);
+                    }
+                }
+            }
+            MOp::ShiftCl(op) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                self.copy_to(d, a, w);
+                self.asm.shift_cl(op, w, d);
+            }
+            MOp::ShiftX(op) => {
+                let (d, a, n) = (self.def_at(line, inst, 0), self.rm_at(line, 0), self.reg_at(line, 1));
+                let op = match op {
+                    Shift::Shl => ShiftX::Shlx,
+                    Shift::Shr => ShiftX::Shrx,
+                    _ => ShiftX::Sarx,
+                };
+                self.asm.shiftx(op, w, d, a, n);
+            }
+            MOp::Zext(from) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                match from {
+                    Width::W8 | Width::W16 => self.asm.movzx(from, d, a),
+                    _ => self.asm.mov(Width::W32, d, a),
+                }
+            }
+            MOp::Sext(from) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                self.asm.movsx(from, w, d, a);
+            }
+            MOp::Setcc(cond) => {
+                let d = self.def_at(line, inst, 0);
+                self.asm.setcc(cond, d);
+                self.asm.movzx(Width::W8, d, d);
+            }
+            MOp::Cmov(cond) => {
+                let (d, a, b) = (self.def_at(line, inst, 0), self.rm_at(line, 0), self.reg_at(line, 1));
+                self.copy_to(d, a, w);
+                self.asm.cmov(cond, w, d, b);
+            }
+            MOp::Bswap => {
+                let (d, a) = (self.def_at(line, inst, 0), self.rm_at(line, 0));
+                self.copy_to(d, a, w);
+                self.asm.bswap(w, d);
+            }
+            MOp::Count(op) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.first(line, inst));
+                self.asm.count(op, w, d, a);
+            }
+            MOp::Bmi(op) => {
+                let (d, a) = (self.def_at(line, inst, 0), self.reg_at(line, 0));
+                if let Some(b) = self.second(line, inst) {
+                    self.asm.bmi(op, w, d, a, b);
+                }
+            }
+            MOp::SaveFlags => exits::save_rax(&mut self.asm),
+            MOp::RestoreFlags => exits::restore_rax(&mut self.asm),
+            MOp::Xadd | MOp::Xchg => {
+                let (d, a, m) = (self.def_at(line, inst, 0), self.rm_at(line, 0), self.mem_at(line, inst));
+                self.copy_to(d, a, Width::W64);
+                if inst.op == MOp::Xadd {
+                    self.asm.lock_xadd(w, m, d);
+                } else {
+                    self.asm.xchg(w, m, d);
+                }
+            }
+            MOp::LockAlu(op) => {
+                let (s, m) = (self.reg_at(line, 0), self.mem_at(line, inst));
+                self.asm.lock_alu(op, w, m, s);
+            }
+            MOp::Cmpxchg => {
+                let (s, m) = (self.reg_at(line, 1), self.mem_at(line, inst));
+                self.asm.lock_cmpxchg(w, m, s);
+            }
+            MOp::Mfence => self.asm.plain(Plain::Mfence),
+            MOp::Native => return Err(CodegenError::Unsupported("native".into())),
+        }
+        self.fault(inst, start);
+        Ok(())
+    }
+
+    /// Result register, first source, second source of a two-operand instruction; sources changed over when the result has the register of the
+    /// second.
+    fn tied(&self, line: u32, inst: &MInst) -> (Reg, Rm, Option<Rm>) {
+        let d = self.def_at(line, inst, 0);
+        let a = self.first(line, inst);
+        match self.second(line, inst) {
+            Some(b) if b == Rm::Reg(d) && a != b => (d, b, Some(a)),
+            b => (d, a, b),
+        }
+    }
+
+    fn alu(&mut self, line: u32, inst: &MInst, op: Alu) {
+        let w = inst.width;
+        let (d, a, b) = self.tied(line, inst);
+        match b {
+            Some(b) => {
+                if op == Alu::Add
+                    && !inst.sets_flags
+                    && let (Rm::Reg(x), Rm::Reg(y)) = (a, b)
+                    && x != d
+                    && matches!(w, Width::W32 | Width::W64)
+                {
+                    let (x, y) = if y == Reg::RSP { (y, x) } else { (x, y) };
+                    if y != Reg::RSP {
+                        return self.asm.lea(w, d, Mem::indexed(x, y, Scale::X1, 0));
+                    }
+                }
+                self.copy_to(d, a, w);
+                self.asm.alu(op, w, d, b);
+            }
+            None => {
+                self.copy_to(d, a, w);
+                self.asm.alu_imm(op, w, d, inst.imm as i32);
+            }
+        }
+    }
+
+    /// Notes where the instruction's fault goes.
+    fn fault(&mut self, inst: &MInst, start: u32) {
+        let faults =
+            inst.mem.is_some() && inst.op != MOp::Lea || matches!(inst.op, MOp::Div(_) | MOp::Div8(_));
+        if !faults {
+            return;
+        }
+        let at = self.s.facts.at.get(inst.ir as usize).copied().unwrap_or(0);
+        let pc = at.checked_sub(1).and_then(|i| self.trace.at_pc(&self.trace.insts[i as usize]));
+        let end = self.asm.offset();
+        let mut to = None;
+        if inst.exit != NONE {
+            let label = self.cold_label(inst.exit);
+            to = Some((0, self.s.exits[inst.exit as usize].id));
+            self.fault_to.push((self.code.faults.len(), label));
+        }
+        self.code.faults.push(FaultRange { start, end, to, pc });
+    }
+
+    fn cold_label(&mut self, record: u32) -> Label {
+        let label = self.asm.label();
+        self.cold.push((record, label));
+        label
+    }
+
+    fn back_jump(&mut self, interrupt: u32) {
+        let field = self.asm.jmp_field();
+        let head = self.head.and_then(|l| self.asm.position(l)).unwrap_or(0);
+        self.asm.fill(field, head as i32 - (field as i32 + 4));
+        self.back = Some((field, head, interrupt));
+    }
+
+    // --- exits -------------------------------------------------------------------------------------
+
+    fn cold(&mut self) -> Result<(), CodegenError> {
+        let cold = std::mem::take(&mut self.cold);
+        for (record, label) in cold {
+            self.asm.bind(label);
+            let start = self.asm.offset();
+            self.exit_code(record, start)?;
+        }
+        if let Some((patch, head, record)) = self.back
+            && record != NONE
+        {
+            let interrupt = self.asm.offset();
+            self.exit_code(record, interrupt)?;
+            let id = self.s.exits[record as usize].id;
+            let kind = self.trace.exit(id).map(|e| e.kind).unwrap_or_default();
+            let leaving = Leaving::Back { head, interrupt };
+            self.code.exits.push(CodeExit { exit: id, kind, leaving, patch, start: patch - 1 });
+        }
+        Ok(())
+    }
+
+    fn place(&self, src: Src) -> From {
+        let at = |i: u32| {
+            let o = self.s.program.opnds[i as usize];
+            self.from(o.vreg, o.loc)
+        };
+        match src {
+            Src::Opnd(i) => at(i),
+            Src::Int(i) => From::Int(i),
+            Src::Sum(i, k) => match at(i) {
+                From::Reg(r, 0) => From::Reg(r, k),
+                From::Mem(s, o) => From::MemPlus(s, o, k),
+                From::Int(i) => From::Int(i.wrapping_add(k as i64 as u64)),
+                other => other,
+            },
+        }
+    }
+
+    /// The code of an exit, up to and with its jump.
+    fn exit_code(&mut self, record: u32, start: u32) -> Result<(), CodegenError> {
+        let record: ExitRecord = self.s.exits[record as usize];
+        let Some(exit) = self.trace.exit(record.id).copied() else {
+            return Err(CodegenError::Unsupported("an exit that does not exist".into()));
+        };
+        let indirect = record.target.is_some();
+        let mut asm = std::mem::replace(&mut self.asm, Asm::new(0));
+        let flags_done = if record.flags == FlagsAt::Keep {
+            Ok(())
+        } else {
+            exits::flags(&mut asm, record.flags, self.scratch, &mut |src| self.place(src))
+        };
+        self.asm = asm;
+        flags_done?;
+        let mut list: Vec<(From, To)> = Vec::with_capacity(20);
+        for i in record.items.0..record.items.1 {
+            let ExitItem { slot, src } = self.s.items[i as usize];
+            let from = self.place(src);
+            match self.host.home(SlotId(slot)) {
+                Home::General(r) => {
+                    let saved = self.abi.in_memory.iter().find(|m| indirect && m.0 == r);
+                    match saved {
+                        Some((_, s, o)) => list.push((from, To::Mem(*s, *o))),
+                        None => list.push((from, To::Reg(r))),
+                    }
+                }
+                Home::Memory(s, o) => list.push((from, To::Mem(s, o))),
+                home => return Err(CodegenError::Unsupported(format!("an exit that writes {home:?}"))),
+            }
+        }
+        if let Some(target) = record.target {
+            list.push((self.place(target), To::Reg(self.abi.target)));
+        }
+        moves::parallel(&mut self.asm, &mut list, self.scratch)?;
+        let (patch, leaving) = match exit.target {
+            Target::Pc(pc) => (self.asm.jmp_field(), Leaving::Direct(pc)),
+            Target::Value(_) => {
+                let at = self.asm.at();
+                (self.host.indirect_tail(at, self.asm.buffer()), Leaving::Indirect)
+            }
+        };
+        self.code.exits.push(CodeExit { exit: record.id, kind: exit.kind, leaving, patch, start });
+        Ok(())
+    }
+}

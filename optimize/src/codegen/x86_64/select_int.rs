@@ -1,0 +1,891 @@
+//! What each integer operation becomes, and the lines that do more than compute.
+//!
+//! Arithmetic on 8 and 16 bits is done at 32 bits where only the low bits of the operands count; comparisons and what needs clean or
+//! sign-extended operands says so.
+
+use ir::op::Op;
+use ir::trace::Inst;
+use ir::types::{Cond, Operand, Type};
+
+use super::super::CodegenError;
+use super::asm::integer::{Bmi, Count};
+use super::asm::{Alu, Shift, Width};
+use super::inst::MOp;
+use super::prepare::{is_general, is_vector};
+use super::select::{Selector, Val, unsupported};
+use super::select_flags::{wide_of, width_of};
+use crate::regalloc::Role;
+
+const RAX: u8 = 0;
+const RCX: u8 = 1;
+const RDX: u8 = 2;
+
+impl Selector<'_> {
+    /// Makes a value that is needed, of an operation without effects or a load.
+    pub(super) fn value(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
+        if is_vector(inst.ty) || is_vector(inst.aty) {
+            return self.vector_value(inst, v);
+        }
+        if !is_general(inst.ty) || inst.aty != Type::Void && !is_general(inst.aty) {
+            return Err(unsupported(format_args!("{} of {} to {}", inst.op.name(), inst.aty, inst.ty)));
+        }
+        let (ty, args) = (inst.aty, inst.args);
+        match inst.op {
+            Op::Load => self.load(inst, v),
+            Op::Add => self.add(inst, v),
+            Op::Sub => match self.imm32(args[1], ty).and_then(i32::checked_neg) {
+                Some(_) if !self.fusing() && self.literal(args[0], ty).is_none() => self.add_literal(inst, v),
+                _ if self.literal(args[0], ty) == Some(0) && !self.fusing() => {
+                    self.unary(MOp::Neg, args[1], ty, v)
+                }
+                _ => self.binary(MOp::Alu(Alu::Sub), inst, v, false),
+            },
+            Op::And => self.and(inst, v),
+            Op::Or => self.binary(MOp::Alu(Alu::Or), inst, v, true),
+            Op::Xor => self.binary(MOp::Alu(Alu::Xor), inst, v, true),
+            Op::Andn => {
+                let (a, b) = (self.reg(args[0], ty), self.reg(args[1], ty));
+                self.begin(MOp::Bmi(Bmi::Andn), wide_of(ty));
+                self.src(a, Role::Use);
+                self.src(b, Role::Any);
+                self.def_(v, Role::Def);
+                self.end(0);
+            }
+            Op::Mul => match self.imm32(args[1], ty) {
+                Some(i) => {
+                    let a = self.reg(args[0], ty);
+                    self.begin(MOp::ImulImm, wide_of(ty));
+                    self.cur().imm = i.into();
+                    self.src(a, Role::Any);
+                    self.def_(v, Role::Def);
+                    self.end(0);
+                }
+                None => self.binary(MOp::Imul, inst, v, true),
+            },
+            Op::Neg => self.unary(MOp::Neg, args[0], ty, v),
+            Op::Not if ty == Type::I1 => {
+                let a = self.reg(args[0], ty);
+                self.begin(MOp::Alu(Alu::Xor), Width::W32);
+                self.src(a, Role::Any);
+                self.cur().imm = 1;
+                self.def_(v, Role::Reuse(false));
+                self.end(0);
+            }
+            Op::Not => self.unary(MOp::Not, args[0], ty, v),
+            Op::Shl | Op::Shr | Op::Sar => self.shift(inst, v)?,
+            Op::Rol | Op::Ror => self.rotate(inst, v),
+            Op::Umulh | Op::Smulh => self.mul_high(inst, v),
+            Op::Bswap => {
+                let wide = wide_of(ty);
+                let t = if ty == Type::I16 { self.new_general() } else { v };
+                if ty == Type::I16 {
+                    self.shift_right(t, v, 16, Width::W32);
+                }
+                let a = self.reg(args[0], ty);
+                self.begin(MOp::Bswap, wide);
+                self.src(a, Role::Any);
+                self.def_(t, Role::Reuse(false));
+                self.end(0);
+            }
+            Op::Popcnt => {
+                let a = self.zero_extended(args[0], ty);
+                self.count(Count::Popcnt, a, wide_of(ty), v);
+            }
+            Op::Ctz => self.ctz(inst, v),
+            Op::Clz => self.clz(inst, v),
+            Op::Pdep | Op::Pext => {
+                let op = if inst.op == Op::Pdep { Bmi::Pdep } else { Bmi::Pext };
+                let (a, b) = (self.reg(args[0], ty), self.reg(args[1], ty));
+                self.begin(MOp::Bmi(op), width_of(ty));
+                self.src(a, Role::Use);
+                self.src(b, Role::Any);
+                self.def_(v, Role::Def);
+                self.end(0);
+            }
+            Op::Eq | Op::Ne | Op::Ult | Op::Ule | Op::Slt | Op::Sle | Op::Cc => self.condition_value(inst, v),
+            Op::FlagsGet if inst.attr == ir::types::Flag::A as u8 => self.get_from_image(inst, v),
+            Op::FlagsGet => self.condition_value(inst, v),
+            Op::FlagsUnpack => self.unpack(inst, v),
+            Op::Select => self.select(inst, v),
+            Op::Zext => self.zext(args[0], ty, v),
+            Op::Sext => self.sext(args[0], ty, inst.ty, v),
+            Op::Trunc => {
+                // To i1; all others are aliases.
+                let a = self.reg(args[0], ty);
+                self.step32(MOp::Alu(Alu::And), v, a, 1);
+            }
+            Op::Extract => self.extract(inst, v),
+            Op::Insert => self.insert(inst, v),
+            Op::Bitcast => self.copy(args[0], ty, v),
+            _ if inst.ty == Type::Flags => self.image(inst, v)?,
+            op => return Err(unsupported(op.name())),
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, o: Operand, ty: Type, v: u32) {
+        let a = self.reg(o, ty);
+        self.begin(MOp::Copy, Width::W64);
+        self.src(a, Role::Any);
+        self.def_(v, Role::Def);
+        self.end(0);
+    }
+
+    fn load(&mut self, inst: &Inst, v: u32) {
+        let Some(addr) = self.trace.addr(inst) else { return self.fail("an address that is not a literal") };
+        let address = self.address(&addr);
+        self.begin(MOp::Load, width_of(inst.ty));
+        self.mem(&address);
+        self.def_(v, Role::Def);
+        self.end_faulting(0);
+    }
+
+    // --- two operands ------------------------------------------------------------------------------
+
+    /// `v = a op b`, the second operand a register, a literal or memory.
+    fn binary(&mut self, op: MOp, inst: &Inst, v: u32, commutative: bool) {
+        let (mut a, mut b) = (inst.args[0], inst.args[1]);
+        if commutative && a.is_literal() {
+            (a, b) = (b, a);
+        }
+        if commutative
+            && let (Some(x), Some(y)) = (a.as_value(), b.as_value())
+            && self.only_here(self.root(x), inst.aty)
+            && !self.only_here(self.root(y), inst.aty)
+        {
+            (a, b) = (b, a);
+        }
+        let a = self.reg(a, inst.aty);
+        self.begin(op, wide_of(inst.aty));
+        self.src(a, Role::Any);
+        if matches!(inst.aty, Type::I32 | Type::I64) && op != MOp::Imul {
+            self.src_or_any(b, inst.aty, Role::Any);
+        } else if op == MOp::Imul {
+            let b = self.reg(b, inst.aty);
+            match if matches!(inst.aty, Type::I32 | Type::I64) {
+                self.load_of(b, inst.aty, self.here)
+            } else {
+                None
+            } {
+                Some(address) => {
+                    self.fault_exit_of(b);
+                    self.mem(&address);
+                }
+                None => self.src(b, Role::Any),
+            }
+        } else {
+            self.src_or_imm(b, inst.aty, Role::Any);
+        }
+        self.def_(v, Role::Reuse(commutative));
+        self.end_faulting_if_mem();
+    }
+
+    /// Could the load that makes `v` be part of this instruction?
+    fn only_here(&mut self, v: u32, ty: Type) -> bool {
+        matches!(ty, Type::I32 | Type::I64) && self.load_of(v, ty, self.here).is_some()
+    }
+
+    fn end_faulting_if_mem(&mut self) {
+        if self.cur().mem.is_some() { self.end_faulting(0) } else { self.end(0) }
+    }
+
+    fn unary(&mut self, op: MOp, a: Operand, ty: Type, v: u32) {
+        let a = self.reg(a, ty);
+        self.begin(op, wide_of(ty));
+        self.src(a, Role::Any);
+        self.def_(v, Role::Reuse(false));
+        self.end(0);
+    }
+
+    fn add(&mut self, inst: &Inst, v: u32) {
+        let (a, b) = (inst.args[0], inst.args[1]);
+        if !self.fusing() && self.imm32(b, inst.aty).is_some() && !a.is_literal() {
+            return self.add_literal(inst, v);
+        }
+        self.binary(MOp::Alu(Alu::Add), inst, v, true);
+    }
+
+    /// `v = a ± literal`, by `add` or `lea`.
+    fn add_literal(&mut self, inst: &Inst, v: u32) {
+        let i = self.literal(inst.args[1], inst.aty).unwrap_or(0);
+        let a = self.reg(inst.args[0], inst.aty);
+        self.begin(MOp::AddImm, wide_of(inst.aty));
+        self.cur().imm = if inst.op == Op::Sub { -i } else { i };
+        self.src(a, Role::Any);
+        self.def_(v, Role::Reuse(false));
+        self.end(0);
+    }
+
+    fn and(&mut self, inst: &Inst, v: u32) {
+        let (ty, mask) = (inst.aty, inst.aty.mask64() as i64);
+        if let Some(i) = self.literal(inst.args[1], ty)
+            && !self.fusing()
+        {
+            let a = self.reg(inst.args[0], ty);
+            let from = match i & mask {
+                0xff => Some(Width::W8),
+                0xffff => Some(Width::W16),
+                0xffff_ffff => Some(Width::W32),
+                _ => None,
+            };
+            if let Some(from) = from {
+                self.begin(MOp::Zext(from), Width::W64);
+                self.src(a, Role::Any);
+                self.def_(v, Role::Def);
+                return self.end(0);
+            }
+            // The literal is zero-extended: the result is clean.
+            if ty != Type::I64 || i32::try_from(i).is_ok() || u32::try_from(i).is_ok() {
+                let narrow = ty != Type::I64 || i >= 0;
+                self.begin(MOp::Alu(Alu::And), if narrow { Width::W32 } else { Width::W64 });
+                self.src(a, Role::Any);
+                self.cur().imm = if narrow { i64::from((i & mask) as u32 as i32) } else { i };
+                self.def_(v, Role::Reuse(false));
+                return self.end(0);
+            }
+        }
+        self.binary(MOp::Alu(Alu::And), inst, v, true);
+    }
+
+    // --- shifts ------------------------------------------------------------------------------------
+
+    /// The largest number an operand can be, as far as its definition tells.
+    fn at_most(&self, o: Operand, ty: Type, depth: u32) -> u64 {
+        if let Some(i) = self.literal(o, ty) {
+            return i as u64 & ty.mask64();
+        }
+        let Some(inst) = self.def_of(o) else { return ty.mask64() };
+        match inst.op {
+            Op::And if depth < 4 => {
+                self.at_most(inst.args[0], ty, depth + 1).min(self.at_most(inst.args[1], ty, depth + 1))
+            }
+            Op::Zext if is_general(inst.aty) => self.at_most(inst.args[0], inst.aty, depth + 1),
+            Op::Trunc if is_general(inst.aty) => {
+                self.at_most(inst.args[0], inst.aty, depth + 1).min(ty.mask64())
+            }
+            Op::Clz | Op::Ctz | Op::Popcnt => ty.bits().into(),
+            _ => ty.mask64(),
+        }
+    }
+
+    fn shift(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
+        let (ty, bits) = (inst.aty, u64::from(inst.aty.bits()));
+        let op = match inst.op {
+            Op::Shl => Shift::Shl,
+            Op::Shr => Shift::Shr,
+            _ => Shift::Sar,
+        };
+        let wide = wide_of(ty);
+        // Right shifts look at the upper bits.
+        let a = match inst.op {
+            Op::Shl => None,
+            Op::Shr => Some(false),
+            _ => Some(true),
+        };
+        if let Some(n) = self.literal(inst.args[1], ty) {
+            let n = n as u64 & ty.mask64();
+            if n >= bits && op != Shift::Sar {
+                return self.constant(0, v);
+            }
+            let n = n.min(bits - 1);
+            let src = self.extended_later(inst.args[0], ty, a);
+            self.begin(MOp::ShiftImm(op), wide);
+            self.cur().imm = n as i64;
+            self.src(src.0, Role::Any);
+            self.def_(v, Role::Reuse(false));
+            self.end(0);
+            self.extend_now(src, inst.args[0], ty, a);
+            return Ok(());
+        }
+        let count_bits = if wide == Width::W64 { 64 } else { 32 };
+        let max = self.at_most(inst.args[1], ty, 0);
+        let src = self.extended_later(inst.args[0], ty, a);
+        if max < count_bits {
+            let n = self.reg(inst.args[1], ty);
+            self.begin(MOp::ShiftX(op), wide);
+            self.src(src.0, Role::Any);
+            self.src(n, Role::Use);
+            self.def_(v, Role::Def);
+            self.end(0);
+            self.extend_now(src, inst.args[0], ty, a);
+            return Ok(());
+        }
+        // Any amount: 0 (or all sign bits) when it is too large.
+        let n = self.zero_extended_later(inst.args[1], ty);
+        if op == Shift::Sar {
+            // min(n, width - 1)
+            let least = self.new_general();
+            let limit = self.int_vreg(bits - 1);
+            self.begin(MOp::ShiftX(op), wide);
+            self.src(src.0, Role::Any);
+            self.src(least, Role::Use);
+            self.def_(v, Role::Def);
+            self.end(0);
+            self.flush(self.here + 1);
+            self.begin(MOp::Cmov(Cond::A), Width::W32);
+            self.src(n.0, Role::Any);
+            self.src(limit, Role::Use);
+            self.def_(least, Role::Reuse(false));
+            self.end(0);
+            self.begin_raw(MOp::Cmp, wide);
+            self.src(n.0, Role::Any);
+            self.cur().imm = bits as i64 - 1;
+            self.end(0);
+        } else {
+            let shifted = self.new_general();
+            let zero = self.int_vreg(0);
+            self.flush(self.here + 1);
+            self.begin(MOp::Cmov(Cond::A), wide);
+            self.src(shifted, Role::Any);
+            self.src(zero, Role::Use);
+            self.def_(v, Role::Reuse(false));
+            self.end(0);
+            self.begin_raw(MOp::Cmp, wide);
+            self.src(n.0, Role::Any);
+            self.cur().imm = bits as i64 - 1;
+            self.end(0);
+            self.begin(MOp::ShiftX(op), wide);
+            self.src(src.0, Role::Any);
+            self.src(n.0, Role::Use);
+            self.def_(shifted, Role::Def);
+            self.end(0);
+        }
+        self.extend_now(n, inst.args[1], ty, Some(false));
+        self.extend_now(src, inst.args[0], ty, a);
+        Ok(())
+    }
+
+    fn constant(&mut self, value: u64, v: u32) -> Result<(), CodegenError> {
+        let c = self.int_vreg(value);
+        self.begin(MOp::Copy, Width::W64);
+        self.src(c, Role::Any);
+        self.def_(v, Role::Def);
+        self.end(0);
+        Ok(())
+    }
+
+    /// An operand whose upper bits count, at a narrow type: the register it will be extended into, if it has to be. The
+    /// extension stands above the use, so it is made after it, by [`Selector::extend_now`].
+    fn extended_later(&mut self, o: Operand, ty: Type, signed: Option<bool>) -> (u32, bool) {
+        let needs = match signed {
+            None => false,
+            Some(_) if matches!(ty, Type::I32 | Type::I64) => false,
+            Some(true) => true,
+            Some(false) => o.as_value().is_some_and(|v| !self.s.facts.clean[v.index()]),
+        };
+        if !needs {
+            return (self.reg(o, ty), false);
+        }
+        match self.val(o, ty) {
+            Val::Imm(i) => (self.int_vreg(i as u64), false),
+            Val::Reg(_) => (self.new_general(), true),
+        }
+    }
+
+    fn extend_now(&mut self, made: (u32, bool), o: Operand, ty: Type, signed: Option<bool>) {
+        if !made.1 {
+            return;
+        }
+        if signed == Some(true) {
+            self.sext(o, ty, Type::I64, made.0);
+        } else {
+            self.zext(o, ty, made.0);
+        }
+    }
+
+    /// As [`Selector::extended_later`] for an operand all of whose 64 bits will be looked at.
+    fn zero_extended_later(&mut self, o: Operand, ty: Type) -> (u32, bool) {
+        match o.as_value() {
+            Some(v) if ty != Type::I64 && !self.s.facts.clean[v.index()] => (self.new_general(), true),
+            _ => (self.reg(o, ty), false),
+        }
+    }
+
+    /// The operand, zero-extended to 64 bits, made just above what was selected last.
+    fn zero_extended(&mut self, o: Operand, ty: Type) -> Extended {
+        let made = self.zero_extended_later(o, ty);
+        Extended { made, o, ty }
+    }
+
+    fn count(&mut self, op: Count, a: Extended, width: Width, v: u32) {
+        self.begin(MOp::Count(op), width);
+        self.src(a.made.0, Role::Any);
+        self.def_(v, Role::Def);
+        self.end(0);
+        self.extend_now(a.made, a.o, a.ty, Some(false));
+    }
+
+    fn rotate(&mut self, inst: &Inst, v: u32) {
+        let op = if inst.op == Op::Rol { Shift::Rol } else { Shift::Ror };
+        let (ty, width) = (inst.aty, width_of(inst.aty));
+        let a = self.reg(inst.args[0], ty);
+        match self.literal(inst.args[1], ty) {
+            Some(n) => {
+                self.begin(MOp::ShiftImm(op), width);
+                self.cur().imm = n & i64::from(ty.bits() - 1);
+                self.src(a, Role::Any);
+            }
+            None => {
+                let n = self.reg(inst.args[1], ty);
+                self.begin(MOp::ShiftCl(op), width);
+                self.src(a, Role::Any);
+                self.src(n, Role::Fixed(RCX));
+            }
+        }
+        self.def_(v, Role::Reuse(false));
+        self.end(0);
+    }
+
+    fn shift_right(&mut self, from: u32, to: u32, by: i64, width: Width) {
+        self.begin(MOp::ShiftImm(Shift::Shr), width);
+        self.cur().imm = by;
+        self.src(from, Role::Any);
+        self.def_(to, Role::Reuse(false));
+        self.end(0);
+    }
+
+    // --- multiplication, division, counts ------------------------------------------------------------
+
+    fn mul_high(&mut self, inst: &Inst, v: u32) {
+        let signed = inst.op == Op::Smulh;
+        let ty = inst.aty;
+        if matches!(ty, Type::I8 | Type::I16) {
+            // The product at 32 bits holds it all.
+            let (a, b) = (self.new_general(), self.new_general());
+            let product = self.new_general();
+            self.shift_right(product, v, ty.bits().into(), Width::W32);
+            self.begin(MOp::Imul, Width::W32);
+            self.src(a, Role::Any);
+            self.src(b, Role::Any);
+            self.def_(product, Role::Reuse(true));
+            self.end(0);
+            for (o, t) in [(inst.args[0], a), (inst.args[1], b)] {
+                if signed {
+                    self.sext(o, ty, Type::I64, t);
+                } else {
+                    self.zext(o, ty, t);
+                }
+            }
+            return;
+        }
+        let (a, b) = (self.reg(inst.args[0], ty), self.reg(inst.args[1], ty));
+        self.begin(MOp::MulWide(signed), width_of(ty));
+        self.src(a, Role::Fixed(RAX));
+        self.src(b, Role::Any);
+        self.def_(v, Role::DefFixed(RDX));
+        self.end(1 << RAX);
+    }
+
+    /// `udivw` and its kin: the dividend in two halves.
+    fn divide_wide(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
+        let signed = matches!(inst.op, Op::Sdivw | Op::Sremw);
+        let rest = matches!(inst.op, Op::Uremw | Op::Sremw);
+        let ty = inst.aty;
+        if ty == Type::I8 {
+            // ax = high:low; quotient in al, remainder in ah.
+            let (both, low, high) = (self.new_general(), self.new_general(), self.new_general());
+            let divisor = self.reg(inst.args[2], ty);
+            let ax = if rest { self.new_general() } else { v };
+            if rest {
+                self.shift_right(ax, v, 8, Width::W32);
+            }
+            self.begin(MOp::Div8(signed), Width::W8);
+            self.src(both, Role::Fixed(RAX));
+            self.src(divisor, Role::Use);
+            self.def_(ax, Role::DefFixed(RAX));
+            self.end_faulting(0);
+            self.alu3(Alu::Or, both, low, high);
+            self.zext(inst.args[1], ty, low);
+            let a = self.reg(inst.args[0], ty);
+            self.step(MOp::ShiftImm(Shift::Shl), high, a, 8);
+            return Ok(());
+        }
+        // Quotient and remainder of the same operands come from one instruction.
+        let other = self.partner(inst, v);
+        let [high, low, divisor] = [0, 1, 2].map(|k| self.reg(inst.args[k], ty));
+        self.begin(MOp::Div(signed), width_of(ty));
+        self.src(low, Role::Fixed(RAX));
+        self.src(high, Role::Fixed(RDX));
+        self.src(divisor, Role::Any);
+        let (quotient, remainder) = if rest { (other, Some(v)) } else { (Some(v), other) };
+        let mut clobbers = 0;
+        match quotient {
+            Some(q) => self.def_(q, Role::DefFixed(RAX)),
+            None => clobbers |= 1 << RAX,
+        }
+        match remainder {
+            Some(r) => self.def_(r, Role::DefFixed(RDX)),
+            None => clobbers |= 1 << RDX,
+        }
+        self.end_faulting(clobbers);
+        Ok(())
+    }
+
+    /// The value right before this line that the same division makes, if it is needed; it is made here then.
+    fn partner(&mut self, inst: &Inst, v: u32) -> Option<u32> {
+        let before = self.trace.insts.get(self.here.checked_sub(1)? as usize)?;
+        let pairs = [(Op::Udivw, Op::Uremw), (Op::Sdivw, Op::Sremw)];
+        let fits =
+            pairs.iter().any(|(q, r)| before.op == *q && inst.op == *r || before.op == *r && inst.op == *q);
+        let w = before.res.0;
+        let used = inst.args.iter().any(|o| o.as_value() == Some(before.res));
+        let same = fits && !used && before.aty == inst.aty && before.args == inst.args && w != v;
+        if !same || !self.is_live(w) || self.pending_uses(w) {
+            return None;
+        }
+        self.done = w;
+        Some(w)
+    }
+
+    /// Division of operands of one width.
+    fn divide(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
+        let ty = inst.aty;
+        let signed = matches!(inst.op, Op::Sdiv | Op::Srem);
+        let rest = matches!(inst.op, Op::Urem | Op::Srem);
+        if !matches!(ty, Type::I32 | Type::I64) {
+            return Err(unsupported(format_args!("{} of {ty}", inst.op.name())));
+        }
+        let high = self.new_general();
+        let (low, divisor) = (self.reg(inst.args[0], ty), self.reg(inst.args[1], ty));
+        self.begin(MOp::Div(signed), width_of(ty));
+        self.src(low, Role::Fixed(RAX));
+        self.src(high, Role::Fixed(RDX));
+        self.src(divisor, Role::Any);
+        self.def_(v, Role::DefFixed(if rest { RDX } else { RAX }));
+        self.end_faulting(if rest { 1 << RAX } else { 1 << RDX });
+        if signed {
+            self.begin(MOp::ShiftImm(Shift::Sar), width_of(ty));
+            self.cur().imm = i64::from(ty.bits() - 1);
+            self.src(low, Role::Any);
+            self.def_(high, Role::Reuse(false));
+            self.end(0);
+            Ok(())
+        } else {
+            self.constant(0, high)
+        }
+    }
+
+    fn ctz(&mut self, inst: &Inst, v: u32) {
+        let ty = inst.aty;
+        if matches!(ty, Type::I32 | Type::I64) {
+            let a = Extended { made: (self.reg(inst.args[0], ty), false), o: inst.args[0], ty };
+            return self.count(Count::Tzcnt, a, width_of(ty), v);
+        }
+        // A one bit above the operand gives the width for zero.
+        let guarded = self.new_general();
+        let a = self.reg(inst.args[0], ty);
+        let set = Extended { made: (guarded, false), o: inst.args[0], ty };
+        self.count(Count::Tzcnt, set, Width::W32, v);
+        self.step32(MOp::Alu(Alu::Or), guarded, a, 1 << ty.bits());
+    }
+
+    fn clz(&mut self, inst: &Inst, v: u32) {
+        let ty = inst.aty;
+        if matches!(ty, Type::I32 | Type::I64) {
+            let a = Extended { made: (self.reg(inst.args[0], ty), false), o: inst.args[0], ty };
+            return self.count(Count::Lzcnt, a, width_of(ty), v);
+        }
+        let all = self.new_general();
+        self.step32(MOp::Alu(Alu::Sub), v, all, i64::from(32 - ty.bits()));
+        let a = self.zero_extended(inst.args[0], ty);
+        self.count(Count::Lzcnt, a, Width::W32, all);
+    }
+
+    /// `to = from op literal`, at 32 bits.
+    fn step32(&mut self, op: MOp, to: u32, from: u32, literal: i64) {
+        self.begin(op, Width::W32);
+        self.cur().imm = literal;
+        self.src(from, Role::Any);
+        self.def_(to, Role::Reuse(false));
+        self.end(0);
+    }
+
+    // --- conditions --------------------------------------------------------------------------------
+
+    /// A condition as a number.
+    fn condition_value(&mut self, inst: &Inst, v: u32) {
+        let (request, cond) = self.condition(Operand::value(inst.res));
+        self.make_room(&request);
+        self.begin(MOp::Setcc(cond), Width::W8);
+        self.def_(v, Role::Def);
+        self.end(0);
+        self.want(request);
+    }
+
+    fn select(&mut self, inst: &Inst, v: u32) {
+        let ty = inst.ty;
+        let (request, cond) = self.condition(inst.args[0]);
+        let (then, other) = if ty == Type::Flags {
+            (self.image_vreg(inst.args[1]), self.image_vreg(inst.args[2]))
+        } else {
+            (self.reg(inst.args[1], ty), self.reg(inst.args[2], ty))
+        };
+        self.make_room(&request);
+        self.begin(MOp::Cmov(cond), wide_of(ty));
+        self.src(other, Role::Any);
+        self.src(then, Role::Use);
+        self.def_(v, Role::Reuse(false));
+        self.end(0);
+        self.want(request);
+    }
+
+    fn guard(&mut self, inst: &Inst) -> Result<(), CodegenError> {
+        let Some(id) = inst.exit() else { return Err(unsupported("a guard without exit")) };
+        if let Some(i) = self.literal(inst.args[0], Type::I1) {
+            if i & 1 == 0 {
+                return Err(unsupported("a guard that always leaves"));
+            }
+            return Ok(());
+        }
+        let (request, cond) = self.condition(inst.args[0]);
+        self.make_room(&request);
+        self.begin(MOp::Jcc(cond.negate()), Width::W64);
+        self.exit(id);
+        self.end(0);
+        self.want(request);
+        Ok(())
+    }
+
+    // --- width and parts ---------------------------------------------------------------------------
+
+    pub(super) fn zext(&mut self, o: Operand, from: Type, v: u32) {
+        let a = self.reg(o, from);
+        if matches!(from, Type::I1 | Type::I64) || o.is_literal() {
+            self.begin(MOp::Copy, Width::W64);
+        } else {
+            self.begin(MOp::Zext(width_of(from)), Width::W64);
+        }
+        self.src(a, Role::Any);
+        self.def_(v, Role::Def);
+        self.end(0);
+    }
+
+    pub(super) fn sext(&mut self, o: Operand, from: Type, to: Type, v: u32) {
+        if from == Type::I1 {
+            return self.unary(MOp::Neg, o, Type::I64, v);
+        }
+        if let Some(i) = self.literal(o, from) {
+            let c = self.int_vreg(i as u64 & to.mask64());
+            self.begin(MOp::Copy, Width::W64);
+            self.src(c, Role::Any);
+            self.def_(v, Role::Def);
+            return self.end(0);
+        }
+        let a = self.reg(o, from);
+        if let Some(address) = self.load_of(a, from, self.here) {
+            self.begin(MOp::LoadSx(width_of(from)), wide_of(to));
+            self.fault_exit_of(a);
+            self.mem(&address);
+            self.def_(v, Role::Def);
+            return self.end_faulting(0);
+        }
+        self.begin(MOp::Sext(width_of(from)), wide_of(to));
+        self.src(a, Role::Any);
+        self.def_(v, Role::Def);
+        self.end(0);
+    }
+
+    fn extract(&mut self, inst: &Inst, v: u32) {
+        let at = inst.args[1].as_index().unwrap_or(0) as i64;
+        let a = self.reg(inst.args[0], inst.aty);
+        self.shift_right(a, v, at, wide_of(inst.aty));
+    }
+
+    /// `v = container with part put in at a bit offset`.
+    fn insert(&mut self, inst: &Inst, v: u32) {
+        let (part_ty, ty) = (inst.aty, inst.ty);
+        let at = i64::from(inst.args[2].as_index().unwrap_or(0) as u32);
+        let wide = wide_of(ty);
+        let container = self.reg(inst.args[0], ty);
+        let mask = (part_ty.mask64() << at) & ty.mask64();
+        if at == 0 && matches!(part_ty, Type::I8 | Type::I16) {
+            let part = self.reg(inst.args[1], part_ty);
+            self.begin(MOp::Merge, width_of(part_ty));
+            self.src(container, Role::Any);
+            self.src(part, Role::Use);
+            self.def_(v, Role::Reuse(false));
+            return self.end(0);
+        }
+        let (cleared, moved, extended) = (self.new_general(), self.new_general(), self.new_general());
+        self.begin(MOp::Alu(Alu::Or), wide);
+        self.src(cleared, Role::Any);
+        self.src(moved, Role::Any);
+        self.def_(v, Role::Reuse(true));
+        self.end(0);
+        let keep = !mask as i64;
+        if i32::try_from(keep).is_ok() || wide == Width::W32 {
+            self.begin(MOp::Alu(Alu::And), wide);
+            self.src(container, Role::Any);
+            self.cur().imm = i64::from(keep as i32);
+        } else {
+            let k = self.int_vreg(keep as u64);
+            self.begin(MOp::Alu(Alu::And), wide);
+            self.src(container, Role::Any);
+            self.src(k, Role::Any);
+        }
+        self.def_(cleared, Role::Reuse(false));
+        self.end(0);
+        self.begin(MOp::ShiftImm(Shift::Shl), wide);
+        self.cur().imm = at;
+        self.src(extended, Role::Any);
+        self.def_(moved, Role::Reuse(false));
+        self.end(0);
+        self.zext(inst.args[1], part_ty, extended);
+    }
+
+    // --- lines with effects --------------------------------------------------------------------------
+
+    /// A line that does more than compute.
+    pub(super) fn effect(&mut self, inst: &Inst) -> Result<(), CodegenError> {
+        let v = inst.res.0;
+        if inst.has_result() {
+            if self.done == v {
+                return Ok(());
+            }
+            if self.pending_uses(v) {
+                self.flush(self.here + 1);
+            }
+        }
+        match inst.op {
+            Op::At => Ok(()),
+            Op::Guard => self.guard(inst),
+            Op::Store if is_vector(inst.aty) => self.vector_store(inst),
+            Op::Store => self.store(inst),
+            Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw if self.is_live(v) => self.divide_wide(inst, v),
+            Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem if self.is_live(v) => self.divide(inst, v),
+            Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw | Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem => {
+                Ok(())
+            }
+            Op::Fence => {
+                self.begin(MOp::Mfence, Width::W64);
+                self.end(0);
+                Ok(())
+            }
+            Op::AtomicAdd | Op::AtomicAnd | Op::AtomicOr | Op::AtomicXor | Op::AtomicSwap | Op::AtomicCas => {
+                self.atomic(inst, v)
+            }
+            op => Err(unsupported(op.name())),
+        }
+    }
+
+    fn store(&mut self, inst: &Inst) -> Result<(), CodegenError> {
+        let ty = inst.aty;
+        if !is_general(ty) {
+            return Err(unsupported(format_args!("a store of {ty}")));
+        }
+        let Some(addr) = self.trace.addr(inst) else { return Err(unsupported("this address")) };
+        if self.store_back(inst, &addr) {
+            return Ok(());
+        }
+        let address = self.address(&addr);
+        self.begin(MOp::Store, width_of(ty));
+        self.src_or_imm(inst.args[3], ty, Role::Use);
+        self.mem(&address);
+        self.end_faulting(0);
+        Ok(())
+    }
+
+    /// `memory op= x`: a store of an operation on a load of the same address, both for this store only.
+    fn store_back(&mut self, inst: &Inst, addr: &ir::trace::Addr) -> bool {
+        let ty = inst.aty;
+        let Some(v) = inst.args[3].as_value() else { return false };
+        let v = self.root(v);
+        let Some(op) = self.def(v).copied() else { return false };
+        let f = &self.s.facts;
+        if op.aty != ty
+            || f.uses[v as usize] != 1
+            || f.in_exit[v as usize]
+            || self.is_live(v)
+            || self.pending_uses(v)
+        {
+            return false;
+        }
+        let (alu, commutative) = match op.op {
+            Op::Add => (Alu::Add, true),
+            Op::Sub => (Alu::Sub, false),
+            Op::And => (Alu::And, true),
+            Op::Or => (Alu::Or, true),
+            Op::Xor => (Alu::Xor, true),
+            _ => return false,
+        };
+        for (mine, other) in [(0, 1), (1, 0)] {
+            if mine == 1 && !commutative {
+                break;
+            }
+            let (x, y) = (op.args[mine], op.args[other]);
+            let Some(load) = self.def_of(x).copied() else { continue };
+            if load.op != Op::Load
+                || load.res != x.as_value().unwrap_or(load.res)
+                || self.trace.addr(&load) != Some(*addr)
+                || x == y
+                || self.load_of(load.res.0, ty, self.here).is_none()
+            {
+                continue;
+            }
+            let address = self.address(addr);
+            self.begin(MOp::AluMem(alu), width_of(ty));
+            self.src_or_imm(y, ty, Role::Use);
+            self.mem(&address);
+            self.end_faulting(0);
+            return true;
+        }
+        false
+    }
+
+    fn atomic(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
+        let ty = inst.aty;
+        if !is_general(ty) {
+            return Err(unsupported(format_args!("{} of {ty}", inst.op.name())));
+        }
+        let Some(addr) = self.trace.addr(inst) else { return Err(unsupported("this address")) };
+        let width = width_of(ty);
+        let value = inst.args[2];
+        match inst.op {
+            Op::AtomicAdd | Op::AtomicSwap if self.is_live(v) || inst.op == Op::AtomicSwap => {
+                let address = self.address(&addr);
+                let a = self.reg(value, ty);
+                let op = if inst.op == Op::AtomicAdd { MOp::Xadd } else { MOp::Xchg };
+                self.begin(op, width);
+                self.src(a, Role::Any);
+                self.mem(&address);
+                self.def_(v, Role::Reuse(false));
+                self.end_faulting(0);
+            }
+            Op::AtomicCas => {
+                let address = self.address(&addr);
+                let (expected, new) = (self.reg(value, ty), self.reg(inst.args[3], ty));
+                self.begin(MOp::Cmpxchg, width);
+                self.src(expected, Role::Fixed(RAX));
+                self.src(new, Role::Use);
+                self.mem(&address);
+                self.def_(v, Role::DefFixed(RAX));
+                self.end_faulting(0);
+            }
+            _ if self.is_live(v) => {
+                return Err(unsupported(format_args!("the result of {}", inst.op.name())));
+            }
+            op => {
+                let alu = match op {
+                    Op::AtomicAdd => Alu::Add,
+                    Op::AtomicAnd => Alu::And,
+                    Op::AtomicOr => Alu::Or,
+                    _ => Alu::Xor,
+                };
+                let address = self.address(&addr);
+                let a = self.reg(value, ty);
+                self.begin(MOp::LockAlu(alu), width);
+                self.src(a, Role::Use);
+                self.mem(&address);
+                self.end_faulting(0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An operand that may have to be zero-extended first, into the register of `made`.
+struct Extended {
+    made: (u32, bool),
+    o: Operand,
+    ty: Type,
+}

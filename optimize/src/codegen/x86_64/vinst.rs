@@ -1,0 +1,426 @@
+//! Instructions on vector registers as selection makes them, and their bytes.
+//!
+//! A [`VOp`] is one instruction in either of the two encodings. A trace is compiled with one of them ([`Kit::vex`]):
+//!
+//! - *legacy*: nothing in it works on more than 128 bits. The destination is the first source too, and what lies above the
+//!   bits written stays in the register. So a guest's `addsd xmm0, xmm1`, which is
+//!   `insert %zmm0, fadd(extract %zmm0, extract %zmm1), 0` in the IR, is one instruction again if its result has the
+//!   register of `%zmm0`: it is *merged* ([`Merge`]) into that value.
+//! - *VEX*: destinations of their own; everything above the bits written becomes 0.
+//!
+//! Operands of a merged instruction: the value it is merged into, then its own sources, the first of which is missing
+//! if it is the low part of that value ([`VOp::in_place`]).
+
+use super::asm::vector::{self as row, Blendv, Cross, L128, L256, Length, V, VShift};
+use super::asm::{Asm, Mem, Reg, Width, XRm, Xmm};
+use ir::types::Cond;
+
+/// Which encodings a trace uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kit {
+    /// VEX instructions.
+    pub vex: bool,
+    /// Length of a whole vector register on this machine: 0 for 128 bits, 1 for 256, 2 for 512.
+    pub whole: u8,
+}
+
+/// What the result keeps of its first operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Merge {
+    /// Nothing: the rest of the register is undefined.
+    No,
+    /// All but the low 32 bits.
+    F32,
+    /// All but the low 64 bits.
+    F64,
+    /// All but the low 128 bits.
+    V128,
+}
+
+/// What an instruction does with its sources `a`, `b` (the last of which may be memory).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// `a op b`, whole or low lanes.
+    Bin(V),
+    /// `a op b`, and the operands may change places.
+    Sym(V),
+    /// `a op b` by a choice.
+    BinImm(V, u8),
+    /// `op a`
+    Un(V),
+    /// `op a` by a choice.
+    UnImm(V, u8),
+    /// `op a` on the low lane; the rest comes from elsewhere.
+    Low(V),
+    /// [`What::Low`] by a choice.
+    LowImm(V, u8),
+    /// Lanes shifted by a constant.
+    Shift(VShift, u8),
+    /// `memory = a`
+    Store(V),
+    /// `memory = part of a`
+    StoreImm(V, u8),
+    /// From a general register (or memory); the rest of 128 bits is 0.
+    To,
+    /// An integer converted to a float.
+    ToFloat(Cross),
+    /// To a general register.
+    From(Cross),
+    /// `a` with lane `.0` replaced by general `b`.
+    Insert(u8),
+    /// Lane `.0` of `a` into a general register or memory.
+    Extract(u8),
+    /// `b` where the top bits of the mask (last source) are 1, else `a`.
+    Blend(Blendv),
+    /// All bits 0.
+    Zero,
+    /// All bits 1.
+    Ones,
+    /// The flags as `op a, b` sets them.
+    Flags(V),
+    /// `b` if the condition holds, else `a`.
+    Select(Cond),
+}
+
+/// An instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VOp {
+    /// What it does.
+    pub what: What,
+    /// On how much: [`L128`] (also scalars), [`L256`], or 2 for 512 bits.
+    pub length: u8,
+    /// What the result keeps of the first operand.
+    pub merge: Merge,
+    /// `a` is the low part of the first operand of a merged instruction.
+    pub in_place: bool,
+}
+
+impl VOp {
+    /// Not merged, 128 bits.
+    pub fn new(what: What) -> VOp {
+        VOp { what, length: 0, merge: Merge::No, in_place: false }
+    }
+
+    /// Does it change the status flags?
+    pub fn clobbers_flags(self) -> bool {
+        matches!(self.what, What::Flags(_))
+    }
+
+    /// Must the result have the register of the first operand in this encoding, and may it have that of the second instead?
+    pub fn reuses(self, vex: bool) -> Option<bool> {
+        if self.merge != Merge::No {
+            return Some(false);
+        }
+        match self.what {
+            What::Select(_) => Some(false),
+            What::Sym(_) if !vex => Some(true),
+            What::Bin(_) | What::BinImm(..) | What::Shift(..) | What::Insert(_) | What::Blend(_) if !vex => {
+                Some(false)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A source where the allocator put it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// A vector register.
+    Vector(Xmm),
+    /// A general register.
+    General(Reg),
+    /// Memory.
+    Memory(Mem),
+}
+
+impl Place {
+    fn xmm(self) -> Xmm {
+        match self {
+            Place::Vector(x) => x,
+            // The roles given in selection exclude it.
+            Place::General(r) => Xmm(r.0),
+            Place::Memory(_) => Xmm(0),
+        }
+    }
+
+    fn xrm(self) -> XRm {
+        match self {
+            Place::Memory(m) => XRm::Mem(m),
+            other => XRm::Reg(other.xmm()),
+        }
+    }
+
+    fn rm(self) -> super::asm::Rm {
+        match self {
+            Place::Memory(m) => m.into(),
+            Place::General(r) => r.into(),
+            Place::Vector(x) => Reg(x.0).into(),
+        }
+    }
+}
+
+impl Kit {
+    /// Copies a register as far as `bytes` go (or further).
+    pub fn copy(self, asm: &mut Asm, bytes: u32, to: Xmm, from: Xmm) {
+        if to == from {
+            return;
+        }
+        match self.length(bytes) {
+            2 => asm.evex_un(row::MOVAPS, 2, to, from),
+            1 => asm.avx_un(row::MOVAPS, L256, to, from),
+            _ if self.vex => asm.avx_un(row::MOVAPS, L128, to, from),
+            _ => asm.sse(row::MOVAPS, to, from),
+        }
+    }
+
+    /// Loads `bytes` (4, 8, 16, 32, 64; no alignment); what lies above 4 or 8 up to 16 becomes 0.
+    pub fn load(self, asm: &mut Asm, bytes: u32, to: Xmm, from: Mem) {
+        let op = match bytes {
+            4 => row::MOVSS_LOAD,
+            8 => row::MOVSD_LOAD,
+            _ => row::MOVUPS,
+        };
+        match self.length(bytes) {
+            2 => asm.evex_un(op, 2, to, from),
+            1 => asm.avx_un(op, L256, to, from),
+            _ if self.vex => asm.avx_un(op, L128, to, from),
+            _ => asm.sse(op, to, from),
+        }
+    }
+
+    /// Stores the low `bytes` (4, 8, 16, 32, 64; no alignment).
+    pub fn store(self, asm: &mut Asm, bytes: u32, to: Mem, from: Xmm) {
+        let op = match bytes {
+            4 => row::MOVSS_STORE,
+            8 => row::MOVSD_STORE,
+            _ => row::MOVUPS_STORE,
+        };
+        match self.length(bytes) {
+            2 => asm.evex_un(op, 2, from, to),
+            1 => asm.avx_un(op, L256, from, to),
+            _ if self.vex => asm.avx_un(op, L128, from, to),
+            _ => asm.sse(op, from, to),
+        }
+    }
+
+    /// Vector length for this many bytes, as far as the machine has it.
+    fn length(self, bytes: u32) -> u8 {
+        let wanted = match bytes {
+            64 => 2,
+            32 => 1,
+            _ => 0,
+        };
+        wanted.min(self.whole)
+    }
+
+    /// All bits of the low 128 become 0 (with VEX: of the whole register).
+    pub fn zero(self, asm: &mut Asm, to: Xmm) {
+        if self.vex {
+            asm.avx(row::XORPS, L128, to, to, to);
+        } else {
+            asm.sse(row::XORPS, to, to);
+        }
+    }
+
+    /// The bytes of an instruction. `width` is that of its general operand.
+    pub fn emit(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
+        if self.vex {
+            self.emit_vex(asm, op, width, def, srcs);
+        } else {
+            self.emit_legacy(asm, op, width, def, srcs);
+        }
+    }
+
+    fn emit_legacy(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
+        let dst = def.map_or(Xmm(0), Place::xmm);
+        let merged = op.merge != Merge::No;
+        let mut own = srcs;
+        if merged && let Some((base, rest)) = srcs.split_first() {
+            self.copy(asm, 64, dst, base.xmm());
+            own = rest;
+        }
+        // What the two-operand forms start from.
+        let start = |asm: &mut Asm, a: Place| {
+            let a = a.xrm();
+            if a == XRm::Reg(dst) {
+                return;
+            }
+            match (op.merge, a) {
+                (Merge::F64, XRm::Reg(_)) => asm.sse(row::MOVSD, dst, a),
+                (Merge::F32, XRm::Reg(_)) => asm.sse(row::MOVSS, dst, a),
+                _ => asm.sse(row::MOVAPS, dst, a),
+            }
+        };
+        let place = |n: usize| own.get(n).copied().unwrap_or(Place::Vector(dst));
+        let last = own.last().copied().unwrap_or(Place::Vector(dst));
+        match op.what {
+            What::Bin(v) => {
+                if !op.in_place {
+                    start(asm, place(0));
+                }
+                asm.sse(v, dst, last.xrm());
+            }
+            What::Sym(v) => {
+                if op.in_place {
+                    asm.sse(v, dst, last.xrm());
+                } else if last.xrm() == XRm::Reg(dst) {
+                    asm.sse(v, dst, place(0).xrm());
+                } else {
+                    start(asm, place(0));
+                    asm.sse(v, dst, last.xrm());
+                }
+            }
+            What::BinImm(v, imm) => {
+                if !op.in_place {
+                    start(asm, place(0));
+                }
+                asm.sse_imm(v, dst, last.xrm(), imm);
+            }
+            What::Un(v) => asm.sse(v, dst, last.xrm()),
+            What::UnImm(v, imm) => asm.sse_imm(v, dst, last.xrm(), imm),
+            What::Low(v) => {
+                let from = self.low_source(asm, merged, dst, last);
+                asm.sse(v, dst, from);
+            }
+            What::LowImm(v, imm) => {
+                let from = self.low_source(asm, merged, dst, last);
+                asm.sse_imm(v, dst, from, imm);
+            }
+            What::Shift(v, by) => {
+                if !op.in_place {
+                    start(asm, place(0));
+                }
+                asm.sse_shift(v, dst, by);
+            }
+            What::Store(v) | What::StoreImm(v, _) => {
+                if let (Some(Place::Vector(from)), XRm::Mem(to)) = (own.first(), last.xrm()) {
+                    match op.what {
+                        What::StoreImm(v, imm) => asm.sse_imm(v, *from, to, imm),
+                        _ => asm.sse(v, *from, to),
+                    }
+                }
+            }
+            What::To => asm.sse_from(Cross::MovTo, width, dst, last.rm()),
+            What::ToFloat(v) => {
+                if !merged {
+                    // The rest of the register is not to be waited for.
+                    asm.sse(row::XORPS, dst, dst);
+                }
+                asm.sse_from(v, width, dst, last.rm());
+            }
+            What::From(v) => {
+                if let Some(Place::General(to)) = def {
+                    asm.sse_to(v, width, to, last.xrm());
+                }
+            }
+            What::Insert(lane) => {
+                if !op.in_place {
+                    start(asm, place(0));
+                }
+                asm.sse_insert(width, dst, last.rm(), lane);
+            }
+            What::Extract(lane) => {
+                let to = def.unwrap_or(last);
+                asm.sse_extract(width, to.rm(), place(0).xmm(), lane);
+            }
+            What::Blend(v) => {
+                // The mask is in xmm0, by its role.
+                if !op.in_place {
+                    start(asm, place(0));
+                }
+                asm.sse_blendv(v, dst, place(usize::from(!op.in_place)).xrm());
+            }
+            What::Zero => asm.sse(row::XORPS, dst, dst),
+            What::Ones => asm.sse(row::PCMPEQD, dst, dst),
+            What::Flags(v) => asm.sse(v, place(0).xmm(), last.xrm()),
+            What::Select(cond) => {
+                start(asm, place(0));
+                let over = asm.jcc_short(cond.negate());
+                self.copy(asm, 16 << op.length, dst, last.xmm());
+                asm.land(over);
+            }
+        }
+    }
+
+    /// The source of an instruction on the low lane, brought into the destination first if its rest would else be waited for.
+    fn low_source(self, asm: &mut Asm, merged: bool, dst: Xmm, from: Place) -> XRm {
+        match from.xrm() {
+            XRm::Reg(x) if !merged && x != dst => {
+                asm.sse(row::MOVAPS, dst, x);
+                XRm::Reg(dst)
+            }
+            other => other,
+        }
+    }
+
+    fn emit_vex(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
+        debug_assert_eq!(op.merge, Merge::No, "merged instructions are legacy");
+        let dst = def.map_or(Xmm(0), Place::xmm);
+        let place = |n: usize| srcs.get(n).copied().unwrap_or(Place::Vector(dst));
+        let (a, last) = (place(0), srcs.last().copied().unwrap_or(Place::Vector(dst)));
+        let length = Length(op.length.min(1));
+        let wide = op.length == 2;
+        match op.what {
+            What::Bin(v) | What::Sym(v) if wide => asm.evex(v, 2, dst, a.xmm(), last.xrm()),
+            What::Bin(v) | What::Sym(v) => asm.avx(v, length, dst, a.xmm(), last.xrm()),
+            What::BinImm(v, imm) if wide => asm.evex_imm(v, 2, dst, a.xmm(), last.xrm(), imm),
+            What::BinImm(v, imm) => asm.avx_imm(v, length, dst, a.xmm(), last.xrm(), imm),
+            What::Un(v) if wide => asm.evex_un(v, 2, dst, last.xrm()),
+            What::Un(v) => asm.avx_un(v, length, dst, last.xrm()),
+            What::UnImm(v, imm) => asm.avx_un_imm(v, length, dst, last.xrm(), imm),
+            What::Low(v) => {
+                let rest = self.rest(asm, dst, last);
+                asm.avx(v, L128, dst, rest, last.xrm());
+            }
+            What::LowImm(v, imm) => {
+                let rest = self.rest(asm, dst, last);
+                asm.avx_imm(v, L128, dst, rest, last.xrm(), imm);
+            }
+            What::Shift(v, by) => asm.avx_shift(v, length, dst, a.xmm(), by),
+            What::Store(v) => {
+                if wide {
+                    asm.evex_un(v, 2, a.xmm(), last.xrm());
+                } else {
+                    asm.avx_un(v, length, a.xmm(), last.xrm());
+                }
+            }
+            What::StoreImm(v, imm) => asm.avx_un_imm(v, length, a.xmm(), last.xrm(), imm),
+            What::To => asm.avx_from(Cross::MovTo, width, dst, dst, last.rm()),
+            What::ToFloat(v) => {
+                self.zero(asm, dst);
+                asm.avx_from(v, width, dst, dst, last.rm());
+            }
+            What::From(v) => {
+                if let Some(Place::General(to)) = def {
+                    asm.avx_to(v, width, length, to, last.xrm());
+                }
+            }
+            What::Insert(lane) => asm.avx_insert(width, dst, a.xmm(), last.rm(), lane),
+            What::Extract(lane) => {
+                let to = def.unwrap_or(last);
+                asm.avx_extract(width, to.rm(), a.xmm(), lane);
+            }
+            What::Blend(v) => asm.avx_blendv(v, length, dst, a.xmm(), place(1).xrm(), last.xmm()),
+            What::Zero => self.zero(asm, dst),
+            What::Ones => asm.avx(row::PCMPEQD, length, dst, dst, dst),
+            What::Flags(v) => asm.avx_un(v, length, a.xmm(), last.xrm()),
+            What::Select(cond) => {
+                self.copy(asm, 16 << op.length, dst, a.xmm());
+                let over = asm.jcc_short(cond.negate());
+                self.copy(asm, 16 << op.length, dst, last.xmm());
+                asm.land(over);
+            }
+        }
+    }
+
+    /// The register that the rest of a low-lane result comes from: the source itself, so that nothing else is waited for.
+    fn rest(self, asm: &mut Asm, dst: Xmm, from: Place) -> Xmm {
+        match from.xrm() {
+            XRm::Reg(x) => x,
+            XRm::Mem(_) => {
+                self.zero(asm, dst);
+                dst
+            }
+        }
+    }
+}

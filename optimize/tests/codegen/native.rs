@@ -1,0 +1,228 @@
+//! Generated code run on this machine: executable memory, a page for `gs`, the switch there and back.
+
+use std::arch::global_asm;
+
+use ir::interp::State;
+use ir::trace::Trace;
+use ir::types::{ExitId, SlotId};
+use optimize::codegen::{Code, Home, Host, Leaving, Segment};
+
+use super::guest::{self, Memory, TestHost, WINDOW};
+
+const CODE: usize = 1 << 20;
+const STUBS: usize = 1 << 16;
+
+/// How the code left.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// By which exit.
+    pub exit: ExitId,
+    /// To which computed address.
+    pub target: Option<u64>,
+}
+
+// `test_enter(context, code)`: everything of ours on the stack, the guest's registers from the context at `gs`, flags first
+// because the loads behind them do not touch them. `test_leave` is the reverse; it is jumped to.
+global_asm!(
+    ".globl test_enter",
+    "test_enter:",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "wrgsbase rdi",
+    "mov gs:[144], rsp",
+    "mov gs:[152], rsi",
+    "movups xmm0, gs:[1024]",
+    "movups xmm1, gs:[1040]",
+    "movups xmm2, gs:[1056]",
+    "movups xmm3, gs:[1072]",
+    "movups xmm4, gs:[1088]",
+    "movups xmm5, gs:[1104]",
+    "movups xmm6, gs:[1120]",
+    "movups xmm7, gs:[1136]",
+    "push qword ptr gs:[128]",
+    "popfq",
+    "mov rax, gs:[0]",
+    "mov rcx, gs:[8]",
+    "mov rdx, gs:[16]",
+    "mov rbx, gs:[24]",
+    "mov rsp, gs:[32]",
+    "mov rbp, gs:[40]",
+    "mov rsi, gs:[48]",
+    "mov rdi, gs:[56]",
+    "mov r8, gs:[64]",
+    "mov r9, gs:[72]",
+    "mov r10, gs:[80]",
+    "mov r11, gs:[88]",
+    "mov r12, gs:[96]",
+    "mov r13, gs:[104]",
+    "mov r14, gs:[112]",
+    "mov r15, gs:[120]",
+    "jmp qword ptr gs:[152]",
+    ".globl test_leave",
+    "test_leave:",
+    "mov gs:[0], rax",
+    "mov gs:[8], rcx",
+    "mov gs:[16], rdx",
+    "mov gs:[24], rbx",
+    "mov gs:[32], rsp",
+    "mov gs:[40], rbp",
+    "mov gs:[48], rsi",
+    "mov gs:[56], rdi",
+    "mov gs:[64], r8",
+    "mov gs:[72], r9",
+    "mov gs:[80], r10",
+    "mov gs:[88], r11",
+    "mov gs:[96], r12",
+    "mov gs:[104], r13",
+    "mov gs:[112], r14",
+    "mov gs:[120], r15",
+    "mov rsp, gs:[144]",
+    "pushfq",
+    "pop qword ptr gs:[128]",
+    "cld",
+    "movups gs:[1024], xmm0",
+    "movups gs:[1040], xmm1",
+    "movups gs:[1056], xmm2",
+    "movups gs:[1072], xmm3",
+    "movups gs:[1088], xmm4",
+    "movups gs:[1104], xmm5",
+    "movups gs:[1120], xmm6",
+    "movups gs:[1136], xmm7",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+);
+
+unsafe extern "C" {
+    fn test_enter(context: *mut u8, code: u64);
+    fn test_leave();
+}
+
+/// Memory for code, for the context, and for the guest.
+pub struct Machine {
+    code: *mut u8,
+    context: *mut u8,
+    window: *mut u8,
+}
+
+fn map(len: usize, executable: bool) -> *mut u8 {
+    let prot = libc::PROT_READ | libc::PROT_WRITE | if executable { libc::PROT_EXEC } else { 0 };
+    // SAFETY: a new anonymous mapping touches nothing that exists.
+    let p = unsafe {
+        libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+    };
+    assert_ne!(p, libc::MAP_FAILED, "no memory");
+    p.cast()
+}
+
+impl Machine {
+    /// Maps everything. One per thread: `gs` is the thread's.
+    pub fn new() -> Machine {
+        Machine { code: map(CODE, true), context: map(16384, false), window: map(WINDOW, false) }
+    }
+
+    /// Where code will stand.
+    pub fn code_address(&self) -> u64 {
+        self.code as u64 + STUBS as u64
+    }
+
+    /// Where the guest's memory is.
+    pub fn memory_base(&self) -> u64 {
+        self.window as u64
+    }
+
+    /// Puts the code in place, each exit leading to a stub that notes its index and leaves.
+    pub fn install(&mut self, code: &Code) {
+        assert!(code.bytes.len() < CODE - STUBS, "code too large for the test");
+        let mut bytes = code.bytes.clone();
+        let mut stubs = Vec::new();
+        for (i, exit) in code.exits.iter().enumerate() {
+            assert!((self.code_address() + u64::from(exit.patch)) % 8 <= 4, "field across two words");
+            if let Leaving::Back { .. } = exit.leaving {
+                continue;
+            }
+            let stub = self.code as u64 + stubs.len() as u64;
+            // mov dword gs:[EXIT], i; jmp [rip]; .quad test_leave
+            stubs.extend([0x65, 0xc7, 0x04, 0x25]);
+            stubs.extend(guest::EXIT.to_le_bytes());
+            stubs.extend((i as u32).to_le_bytes());
+            stubs.extend([0xff, 0x25, 0, 0, 0, 0]);
+            stubs.extend((test_leave as *const () as u64).to_le_bytes());
+            let end = self.code_address() + u64::from(exit.patch) + 4;
+            let field = stub.wrapping_sub(end) as u32;
+            bytes[exit.patch as usize..exit.patch as usize + 4].copy_from_slice(&field.to_le_bytes());
+        }
+        assert!(stubs.len() <= STUBS, "too many exits for the test");
+        // SAFETY: both ranges lie within the mapping, and no code runs in it now.
+        unsafe {
+            std::ptr::copy_nonoverlapping(stubs.as_ptr(), self.code, stubs.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.code.add(STUBS), bytes.len());
+        }
+    }
+
+    fn word(&self, offset: i32) -> *mut u64 {
+        // SAFETY: all offsets that tests use lie within the context.
+        unsafe { self.context.add(offset as usize).cast() }
+    }
+
+    /// Runs the installed code.
+    pub fn run(
+        &mut self,
+        trace: &Trace,
+        host: &TestHost,
+        code: &Code,
+        state: &State,
+        memory: &Memory,
+    ) -> (State, Memory, Left) {
+        // SAFETY: window and context are ours; the code is what is tested, and stays within them as the interpreter did.
+        unsafe {
+            std::ptr::copy_nonoverlapping(memory.bytes.as_ptr(), self.window, WINDOW);
+            for i in 0..trace.decls.slots.len() {
+                let s = SlotId(i as u16);
+                match host.home(s) {
+                    Home::General(r) => *self.word(guest::GPRS + 8 * i32::from(r)) = state.get(s),
+                    Home::Flags => *self.word(guest::FLAGS) = state.get(s) | 0x202,
+                    Home::Memory(Segment::Gs, o) => *self.word(o) = state.get(s),
+                    Home::Vector(r) if r < 8 => {
+                        for k in 0..2 {
+                            *self.word(guest::VECTORS + 16 * i32::from(r) + 8 * k) =
+                                state.get_wide(s)[k as usize];
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            test_enter(self.context, self.code_address() + u64::from(code.entry));
+            let mut after = state.clone();
+            for i in 0..trace.decls.slots.len() {
+                let s = SlotId(i as u16);
+                match host.home(s) {
+                    Home::General(r) => after.set(s, *self.word(guest::GPRS + 8 * i32::from(r))),
+                    Home::Flags => after.set(s, *self.word(guest::FLAGS)),
+                    Home::Memory(Segment::Gs, o) => after.set(s, *self.word(o)),
+                    Home::Vector(r) if r < 8 => {
+                        let mut wide = *state.get_wide(s);
+                        for k in 0..2 {
+                            wide[k as usize] = *self.word(guest::VECTORS + 16 * i32::from(r) + 8 * k);
+                        }
+                        after.set_wide(s, &wide);
+                    }
+                    _ => {}
+                }
+            }
+            let mut bytes = vec![0; WINDOW];
+            std::ptr::copy_nonoverlapping(self.window, bytes.as_mut_ptr(), WINDOW);
+            let left = code.exits[*self.word(guest::EXIT) as u32 as usize];
+            let target = (left.leaving == Leaving::Indirect).then(|| *self.word(guest::TARGET));
+            (after, Memory { bytes, ..memory.clone() }, Left { exit: left.exit, target })
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `loopgen SEED`: prints the random program of a seed (see `e2e_tests::loopgen`).
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let seed = std::env::args().nth(1).and_then(|text| text.parse().ok());
+    let Some(seed) = seed else {
+        eprintln!("usage: loopgen SEED");
+        return ExitCode::FAILURE;
+    };
+    let text = e2e_tests::loopgen::source(seed);
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
