@@ -69,6 +69,8 @@ impl Pipeline {
                 passes::forward(),
                 Box::new(passes::peel::Peel::default()),
                 Box::new(passes::load_forward::LoadForward::with_guards()),
+                Box::new(passes::split::Split::default()),
+                Box::new(passes::param_sink::ParamSink::default()),
                 passes::forward(),
                 Box::new(passes::dce::Dce::default()),
             ],

@@ -31,6 +31,8 @@ pub mod peel;
 
 pub mod split;
 
+pub mod param_sink;
+
 pub mod vectorize;
 
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
@@ -55,6 +57,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
         Box::new(peel::Peel::default()),
         Box::new(load_forward::LoadForward::with_guards()),
         Box::new(split::Split::default()),
+        Box::new(param_sink::ParamSink::default()),
         Box::new(dce::Dce::default()),
     ];
     for r in rewriters() {
