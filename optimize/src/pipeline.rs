@@ -69,6 +69,7 @@ impl Pipeline {
                 Box::new(passes::peel::Peel::default()),
                 Box::new(passes::load_forward::LoadForward::with_guards()),
                 passes::forward(),
+                Box::new(passes::hoist::Hoist::default()),
                 Box::new(passes::dce::Dce::default()),
             ],
         };
