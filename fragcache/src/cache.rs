@@ -63,6 +63,8 @@ pub struct CacheConfig {
     /// Nothing is linked: every exit leaves the cache. Who enters fragments enters them by
     /// [`Cache::counting_entry`].
     pub isolated: bool,
+    /// Bits of a guest address that the code of indirect branches shifts out, see [`crate::indirect::SLOTS`].
+    pub indirect_shift: u32,
 }
 
 impl Default for CacheConfig {
@@ -73,6 +75,7 @@ impl Default for CacheConfig {
             events: 1 << 16,
             block_events: false,
             isolated: false,
+            indirect_shift: crate::indirect::SHIFT,
         }
     }
 }
@@ -220,7 +223,7 @@ impl Cache {
     pub fn new(config: CacheConfig, stubs: Box<dyn StubWriter>, miss: HostPc) -> Result<Self, CacheError> {
         Ok(Cache {
             memory: CodeMemory::default(),
-            table: IndirectTable::new(miss)?,
+            table: IndirectTable::new(miss, config.indirect_shift)?,
             events: EventLog::new(config.events),
             stats: CacheStats::default(),
             config,

@@ -16,22 +16,21 @@ use rustc_hash::FxHashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Number of slots; the index is the low 16 bits of [`hash`].
+/// Number of slots; the index is 16 bits of the guest address, from the table's shift upwards: code that lies close
+/// together has its slots on the same pages, and functions at aligned addresses use all of them.
 pub const SLOTS: usize = 1 << 16;
 const BYTES: usize = SLOTS * 8;
 const PATTERN: usize = 64 << 10;
 const COUNTERS: usize = 1 << 20;
 
-/// The hash that generated code computes: without flags, in one rotation and one addition.
-pub fn hash(pc: GuestPc) -> usize {
-    let low = pc.0 as u32;
-    (low.rotate_right(16).wrapping_add(low) & 0xffff) as usize
-}
+/// Bits that generated code shifts out where it can rotate without touching flags (BMI2); 0 elsewhere.
+pub const SHIFT: u32 = 3;
 
 /// The table, the table of misses and the counters of trace heads: all memory below 2 GiB.
 #[derive(Debug)]
 pub struct IndirectTable {
     base: usize,
+    shift: u32,
     miss: usize,
     misses_ready: bool,
     counters_used: usize,
@@ -40,8 +39,12 @@ pub struct IndirectTable {
 }
 
 impl IndirectTable {
-    /// Maps the tables; every slot leads to `miss`.
-    pub fn new(miss: HostPc) -> io::Result<Self> {
+    fn hash(&self, pc: GuestPc) -> usize {
+        (pc.0 >> self.shift) as usize & (SLOTS - 1)
+    }
+
+    /// Maps the tables; every slot leads to `miss`. `shift`: see [`SLOTS`].
+    pub fn new(miss: HostPc, shift: u32) -> io::Result<Self> {
         let len = 2 * BYTES + COUNTERS;
         // SAFETY: a fresh reservation; MAP_32BIT keeps it below 2 GiB.
         let p = unsafe {
@@ -59,6 +62,7 @@ impl IndirectTable {
         }
         let table = IndirectTable {
             base: p as usize,
+            shift,
             miss: miss.0,
             misses_ready: false,
             counters_used: 0,
@@ -164,13 +168,13 @@ impl IndirectTable {
 
     /// The fragment whose entry the slot of `pc` leads to.
     pub(crate) fn head(&self, pc: GuestPc) -> Option<FragId> {
-        self.heads.get(&(hash(pc) as u16)).copied()
+        self.heads.get(&(self.hash(pc) as u16)).copied()
     }
 
     /// Makes the slot of `pc` lead to the entry `to` of `frag`; to the routine for misses with
     /// `None`.
     pub(crate) fn set_head(&mut self, pc: GuestPc, head: Option<(FragId, HostPc)>) {
-        let slot = hash(pc) as u16;
+        let slot = self.hash(pc) as u16;
         let to = match head {
             Some((frag, to)) => {
                 self.heads.insert(slot, frag);
@@ -188,7 +192,7 @@ impl IndirectTable {
 
     /// The routine that the slot of `pc`, or of any address with its hash, leads to now.
     pub fn slot(&self, pc: GuestPc) -> HostPc {
-        let at = self.base + hash(pc) * 8;
+        let at = self.base + self.hash(pc) * 8;
         // SAFETY: an aligned word inside the table.
         HostPc(unsafe { AtomicU64::from_ptr(at as *mut u64) }.load(Ordering::Acquire) as usize)
     }
@@ -205,9 +209,9 @@ mod tests {
 
     #[test]
     fn slots_miss_until_they_have_a_head() {
-        let mut t = IndirectTable::new(HostPc(0x77)).unwrap();
-        let (a, b, c) = (GuestPc(0x1_0000), GuestPc(0x1), GuestPc(0x8000_8000_0001));
-        assert_eq!(hash(a), hash(b));
+        let mut t = IndirectTable::new(HostPc(0x77), SHIFT).unwrap();
+        let (a, b, c) = (GuestPc(0x10_0000), GuestPc(0x1), GuestPc(0x8000_8000_0008));
+        assert_eq!(t.hash(a), t.hash(b));
         assert_eq!(t.slot(a), HostPc(0x77));
         t.set_head(a, Some((FragId(1), HostPc(100))));
         assert_eq!((t.slot(a), t.slot(b), t.slot(c)), (HostPc(100), HostPc(100), HostPc(0x77)));
@@ -218,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_slot_of_the_table_of_misses_misses() {
-        let mut t = IndirectTable::new(HostPc(0x1234_5678_9abc)).unwrap();
+        let mut t = IndirectTable::new(HostPc(0x1234_5678_9abc), SHIFT).unwrap();
         let at = t.misses_address() as usize;
         // SAFETY: the table, which nobody writes.
         let slots = unsafe { std::slice::from_raw_parts(at as *const u64, SLOTS) };
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn counters_are_used_again() {
-        let mut t = IndirectTable::new(HostPc(0)).unwrap();
+        let mut t = IndirectTable::new(HostPc(0), 0).unwrap();
         let a = t.new_counter(5).unwrap();
         let b = t.new_counter(5).unwrap();
         assert_ne!(a, b);

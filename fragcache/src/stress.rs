@@ -148,8 +148,9 @@ fn conditional(at: HostPc, opcode: u8, out: &mut Vec<u8>) -> u32 {
 fn node(i: u64) -> GuestPc {
     let i = i % NODES;
     let base = if (i / 7).is_multiple_of(2) { 0x1_0000_0000 } else { 0x2222_0000_0000 };
-    // The rest of the hash of these addresses is 8 bits: chains of both groups.
-    GuestPc(base + (i & 0xff) + ((i >> 8) << 16))
+    // Few slots of the table: chains of both groups.
+    let (low, high) = (i & 0xff, i >> 8);
+    GuestPc(base + ((low + high) << crate::indirect::SHIFT) + (high << (16 + crate::indirect::SHIFT)))
 }
 const NODES: u64 = 3000;
 

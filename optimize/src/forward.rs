@@ -73,7 +73,8 @@ use ir::op::Form;
 use ir::op::Op;
 use ir::snapshot::ExitUse;
 use ir::trace::{Inst, Trace};
-use ir::types::{Operand, Type, Value};
+use ir::types::{Operand, TagId, Type, Value};
+use rustc_hash::FxHashMap;
 
 /// How often one line may be replaced.
 pub const MOST_ROUNDS: usize = 40;
@@ -137,6 +138,8 @@ struct Tables {
     now: Vec<Operand>,
     /// What is known of its bits from here on, if it is an integer of up to 64 bits.
     known: Vec<Known>,
+    /// Tags of boxed words.
+    tags: FxHashMap<Value, TagId>,
     /// How many operands of lines it is (exits do not count), as far as known.
     uses: Vec<u32>,
     /// Lines emitted while a rewriter looked at a line.
@@ -171,6 +174,7 @@ impl Tables {
         self.pending.clear();
         self.known.clear();
         self.known.extend((0..values as u32).map(|v| Known::nothing(trace.value_type(Value(v)).bits())));
+        self.tags.clear();
         self.uses.clear();
         self.uses.resize(values, 0);
         for line in &trace.insts {
@@ -276,6 +280,18 @@ impl Cx<'_> {
         if let Some(v) = o.as_value() {
             let place = &mut self.tables.known[v.index()];
             *place = place.and_also(known);
+        }
+    }
+
+    /// The tag that the boxed word has here, if a guard said so.
+    pub fn tag(&self, word: Operand) -> Option<TagId> {
+        self.tables.tags.get(&word.as_value()?).copied()
+    }
+
+    /// From the present line on, the boxed word has this tag. For [`Rewriter::committed`].
+    pub fn learn_tag(&mut self, word: Operand, tag: TagId) {
+        if let Some(v) = word.as_value() {
+            self.tables.tags.insert(v, tag);
         }
     }
 

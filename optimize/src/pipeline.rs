@@ -3,6 +3,7 @@
 use crate::pass::{Env, Pass};
 use crate::passes;
 use ir::trace::Trace;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// How much work a trace is worth.
@@ -68,6 +69,8 @@ impl Pipeline {
                 passes::forward(),
                 Box::new(passes::peel::Peel::default()),
                 Box::new(passes::load_forward::LoadForward::with_guards()),
+                Box::new(passes::split::Split::default()),
+                Box::new(passes::param_sink::ParamSink::default()),
                 passes::forward(),
                 Box::new(passes::hoist::Hoist::default()),
                 Box::new(passes::dce::Dce::default()),
@@ -80,7 +83,38 @@ impl Pipeline {
 
     /// Runs them. `watch` sees the trace after each pass that changed it.
     pub fn run(&mut self, trace: &mut Trace, env: &mut Env, mut watch: impl FnMut(&'static str, &Trace)) {
-        for (pass, cost) in self.passes.iter_mut().zip(&mut self.times) {
+        self.run_some(0..self.passes.len(), trace, env, &mut watch);
+    }
+
+    /// Runs them, and makes the vector trace of the trace's loop, if it has one: a second trace of the same head, which declines to this one
+    /// (see [`passes::vectorize`]). It is made from the loop as it stands before peeling, or else as it is in the end.
+    pub fn run_with_vector(
+        &mut self,
+        trace: &mut Trace,
+        env: &mut Env,
+        mut watch: impl FnMut(&'static str, &Trace),
+    ) -> Option<Trace> {
+        let peel = self.passes.iter().position(|p| p.name() == "peel").unwrap_or(self.passes.len());
+        self.run_some(0..peel, trace, env, &mut watch);
+        let mut vector = vector_trace(trace, env);
+        self.run_some(peel..self.passes.len(), trace, env, &mut watch);
+        if vector.is_none() && peel < self.passes.len() {
+            vector = vector_trace(trace, env);
+        }
+        if let Some(made) = &vector {
+            watch("vectorize", made);
+        }
+        vector
+    }
+
+    fn run_some(
+        &mut self,
+        range: Range<usize>,
+        trace: &mut Trace,
+        env: &mut Env,
+        watch: &mut impl FnMut(&'static str, &Trace),
+    ) {
+        for (pass, cost) in self.passes[range.clone()].iter_mut().zip(&mut self.times[range]) {
             let (start, lines, used) = (Instant::now(), trace.insts.len(), env.used());
             let changed = pass.run(trace, env);
             cost.time += start.elapsed();
@@ -103,4 +137,25 @@ impl Pipeline {
     pub fn times(&self) -> &[PassTime] {
         &self.times
     }
+}
+
+/// The vector trace of a trace whose loop may hold whole registers.
+fn vector_trace(trace: &Trace, env: &mut Env) -> Option<Trace> {
+    if trace.loop_at.is_none() || !env.features.v256 {
+        return None;
+    }
+    let clean = |trace: &mut Trace, env: &mut Env| {
+        passes::forward().run(trace, env);
+        passes::dce::Dce::default().run(trace, env);
+    };
+    let mut scalar = trace.clone();
+    if passes::split::Split::default().run(&mut scalar, env) {
+        clean(&mut scalar, env);
+        // What was a part of a whole before is now a value of its own, which others may be equal to.
+        clean(&mut scalar, env);
+    }
+    let mut vector = passes::vectorize::vectorize(&scalar, env).ok()?;
+    clean(&mut vector, env);
+    debug_assert!(ir::verify::verify(&vector).is_ok(), "{:?}\n{vector}", ir::verify::verify(&vector));
+    Some(vector)
 }

@@ -10,7 +10,7 @@ use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
 
 /// How many traces, and of which sizes: small ones show an error in few lines, large ones find those that need many.
-const SIZES: [(u64, usize); 3] = [(1500, 8), (600, 30), (150, 120)];
+const SIZES: [(u64, usize); 3] = [(600, 8), (250, 30), (60, 120)];
 
 fn check(what: &str, seed: u64, before: &Trace, after: &Trace) {
     if let Err(all) = verify(after) {

@@ -21,6 +21,7 @@ use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Why a path did not become an optimised trace.
@@ -100,11 +101,13 @@ pub struct Compiler {
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
+    /// Where the lifted traces go as files, if anywhere, and how many have gone.
+    traces: Option<(PathBuf, u32)>,
 }
 
 impl Compiler {
     /// For an optimisation level of the command line, 2 or 3. `fuel`: most rewrites.
-    pub fn new(level: u8, fuel: Option<u64>, listings: bool) -> Compiler {
+    pub fn new(level: u8, fuel: Option<u64>, listings: bool, traces: Option<PathBuf>) -> Compiler {
         let features = Features {
             v256: std::is_x86_feature_detected!("avx2"),
             v512: std::is_x86_feature_detected!("avx512f")
@@ -119,6 +122,7 @@ impl Compiler {
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
             listings: listings.then(Vec::new),
+            traces: traces.map(|dir| (dir, 0)),
         }
     }
 
@@ -154,6 +158,13 @@ impl Compiler {
         let lifted = Instant::now();
         let operations = trace.insts.len() as u64;
         let mut text = self.listings.is_some().then(|| format!("  lifted\n{trace}"));
+        if let Some((dir, number)) = &mut self.traces {
+            let path = dir.join(format!("{}-{number}.tir", std::process::id()));
+            *number += 1;
+            if let Err(e) = std::fs::write(&path, ir::print::file(trace)) {
+                tracing::warn!(path = %path.display(), error = %e, "a trace could not be written");
+            }
+        }
         let used = self.env.used();
         self.pipeline.run(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();

@@ -145,6 +145,7 @@ fn start(options: Options) -> ! {
         policy,
         block_events: options.events.is_some(),
         isolated: options.verify,
+        indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
     let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
@@ -155,7 +156,7 @@ fn start(options: Options) -> ! {
     translator.verifying = verifier.is_some();
     let compiler = options.optimizes().then(|| {
         translator.watch_fp = true;
-        compile::Compiler::new(options.level, options.fuel, options.dump.is_some())
+        compile::Compiler::new(options.level, options.fuel, options.dump.is_some(), options.traces.clone())
     });
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),

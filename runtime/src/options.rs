@@ -58,6 +58,10 @@ pub struct Options {
     #[arg(long, value_name = "PC|all", env = "DYNRUN_DUMP")]
     pub dump: Option<String>,
 
+    /// Write each path that is optimised into DIR, as lifted: PROCESS-NUMBER.tir
+    #[arg(long, value_name = "DIR", env = "DYNRUN_TRACES")]
+    pub traces: Option<PathBuf>,
+
     /// Run in lockstep with the program single-stepped natively; stop at the first difference
     #[arg(long, env = "DYNRUN_VERIFY", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -169,6 +173,7 @@ impl Options {
         };
         with("stats", &self.stats);
         with("events", &self.events);
+        with("traces", &self.traces);
         if let Some(l) = &self.log {
             v.push(format!("--log={l}").into());
         }

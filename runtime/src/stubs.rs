@@ -99,18 +99,20 @@ fn jump_to(out: &mut Vec<u8>, at: HostPc, to: HostPc) {
     out.extend_from_slice(&d.to_le_bytes());
 }
 
+/// Bits of the guest address that [`look_up`] shifts out, for [`fragcache::CacheConfig::indirect_shift`].
+pub fn table_shift(bmi2: bool) -> u32 {
+    if bmi2 { fragcache::indirect::SHIFT } else { 0 }
+}
+
 /// Hashes rcx and jumps through the table of indirect branches; rcx and rdx are spilled. Returns the offset of
 /// the field with the table's address.
 pub fn look_up(out: &mut Vec<u8>, at: usize, bmi2: bool) -> u32 {
     if bmi2 {
-        out.extend_from_slice(&[0xc4, 0xe3, 0x7b, 0xf0, 0xd1, 16]); // rorx edx, ecx, 16
+        out.extend_from_slice(&[0xc4, 0xe3, 0x7b, 0xf0, 0xd1, table_shift(true) as u8]); // rorx edx, ecx, n
+        out.extend_from_slice(&[0x0f, 0xb7, 0xd2]); // movzx edx, dx
     } else {
-        store_slot(out, off::SPILL_MISC, reg::RCX);
-        out.extend_from_slice(&[0x65, 0x0f, 0xb7, 0x14, 0x25]); // movzx edx, word gs:[misc + 2]
-        out.extend_from_slice(&(off::SPILL_MISC + 2).to_le_bytes());
+        out.extend_from_slice(&[0x0f, 0xb7, 0xd1]); // movzx edx, cx
     }
-    out.extend_from_slice(&[0x8d, 0x14, 0x0a]); // lea edx, [rdx + rcx]
-    out.extend_from_slice(&[0x0f, 0xb7, 0xd2]); // movzx edx, dx
     align_field(out, at, 3);
     out.extend_from_slice(&[0xff, 0x24, 0xd5]); // jmp [rdx*8 + table]
     let field = out.len() as u32;

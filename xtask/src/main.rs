@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod modelled;
+mod passes;
 mod reduce;
 mod tidy;
 
@@ -41,6 +42,15 @@ enum Chore {
     Loops(Random),
     /// Measures which instructions that are not modelled real programs execute.
     Modelled(modelled::Options),
+    /// Runs the passes over traces (files, or directories of them) and compares on random states.
+    Passes {
+        /// Files `.tir`, as `dynrun --traces=DIR` writes them.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// States for each.
+        #[arg(long, default_value_t = 100)]
+        states: u64,
+    },
     /// Shrinks a trace that passes break, or finds the rewrite that breaks a program.
     Reduce(reduce::Options),
     /// The slow oracles: long-running real programs and 200 random ones of each kind.
@@ -68,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Csmith(random) => one_kind("CSMITH", &random),
         Chore::Loops(random) => one_kind("LOOPS", &random),
         Chore::Modelled(options) => modelled::measure(&root(), &options),
+        Chore::Passes { paths, states } => passes::check(&paths, states),
         Chore::Reduce(options) => reduce::reduce(&options),
         Chore::Oracles => oracles(),
         Chore::Nightly => random(NIGHTLY_PROGRAMS),

@@ -77,7 +77,7 @@ pub fn measure(root: &Path, options: &Options) -> Result<()> {
             }
         };
         let total: u64 = counts.values().sum();
-        if total < 10_000 {
+        if total < 1000 {
             eprintln!("xtask: {name}: only {total} instructions seen");
             continue;
         }
@@ -132,10 +132,10 @@ fn commands(root: &Path, options: &Options) -> Result<Vec<(String, Vec<String>)>
             .current_dir(root)
             .output()?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
+            // As `speedup` prints it: what, level, colon, command line.
+            let Some((what, line)) = line.split_once(": ") else { continue };
+            let name = format!("{compiler} {what}");
             let mut command: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let Some(program) = command.first().map(Path::new).and_then(Path::file_name) else { continue };
-            let name = program.to_string_lossy();
-            let name = format!("{compiler}:{}", name.rsplit_once('-').map_or(&*name, |(stem, _)| stem));
             // Long enough for every sample.
             if let Some(units) = command.last_mut()
                 && let Ok(number) = units.parse::<u64>()

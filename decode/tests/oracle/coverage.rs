@@ -13,7 +13,10 @@ use std::fmt::Write;
 const HEADER: &str = "\
 # What the x86-64 lifter does not model. BLESS=1 rewrites this file.
 #
-# Below, by CPU feature: mnemonics without any modelled form, and in parentheses the forms that are not modelled
+# First, what of it programs execute (from executed.txt, which `cargo xtask modelled` measures): parts per million of the executed
+# instructions, form, largest share of one program, and which.
+#
+# Then all of it, by CPU feature: mnemonics without any modelled form, and in parentheses the forms that are not modelled
 # of mnemonics that otherwise are. They lift to `native` operations, or leave the trace.
 #
 # Not in the list, because they are special cases of listed forms:
@@ -29,6 +32,16 @@ fn is_modelled(code: Code, cpu: &Cpu) -> bool {
     (0..64)
         .filter_map(|_| forms::encode(code, cpu, cpu.pc(), &mut rng))
         .any(|case| X86_64.is_modelled(&case.inst, Fp::AssumeDefault))
+}
+
+/// Lines of `executed.txt` whose forms are still not modelled.
+fn executed(cpu: &Cpu) -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("../executed.txt").lines().filter(|l| !l.starts_with('#'));
+    lines.filter(|line| {
+        let form = line.split(' ').nth(1).unwrap_or_default();
+        // Forms with a prefix count as forms of their own.
+        !Code::values().any(|code| format!("{code:?}") == form && is_modelled(code, cpu))
+    })
 }
 
 fn list(cpu: &Cpu) -> String {
@@ -54,6 +67,10 @@ fn list(cpu: &Cpu) -> String {
         by_feature.entry(feature).or_default().insert(text);
     }
     let mut out = HEADER.to_string();
+    out.push_str("\nexecuted\n");
+    for line in executed(cpu) {
+        let _ = writeln!(out, "    {line}");
+    }
     for (feature, names) in by_feature {
         let _ = write!(out, "\n{feature}\n");
         let mut column = 0;

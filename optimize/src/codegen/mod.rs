@@ -22,6 +22,7 @@
 
 pub mod x86_64;
 
+use crate::pass::Features;
 use ir::snapshot::ExitKind;
 use ir::trace::Trace;
 use ir::types::{ExitId, Pc, SlotId};
@@ -58,6 +59,13 @@ pub enum Home {
 /// What code generation is told about where the code will live. Implemented by whoever owns the cache and the thread
 /// structure.
 pub trait Host {
+    /// What the machine can do: 256-bit instructions are used only if they are there.
+    fn features(&self) -> Features;
+
+    /// Bytes of a whole vector register, as slots hold it: 64, 32 or 16. (A machine may have registers of 32 bytes and not
+    /// [`Features::v256`].)
+    fn vector_bytes(&self) -> u32;
+
     /// Home of a slot.
     fn home(&self, slot: SlotId) -> Home;
 
@@ -153,6 +161,9 @@ pub enum CodegenError {
     /// The code would need more spill space or longer jumps than there are.
     #[error("too large: {0}")]
     TooLarge(String),
+    /// Register allocation went wrong; found by the checker, which runs in debug builds.
+    #[error("a bug in register allocation: {0}")]
+    Bug(String),
 }
 
 /// Compiles a trace for the x86-64 host address `at`.

@@ -151,14 +151,12 @@ fn tagged(line: &Inst, cx: &mut Cx<'_>) -> Rewrite {
             };
             if fits { Rewrite::Equal(inner.args[0]) } else { Rewrite::Keep }
         }
-        // What was unboxed as a number is boxed again: the same word, if it was one.
-        (Op::Box, Op::Unbox) if inner.args[1] == tag && line.aty == Type::F64 => {
+        // What was unboxed is boxed again: the same word, if it had that tag. (Narrow integers do not say what their word holds above them.)
+        (Op::Box, Op::Unbox) if inner.args[1] == tag && matches!(line.aty, Type::F64 | Type::I64) => {
             let word = inner.args[0];
-            if cx.def(word).is_some_and(|w| w.op == Op::Box && w.args[1] == tag) {
-                Rewrite::Equal(word)
-            } else {
-                Rewrite::Keep
-            }
+            let is_boxed = cx.def(word).is_some_and(|w| w.op == Op::Box && w.args[1] == tag);
+            let is_known = cx.tag(word).is_some_and(|t| Some(t.index()) == tag.as_index());
+            if is_boxed || is_known { Rewrite::Equal(word) } else { Rewrite::Keep }
         }
         _ => Rewrite::Keep,
     }
@@ -173,6 +171,9 @@ fn is_plain_number(cx: &Cx<'_>, o: Operand, depth: usize) -> bool {
     // Arithmetic gives an operand's NaN, or the default one.
     let default_nan_is_plain = first > 0xfff8_0000_0000_0000;
     let Some(line) = cx.def(o).filter(|_| depth < 4 && default_nan_is_plain) else { return false };
+    if line.op == Op::Unbox {
+        return cx.tag(line.args[0]).is_some_and(|t| Some(t.index()) == line.args[1].as_index());
+    }
     let all = |n: usize| line.args[..n].iter().all(|a| is_plain_number(cx, *a, depth + 1));
     match line.op {
         Op::Fadd | Op::Fsub | Op::Fmul | Op::Fdiv => all(2),

@@ -17,6 +17,8 @@ pub mod fold_address;
 
 pub mod cse;
 
+pub mod guard_elim;
+
 pub mod dce;
 
 pub mod disambiguate;
@@ -31,11 +33,17 @@ pub mod peel;
 
 pub mod split;
 
+pub mod param_sink;
+
 pub mod vectorize;
 
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
 pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
-    vec![Box::new(fold::Fold::default()), Box::new(cse::Cse::default())]
+    vec![
+        Box::new(fold::Fold::default()),
+        Box::new(guard_elim::GuardElim::default()),
+        Box::new(cse::Cse::default()),
+    ]
 }
 
 /// All rewriters in one sweep.
@@ -52,6 +60,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
         Box::new(load_forward::LoadForward::with_guards()),
         Box::new(hoist::Hoist::default()),
         Box::new(split::Split::default()),
+        Box::new(param_sink::ParamSink::default()),
         Box::new(dce::Dce::default()),
     ];
     for r in rewriters() {

@@ -356,6 +356,17 @@ impl Parser<'_> {
         if bound != (self.operands.len(), self.literals.len(), self.attrs.len()) {
             return Err("the result has an operand that the pattern has not".into());
         }
+        // What a condition computes from widths alone, it computes in `i64`.
+        let mut of_pattern = Vec::new();
+        self.types_of(&pattern, &mut of_pattern);
+        for c in &conditions {
+            if let Condition::Holds(node) = c
+                && !of_pattern.contains(&self.find(node.t))
+                && matches!(self.find(node.t), TypeRef::Var(_))
+            {
+                self.unify(node.t, TypeRef::Fixed(Type::I64))?;
+            }
+        }
         // Number the types that are left.
         let mut numbers = Vec::new();
         self.number_node(&mut pattern, &mut numbers);
@@ -373,6 +384,16 @@ impl Parser<'_> {
             return Err("too many operands or types".into());
         }
         Ok(Rule { name, pattern, result, conditions, types: numbers.len() })
+    }
+
+    fn types_of(&self, node: &Node, all: &mut Vec<TypeRef>) {
+        all.extend([self.find(node.t), self.find(node.r)]);
+        for arg in &node.args {
+            all.push(self.find(arg.ty));
+            if let Kind::Node(node) = &arg.kind {
+                self.types_of(node, all);
+            }
+        }
     }
 
     fn number(&self, ty: &mut TypeRef, numbers: &mut Vec<u8>) {

@@ -32,6 +32,7 @@
 //! - All guards compare something that grows with something that does not ([`super::loop_info`]), or are invariant.
 //! - All addresses grow by constants. Streams grow by the size of what is loaded or stored; loads from where nothing grows are made once,
 //!   stores to where nothing grows write the last iteration's value.
+//! - What the loop loads from and stores to one place ([`promote`]) counts as a parameter.
 //! - Loop parameters are inductions, integer reductions (their order of additions does not matter), or carry a value to the next
 //!   iteration. Floating point is never reassociated or contracted.
 //! - If there is a prologue with side effects (a peeled iteration), its last line is `at PC else exit N`, with the head's pc.
@@ -57,6 +58,7 @@
 mod checks;
 mod exits;
 mod lanes;
+mod promote;
 
 use super::loop_info::{Access, LoopInfo, Trip};
 use crate::pass::{Env, faults_are_final, is_private};
@@ -201,6 +203,8 @@ pub fn vectorize(trace: &Trace, env: &mut Env) -> Result<Trace, Refusal> {
     if interrupt.target != Target::Pc(trace.entry) {
         return Err(Refusal::NoEntryState);
     }
+    let promoted = promote::promote(trace);
+    let trace = promoted.as_ref().unwrap_or(trace);
     let info = LoopInfo::new(trace).ok_or(Refusal::NoLoop)?;
     let at_entry = entry_state(trace, &info)?;
     let mut v = Vectorizer::new(trace, info);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use ir::builder::Builder;
+use ir::effects::{ClassSet, EffectBits, Effects};
 use ir::fuzz::{Random, mix};
 use ir::op::Op;
 use ir::snapshot::ExitKind;
@@ -205,7 +206,7 @@ impl Generator {
 
     fn instruction(&mut self) {
         let ty = self.ty();
-        match self.r.below(26) {
+        match self.r.below(27) {
             0..=3 => {
                 let (a, b) = (self.register(ty), self.operand(ty));
                 let new = self.b.bin(Op::Add, ty, a, b);
@@ -393,6 +394,7 @@ impl Generator {
                     self.set(ty, m);
                 }
             }
+            25 => self.native(),
             _ => {
                 let addr = self.addr();
                 let base = self.b.i64((self.base + 64 + self.r.below(1024) as u64) as i64);
@@ -407,6 +409,35 @@ impl Generator {
                     self.set(ty, old);
                 }
             }
+        }
+    }
+
+    fn native(&mut self) {
+        let all = |g: &Self, slots: &[u16]| slots.iter().all(|s| g.settable.contains(&SlotId(*s)));
+        let slots = |list: &[u16]| list.iter().map(|s| SlotId(*s)).collect::<Vec<_>>();
+        match self.r.below(3) {
+            0 if all(self, &[2, 16]) => {
+                self.b.native(guest::ADC, &slots(&[2, 3, 16]), &slots(&[2, 16]), Effects::PURE);
+            }
+            1 if all(self, &[1, 3]) => {
+                self.b.native(guest::MULX, &slots(&[2, 6]), &slots(&[1, 3]), Effects::PURE);
+            }
+            2 if all(self, &[0]) => {
+                // mov rax, [rip + …]
+                let target = self.base + self.r.below(WINDOW - 8) as u64;
+                let pc = self.base - 0x1000 + self.next_pc % 64;
+                self.b.at(Pc::Addr(pc));
+                let disp = target.wrapping_sub(pc + 7) as i32;
+                let mut bytes = vec![0x48, 0x8b, 0x05];
+                bytes.extend(disp.to_le_bytes());
+                let reads = Effects {
+                    reads: ClassSet::one(MEMORY),
+                    writes: ClassSet::EMPTY,
+                    bits: EffectBits::FAULTS,
+                };
+                self.b.native(&bytes, &[], &slots(&[0]), reads);
+            }
+            _ => {}
         }
     }
 

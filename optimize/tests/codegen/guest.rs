@@ -2,9 +2,10 @@
 
 use ir::fuzz::{Random, mix};
 use ir::interp::{Fault, Machine, State};
-use ir::trace::{Decls, Trace};
-use ir::types::{ClassId, Flag, SlotId, Type};
+use ir::trace::{Decls, Native, Trace};
+use ir::types::{ClassId, Flag, Pc, SlotId, Type, Wide};
 use optimize::codegen::{Home, Host, IndirectAbi, Segment};
+use optimize::pass::Features;
 
 /// Size of the window of guest memory.
 pub const WINDOW: usize = 1 << 14;
@@ -67,6 +68,24 @@ impl TestHost {
 }
 
 impl Host for TestHost {
+    fn features(&self) -> Features {
+        use std::arch::is_x86_feature_detected as has;
+        Features {
+            v256: has!("avx2"),
+            v512: has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
+        }
+    }
+
+    fn vector_bytes(&self) -> u32 {
+        if self.features().v512 {
+            64
+        } else if self.features().v256 {
+            32
+        } else {
+            16
+        }
+    }
+
     fn home(&self, slot: SlotId) -> Home {
         self.homes[slot.index()]
     }
@@ -128,6 +147,94 @@ impl Machine for Memory {
         self.bytes[range].copy_from_slice(bytes);
         Ok(())
     }
+
+    /// The natives that the generator makes, see there.
+    fn native(
+        &mut self,
+        native: &Native,
+        pc: Option<Pc>,
+        inputs: &[(SlotId, Wide)],
+        outputs: &mut [Wide],
+    ) -> Result<(), Fault> {
+        let input = |slot: u16| inputs.iter().find(|i| i.0.0 == slot).map_or(0, |i| i.1[0]);
+        match native.bytes() {
+            ADC => {
+                let (a, b, flags) = (input(2), input(3), input(16));
+                let carry = flags & 1;
+                let sum = a.wrapping_add(b).wrapping_add(carry);
+                let out = u128::from(a) + u128::from(b) + u128::from(carry) > u128::from(u64::MAX);
+                let overflow = (a ^ sum) & (b ^ sum) & 1 << 63 != 0;
+                let packed = u64::from(out)
+                    | u64::from((sum as u8).count_ones() % 2 == 0) << 2
+                    | ((a ^ b ^ sum) & 0x10)
+                    | u64::from(sum == 0) << 6
+                    | (sum >> 63) << 7
+                    | u64::from(overflow) << 11;
+                (outputs[0][0], outputs[1][0]) = (sum, packed);
+            }
+            MULX => {
+                let product = u128::from(input(2)) * u128::from(input(6));
+                (outputs[0][0], outputs[1][0]) = (product as u64, (product >> 64) as u64);
+            }
+            [0x48, 0x8b, 0x05, disp @ ..] => {
+                let Some(Pc::Addr(pc)) = pc else { return Err(Fault::Unsupported) };
+                let disp = i32::from_le_bytes(disp.try_into().expect("four bytes"));
+                outputs[0][0] = self.load_word(pc.wrapping_add_signed(7 + i64::from(disp)), 8, ClassId(0))?;
+            }
+            _ => return Err(Fault::Unsupported),
+        }
+        Ok(())
+    }
+}
+
+/// `adc rdx, rbx`
+pub const ADC: &[u8] = &[0x48, 0x11, 0xda];
+/// `mulx rbx, rcx, rsi`: high and low half of `rdx * rsi`.
+pub const MULX: &[u8] = &[0xc4, 0xe2, 0xf3, 0xf6, 0xde];
+
+/// 64 bits that are interesting as floats or lanes.
+pub fn lane(r: &mut Random) -> u64 {
+    const DOUBLES: [u64; 16] = [
+        0,
+        1 << 63,
+        0x3ff0_0000_0000_0000,
+        0xbff8_0000_0000_0000,
+        0x7ff0_0000_0000_0000,
+        0xfff0_0000_0000_0000,
+        0x7ff8_0000_0000_0123,
+        0xfff8_0000_0000_0000,
+        0x7ff0_0000_0000_0456,
+        0xfff4_0000_0000_0789,
+        0x0000_0000_0000_0fff,
+        0x41e0_0000_0000_0000,
+        0xc1e0_0000_0020_0000,
+        0x43e0_0000_0000_0000,
+        0x3fdf_ffff_ffff_ffff,
+        0x7fef_ffff_ffff_ffff,
+    ];
+    const SINGLES: [u32; 14] = [
+        0,
+        1 << 31,
+        0x3f80_0000,
+        0xbfc0_0000,
+        0x7f80_0000,
+        0xff80_0000,
+        0x7fc0_0123,
+        0xffc0_0000,
+        0x7f80_0456,
+        0xffa0_0789,
+        0x0000_0fff,
+        0x4f00_0000,
+        0x3eff_ffff,
+        0x7f7f_ffff,
+    ];
+    let single = |r: &mut Random| u64::from(r.pick(&SINGLES).unwrap_or(0));
+    match r.below(5) {
+        0 | 1 => r.pick(&DOUBLES).unwrap_or(0),
+        2 => single(r) | single(r) << 32,
+        3 => ((r.below(2000) as f64 - 1000.0) / 16.0).to_bits(),
+        _ => r.word(),
+    }
 }
 
 /// A random state: about every third register points into the window.
@@ -140,6 +247,9 @@ pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
             bits[0] = base + (random.word() % (WINDOW as u64 / 2)) / 8 * 8 + WINDOW as u64 / 4;
         } else if slot.ty == Type::I64 && random.one_in(3) {
             bits[0] = random.word() % 100;
+        }
+        if slot.ty == Type::V512 && random.one_in(2) {
+            bits = std::array::from_fn(|_| lane(&mut random));
         }
         if slot.ty == Type::Flags {
             bits[0] &= Flag::MASK;

@@ -4,6 +4,7 @@ mod generator;
 mod guest;
 mod native;
 mod oracle;
+mod vectors;
 
 use native::Machine;
 use oracle::{Verdict, check};
@@ -12,7 +13,7 @@ use oracle::{Verdict, check};
 fn random_integer_traces() {
     let mut machine = Machine::new();
     let mut same = 0;
-    for seed in 0..1500 {
+    for seed in 0..std::env::var("CODEGEN_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1500) {
         let trace = generator::integer_trace(seed, 4 + (seed % 40) as usize, machine.memory_base());
         ir::verify::verify(&trace).unwrap_or_else(|e| panic!("seed {seed}: {e:?}\n{trace}"));
         match check(&trace, &mut machine, seed, 6) {
@@ -23,4 +24,46 @@ fn random_integer_traces() {
     }
     println!("{same} traces");
     assert!(same > 500, "only {same} traces could be compared");
+}
+
+/// Operations on floats and vectors, each at each of its types. Those without machine code are listed.
+#[test]
+fn every_vector_operation() {
+    let mut machine = Machine::new();
+    let mut missing = std::collections::BTreeSet::new();
+    for (n, form) in vectors::forms().into_iter().enumerate() {
+        let mut same = 0;
+        for seed in 0..24 {
+            let seed = n as u64 * 1000 + seed;
+            let trace = vectors::single(seed, form, machine.memory_base());
+            ir::verify::verify(&trace).unwrap_or_else(|e| panic!("{form:?}, seed {seed}: {e:?}\n{trace}"));
+            match check(&trace, &mut machine, seed, 8) {
+                Ok(Verdict::Same) => same += 1,
+                Ok(Verdict::Skipped) => {}
+                Err(e) => panic!("{form:?}, seed {seed}: {e}"),
+            }
+        }
+        if same == 0 {
+            missing.insert(format!("{} {} {}", form.op.name(), form.aty, form.ty));
+        }
+    }
+    println!("{} missing: {missing:#?}", missing.len());
+}
+
+#[test]
+fn random_vector_traces() {
+    let mut machine = Machine::new();
+    let forms = vectors::forms();
+    let mut same = 0;
+    for seed in 0..3000 {
+        let trace = vectors::mixture(seed, 3 + (seed % 24) as usize, &forms, machine.memory_base());
+        ir::verify::verify(&trace).unwrap_or_else(|e| panic!("seed {seed}: {e:?}\n{trace}"));
+        match check(&trace, &mut machine, seed, 6) {
+            Ok(Verdict::Same) => same += 1,
+            Ok(Verdict::Skipped) => {}
+            Err(e) => panic!("seed {seed}: {e}"),
+        }
+    }
+    println!("{same} traces");
+    assert!(same > 800, "only {same} traces could be compared");
 }

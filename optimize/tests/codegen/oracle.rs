@@ -116,7 +116,7 @@ fn difference(
             y[0] &= mask;
         }
         if x != y {
-            out.push_str(&format!("{}: {:x?} instead of {:x?}; ", slot.name, &y[..2], &x[..2]));
+            out.push_str(&format!("{}: {:x?} instead of {:x?}; ", slot.name, y, x));
         }
     }
     out

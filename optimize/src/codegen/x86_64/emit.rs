@@ -1,7 +1,8 @@
 //! Emission: allocated lines to bytes, in program order, then the exits out of line.
 
+use iced_x86::{Decoder, DecoderOptions, Encoder};
 use ir::trace::Trace;
-use ir::types::SlotId;
+use ir::types::{Pc, SlotId};
 
 use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
 use super::asm::integer::{Plain, ShiftX, Unary};
@@ -9,12 +10,18 @@ use super::asm::{Alu, Asm, AsmError, Label, Mem, Reg, Rm, Scale, Shift, Width};
 use super::exits::{self, ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MOp, Remat};
 use super::moves::{self, From, Scratch, To};
-use super::select::Selected;
+use super::select::{self, Selected};
 use crate::regalloc::{Action, Allocation, Loc, NONE, VECTOR};
 use ir::snapshot::Target;
 
 /// Cells of scratch memory at the start of the spill area.
 pub const SCRATCH_CELLS: i32 = 24;
+
+/// Cells of 64 bytes behind them, for moves of vectors; 16 of 16 bytes follow.
+pub const VECTOR_CELLS: i32 = 8;
+
+/// Bytes of all scratch memory.
+pub const SCRATCH_BYTES: i32 = 8 * SCRATCH_CELLS + 64 * VECTOR_CELLS + 16 * 16;
 
 /// One emission.
 pub struct Emitter<'a> {
@@ -28,6 +35,8 @@ pub struct Emitter<'a> {
     slots: i32,
     scratch: Scratch,
     abi: IndirectAbi,
+    /// Where the constants stand.
+    pub(super) pool: Label,
     /// Out-of-line code to make: record, label, fault ranges that go there.
     cold: Vec<(u32, Label)>,
     /// Fault ranges whose code is the cold entry with this index.
@@ -44,8 +53,9 @@ impl<'a> Emitter<'a> {
         host: &'a dyn Host,
         s: &'a Selected,
         alloc: &'a Allocation,
-        asm: Asm,
+        mut asm: Asm,
     ) -> Result<(Code, Asm), CodegenError> {
+        let pool = asm.label();
         let (segment, start, _) = host.spill_area();
         let mut e = Emitter {
             trace,
@@ -53,9 +63,10 @@ impl<'a> Emitter<'a> {
             s,
             alloc,
             asm,
+            pool,
             code: Code::default(),
             segment,
-            slots: start + 8 * SCRATCH_CELLS,
+            slots: start + SCRATCH_BYTES,
             scratch: Scratch { segment, start, count: SCRATCH_CELLS },
             abi: host.indirect(),
             cold: Vec::new(),
@@ -66,6 +77,11 @@ impl<'a> Emitter<'a> {
         e.hot()?;
         e.code.hot_end = e.asm.offset();
         e.cold()?;
+        if !s.pool.bytes.is_empty() {
+            e.asm.align(64);
+        }
+        e.asm.bind(pool);
+        e.asm.raw(&s.pool.bytes);
         let Emitter { mut asm, mut code, fault_to, .. } = e;
         asm.resolve().map_err(|e: AsmError| CodegenError::TooLarge(e.to_string()))?;
         for (range, label) in fault_to {
@@ -80,7 +96,15 @@ impl<'a> Emitter<'a> {
 
     // --- places ------------------------------------------------------------------------------------
 
-    fn slot_mem(&self, i: u16) -> Mem {
+    pub(super) fn scratch_at(&self) -> (Segment, i32) {
+        (self.scratch.segment, self.scratch.start)
+    }
+
+    pub(super) fn host_home(&self, slot: SlotId) -> Home {
+        self.host.home(slot)
+    }
+
+    pub(super) fn slot_mem(&self, i: u16) -> Mem {
         Mem::segment(self.segment, self.slot_offset(i))
     }
 
@@ -88,7 +112,7 @@ impl<'a> Emitter<'a> {
         self.slots + self.alloc.slots[i as usize].offset as i32
     }
 
-    fn loc(&self, line: u32, k: usize) -> Loc {
+    pub(super) fn loc(&self, line: u32, k: usize) -> Loc {
         let start = self.s.program.lines[line as usize].start as usize;
         self.s.program.opnds[start + k].loc
     }
@@ -108,12 +132,15 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn mem_count(inst: &MInst) -> usize {
+    pub(super) fn mem_count(inst: &MInst) -> usize {
         inst.mem.map_or(0, |m| usize::from(m.base) + usize::from(m.index.is_some()))
     }
 
-    fn mem_at(&self, line: u32, inst: &MInst) -> Mem {
+    pub(super) fn mem_at(&self, line: u32, inst: &MInst) -> Mem {
         let Some(m) = inst.mem else { return Mem::segment(self.segment, 0) };
+        if m.pool {
+            return Mem::label(self.pool).offset(m.disp);
+        }
         let mut k = usize::from(inst.srcs);
         let base = if m.base {
             k += 1;
@@ -141,7 +168,7 @@ impl<'a> Emitter<'a> {
                 Some(Remat::Int(i)) => From::Int(*i),
                 Some(Remat::Memory(s, o)) => From::Mem(*s, *o),
                 Some(Remat::Base(s)) => From::Base(*s),
-                None => From::Int(0),
+                _ => From::Int(0),
             },
         }
     }
@@ -163,7 +190,12 @@ impl<'a> Emitter<'a> {
                 }
                 Action::Moves(first, end) => {
                     moves.clear();
+                    let mut vectors = Vec::new();
                     for m in &self.alloc.moves[first as usize..end as usize] {
+                        if self.s.program.vregs[m.from_vreg as usize].class & select::GENERAL == 0 {
+                            vectors.push(self.vector_move(m.from_vreg, m.from, m.to));
+                            continue;
+                        }
                         let to = match m.to {
                             Loc::Reg(r) => To::Reg(r),
                             Loc::Spill(i) => To::Mem(self.segment, self.slot_offset(i)),
@@ -171,6 +203,7 @@ impl<'a> Emitter<'a> {
                         };
                         moves.push((self.from(m.from_vreg, m.from), to));
                     }
+                    self.parallel_vectors(&mut vectors)?;
                     moves::parallel(&mut self.asm, &mut moves, self.scratch)?;
                 }
                 Action::Line(line) => {
@@ -209,10 +242,6 @@ impl<'a> Emitter<'a> {
             }
         }
     }
-
-    fn move_vector(&mut self, _vreg: u32, _from: Loc, _to: u8) {}
-
-    fn store_vector(&mut self, _r: u8, _slot: u16, _vreg: u32) {}
 
     /// The second source: register, spilled value or memory operand; `None` for an immediate.
     fn second(&self, line: u32, inst: &MInst) -> Option<Rm> {
@@ -472,7 +501,8 @@ impl<'a> Emitter<'a> {
                 self.asm.lock_cmpxchg(w, m, s);
             }
             MOp::Mfence => self.asm.plain(Plain::Mfence),
-            MOp::Native => return Err(CodegenError::Unsupported("native".into())),
+            MOp::Vector(op) => self.vector_line(line, inst, op),
+            MOp::Native => self.native(inst)?,
         }
         self.fault(inst, start);
         Ok(())
@@ -515,10 +545,36 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// A guest instruction as it is; if it names memory relative to itself, encoded again to name the same memory.
+    fn native(&mut self, inst: &MInst) -> Result<(), CodegenError> {
+        let line = &self.trace.insts[inst.ir as usize];
+        let Some(native) = self.trace.native(line) else {
+            return Err(CodegenError::Unsupported("this native".into()));
+        };
+        let at = self.s.facts.at[inst.ir as usize];
+        let pc = at.checked_sub(1).and_then(|i| self.trace.at_pc(&self.trace.insts[i as usize]));
+        let ip = if let Some(Pc::Addr(a)) = pc { a } else { 0 };
+        let mut decoder = Decoder::with_ip(64, native.bytes(), ip, DecoderOptions::NONE);
+        let decoded = decoder.decode();
+        if !decoded.is_ip_rel_memory_operand() {
+            self.asm.raw(native.bytes());
+            return Ok(());
+        }
+        let here = self.asm.at() + u64::from(self.asm.offset());
+        let mut encoder = Encoder::new(64);
+        match encoder.encode(&decoded, here) {
+            Ok(_) => {
+                self.asm.raw(&encoder.take_buffer());
+                Ok(())
+            }
+            Err(e) => Err(CodegenError::Unsupported(e.to_string())),
+        }
+    }
+
     /// Notes where the instruction's fault goes.
     fn fault(&mut self, inst: &MInst, start: u32) {
-        let faults =
-            inst.mem.is_some() && inst.op != MOp::Lea || matches!(inst.op, MOp::Div(_) | MOp::Div8(_));
+        let faults = inst.mem.is_some_and(|m| !m.pool) && inst.op != MOp::Lea
+            || matches!(inst.op, MOp::Div(_) | MOp::Div8(_) | MOp::Native);
         if !faults {
             return;
         }
@@ -575,7 +631,7 @@ impl<'a> Emitter<'a> {
             self.from(o.vreg, o.loc)
         };
         match src {
-            Src::Opnd(i) => at(i),
+            Src::Opnd(i) | Src::Merged(i, ..) => at(i),
             Src::Int(i) => From::Int(i),
             Src::Sum(i, k) => match at(i) {
                 From::Reg(r, 0) => From::Reg(r, k),
@@ -601,6 +657,8 @@ impl<'a> Emitter<'a> {
         };
         self.asm = asm;
         flags_done?;
+        self.exit_float_flags(record.flags);
+        self.exit_vectors(&record)?;
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
             let ExitItem { slot, src } = self.s.items[i as usize];
@@ -614,6 +672,7 @@ impl<'a> Emitter<'a> {
                     }
                 }
                 Home::Memory(s, o) => list.push((from, To::Mem(s, o))),
+                Home::Vector(_) => {}
                 home => return Err(CodegenError::Unsupported(format!("an exit that writes {home:?}"))),
             }
         }

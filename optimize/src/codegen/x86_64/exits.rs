@@ -11,6 +11,7 @@ use super::asm::integer::{Plain, Unary};
 use super::asm::{Alu, Asm, Mem, Reg, Width};
 use super::moves::{From, Scratch, load};
 use super::select_flags::width_of;
+use super::vinst::Merge;
 
 /// What an exit needs for a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub enum Src {
     Sum(u32, i32),
     /// A literal.
     Int(u64),
+    /// The vector operand with the first index, part of it replaced by the low part of that with the second.
+    Merged(u32, u32, Merge),
 }
 
 /// How an exit makes the flags.
@@ -32,6 +35,15 @@ pub enum FlagsAt {
     Image(u32),
     /// These, packed.
     Literal(u64),
+    /// Of a comparison of two floats.
+    Float {
+        /// Their type.
+        ty: Type,
+        /// First operand.
+        a: u32,
+        /// Second operand.
+        b: u32,
+    },
     /// By this operation.
     Op {
         /// One of `flags.…`
@@ -95,7 +107,8 @@ pub fn flags(
     place: &mut impl FnMut(Src) -> From,
 ) -> Result<(), CodegenError> {
     match flags {
-        FlagsAt::Keep => {}
+        // Comparisons of floats are made by the caller, who knows where vectors are.
+        FlagsAt::Keep | FlagsAt::Float { .. } => {}
         FlagsAt::Image(o) => restore(asm, scratch, place(Src::Opnd(o))),
         FlagsAt::Literal(packed) => restore(asm, scratch, From::Int(image_of(packed))),
         FlagsAt::Op { op, ty, a, b, c } => {

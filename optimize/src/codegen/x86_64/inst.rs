@@ -6,6 +6,7 @@
 use super::super::Segment;
 use super::asm::integer::{Bmi, Count};
 use super::asm::{Alu, Shift, Width};
+use super::vinst::VOp;
 use crate::regalloc::NONE;
 use ir::types::Cond;
 
@@ -98,6 +99,8 @@ pub enum MOp {
     Cmpxchg,
     /// Full fence.
     Mfence,
+    /// On vector registers.
+    Vector(VOp),
     /// The instruction with these bytes of the trace's native.
     Native,
 }
@@ -128,6 +131,7 @@ impl MOp {
             | MOp::Xchg
             | MOp::Mfence => false,
             MOp::Bmi(b) => b == Bmi::Andn,
+            MOp::Vector(v) => v.clobbers_flags(),
             _ => true,
         }
     }
@@ -144,6 +148,8 @@ pub struct MMem {
     pub index: Option<u8>,
     /// Added.
     pub disp: i32,
+    /// A constant of the pool, at `disp`.
+    pub pool: bool,
 }
 
 /// A host instruction.
@@ -187,4 +193,8 @@ pub enum Remat {
     Memory(Segment, i32),
     /// The base of a segment.
     Base(Segment),
+    /// A vector of zeros.
+    Zero,
+    /// The constant at this offset of the pool, of so many bytes.
+    Pool(u32, u8),
 }

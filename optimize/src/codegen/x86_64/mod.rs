@@ -1,6 +1,7 @@
 //! The host x86-64.
 //!
-//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_vector`
+//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_native`,
+//! `select_vector`
 //! (lines to instructions over virtual registers, last first: [`inst`]), [`crate::regalloc`], [`emit`] (bytes, by
 //! [`asm`]), [`exits`] and [`moves`] (what exits put in place).
 //!
@@ -17,9 +18,17 @@ mod select_int;
 
 pub mod select_flags;
 
+mod select_native;
+
 mod select_vector;
 
+mod select_lanes;
+
+mod select_float;
+
 pub mod emit;
+
+mod emit_vector;
 
 pub mod exits;
 
@@ -52,13 +61,17 @@ impl Compiler {
     pub fn compile(&mut self, trace: &Trace, host: &dyn Host, at: u64) -> Result<Code, CodegenError> {
         select::Selector::run(trace, host, &mut self.selected)?;
         let (_, start, end) = host.spill_area();
-        let scratch = 8 * emit::SCRATCH_CELLS;
+        let scratch = emit::SCRATCH_BYTES;
         let area = u32::try_from(end - start - scratch)
             .map_err(|_| CodegenError::TooLarge("the spill area is too small".into()))?;
-        let registers = select::GENERAL | select::VECTORS;
+        let registers = select::GENERAL | self.selected.vector_registers;
         self.allocator
             .run(&mut self.selected.program, registers, 1 << select::RSP, area, &mut self.allocation)
             .map_err(|e| CodegenError::TooLarge(e.to_string()))?;
+        if cfg!(debug_assertions) {
+            crate::regcheck::check(&self.selected.program, &self.allocation)
+                .map_err(|e| CodegenError::Bug(e.to_string()))?;
+        }
         let mut asm = self.asm.take().unwrap_or_else(|| asm::Asm::new(at));
         asm.reset(at);
         let (code, asm) = emit::Emitter::run(trace, host, &self.selected, &self.allocation, asm)?;

@@ -16,8 +16,11 @@ use super::super::{CodegenError, Home, Host, Segment};
 use super::asm::Width;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MMem, MOp, Remat};
-use super::prepare::{Facts, is_general};
+use super::prepare::{Facts, is_general, is_vector};
 use super::select_flags::Request;
+use super::select_native::Natives;
+use super::select_vector::Pool;
+use super::vinst::Kit;
 use crate::regalloc::{Kind, Line, NO_REG, NONE, Opnd, Program, RegSet, Role, VECTOR, Vreg};
 
 /// The general registers.
@@ -64,11 +67,20 @@ pub struct Selected {
     pub facts: Facts,
     /// How virtual registers without a slot are made.
     pub remats: FxHashMap<u32, Remat>,
+    /// Constants behind the code.
+    pub pool: Pool,
+    /// Virtual registers of those that are used as values, by offset and length.
+    pub constants: FxHashMap<(u32, u8), u32>,
+    /// Which encodings vector instructions use.
+    pub kit: Kit,
+    /// Vector registers that may hold values.
+    pub vector_registers: RegSet,
     live: Vec<bool>,
     next: Vec<u32>,
     tail: Vec<u32>,
     ints: FxHashMap<u64, u32>,
-    entries: Vec<u32>,
+    pub(super) entries: Vec<u32>,
+    pub(super) natives: Natives,
 }
 
 /// One walk.
@@ -86,6 +98,8 @@ pub struct Selector<'a> {
     /// Sums that addresses of the current instruction need: result, and its two operands.
     pre: Vec<(u32, u32, u32)>,
     pub(super) homes: Vec<Home>,
+    /// Slots at home in vector registers that values may be in, by slot.
+    pub(super) managed: Vec<bool>,
     binds: Vec<Operand>,
     /// Recipes to be performed before the instruction selected last.
     recipes: Vec<(u32, Inst)>,
@@ -103,7 +117,10 @@ pub(super) fn unsupported(what: impl std::fmt::Display) -> CodegenError {
 impl<'a> Selector<'a> {
     /// Selects the whole trace.
     pub fn run(trace: &'a Trace, host: &'a dyn Host, s: &'a mut Selected) -> Result<(), CodegenError> {
-        s.facts.find(trace);
+        s.kit = Kit::of(trace, host);
+        s.facts.find(trace, s.kit);
+        s.pool.clear();
+        s.constants.clear();
         s.program.vregs.clear();
         s.program.lines.clear();
         s.program.opnds.clear();
@@ -135,6 +152,7 @@ impl<'a> Selector<'a> {
             cur_start: 0,
             pre: Vec::new(),
             binds: vec![Operand::NONE; homes.len()],
+            managed: vec![false; homes.len()],
             homes,
             recipes: Vec::new(),
             error: None,
@@ -142,6 +160,7 @@ impl<'a> Selector<'a> {
             done: NONE,
         };
         selector.entry_values()?;
+        selector.choose_vectors();
         selector.hints();
         selector.walk()
     }
@@ -162,6 +181,7 @@ impl<'a> Selector<'a> {
                 first => self.s.facts.root[v as usize] = first,
             }
         }
+        self.find_natives();
         // Roots of aliases of those.
         for v in 0..self.s.facts.root.len() {
             let r = self.s.facts.root[v] as usize;
@@ -219,10 +239,16 @@ impl<'a> Selector<'a> {
         }
         for exit in from {
             for bind in self.trace.binds(exit) {
-                if let (Some(v), Home::General(r)) = (bind.value.as_value(), self.homes[bind.slot.index()]) {
+                let r = match self.homes[bind.slot.index()] {
+                    Home::General(r) => r,
+                    Home::Vector(r) => VECTOR + r,
+                    _ => continue,
+                };
+                let value = self.vector_bound(bind.value);
+                if let Some(v) = value {
                     let root = self.root(v) as usize;
                     let vreg = &mut self.s.program.vregs[root];
-                    if vreg.hint == NO_REG && vreg.class & (1 << r) != 0 {
+                    if vreg.hint == NO_REG && vreg.class & (1u64 << r) != 0 {
                         vreg.hint = r;
                     }
                 }
@@ -374,6 +400,7 @@ impl<'a> Selector<'a> {
             base: base.is_some(),
             index: index.map(|(_, s)| s),
             disp: address.disp,
+            pool: false,
         });
         if let Some(b) = base {
             self.operand(b, Role::Use);
@@ -646,7 +673,7 @@ impl Selector<'_> {
         Src::Opnd(self.exit_operand(root))
     }
 
-    fn exit_operand(&mut self, vreg: u32) -> u32 {
+    pub(super) fn exit_operand(&mut self, vreg: u32) -> u32 {
         self.operand(vreg, Role::Exit);
         self.s.program.opnds.len() as u32 - 1
     }
@@ -686,6 +713,7 @@ impl Selector<'_> {
                         self.s.items.push(ExitItem { slot: slot as u16, src });
                     }
                 }
+                Home::Vector(_) if self.vectors => self.exit_vector(slot, bound),
                 home => self.exit_elsewhere(slot, home, bound),
             }
         }
@@ -697,14 +725,6 @@ impl Selector<'_> {
         self.cur.exit = self.s.exits.len() as u32;
         let items = (first, self.s.items.len() as u32);
         self.s.exits.push(ExitRecord { id, items, flags, target });
-    }
-
-    /// Slots whose homes no instruction made here touches.
-    fn exit_elsewhere(&mut self, slot: usize, home: Home, bound: Operand) {
-        let same = bound.is_none() || bound.as_value().is_some_and(|v| self.root(v) == self.s.entries[slot]);
-        if !same {
-            self.error.get_or_insert_with(|| unsupported(format_args!("an exit that changes {home:?}")));
-        }
     }
 
     /// How out-of-line code makes the flags.
@@ -744,6 +764,10 @@ impl Selector<'_> {
                 let a = self.exit_src(args[0], width);
                 FlagsAt::Op { op: recipe.op, ty: width, a, b: a, c: Src::Int(0) }
             }
+            Op::FlagsFcmp => {
+                let (a, b) = (self.vec(args[0], width), self.vec(args[1], width));
+                FlagsAt::Float { ty: width, a: self.exit_operand(a), b: self.exit_operand(b) }
+            }
             Op::FlagsAdc | Op::FlagsSbb => {
                 let [a, b] = two(self);
                 let c = self.exit_src(args[2], Type::I1);
@@ -760,8 +784,8 @@ impl Selector<'_> {
     }
 
     /// A recipe that is performed before the exit after all: its value as an operand of the exit.
-    fn hot_recipe(&mut self, recipe: &Inst) -> u32 {
-        let v = self.new_general();
+    pub(super) fn hot_recipe(&mut self, recipe: &Inst) -> u32 {
+        let v = self.new_vreg(vreg_of(recipe.ty));
         self.recipes.push((v, *recipe));
         self.exit_operand(v)
     }
@@ -820,7 +844,11 @@ impl Selector<'_> {
             return self.effect(inst);
         }
         let v = inst.res.0;
-        if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi) {
+        if self.s.facts.merged.contains_key(&v) {
+            // It is made in the register of the value that it is put into.
+            return if self.is_live(self.root(inst.res)) { self.value(inst, v) } else { Ok(()) };
+        }
+        if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi | Op::Pick) {
             return Ok(());
         }
         let mut fuses = false;
@@ -846,6 +874,10 @@ impl Selector<'_> {
         self.begin(MOp::Back, Width::W64);
         for k in 0..self.trace.params().len() {
             let p = self.trace.params()[k];
+            if self.is_machine(p.args[0]) {
+                self.check_machine(&p)?;
+                continue;
+            }
             let v = self.flow(p.args[1], p.ty)?;
             self.src(v, Role::Any);
         }
@@ -857,8 +889,22 @@ impl Selector<'_> {
         Ok(())
     }
 
+    /// A parameter that is machine state: what flows round must be what the machine has.
+    fn check_machine(&self, p: &Inst) -> Result<(), CodegenError> {
+        let slot = (0..self.homes.len())
+            .find(|s| self.in_place(*s) && self.is_current(p.args[0], *s, self.trace.loop_at.unwrap_or(0)));
+        let end = self.trace.insts.len() as u32;
+        match slot {
+            Some(s) if p.args[1].as_value() == Some(p.res) || self.is_current(p.args[1], s, end) => Ok(()),
+            _ => Err(unsupported("machine state that is not where it was")),
+        }
+    }
+
     /// A value that flows into a loop parameter.
     fn flow(&mut self, o: Operand, ty: Type) -> Result<u32, CodegenError> {
+        if is_vector(ty) {
+            return Ok(self.vec(o, ty));
+        }
         if !is_general(ty) {
             return Err(unsupported(format_args!("a loop parameter of type {ty}")));
         }
@@ -875,12 +921,14 @@ impl Selector<'_> {
         let params = trace.params();
         let back = self.s.program.lines[0];
         self.begin(MOp::Head, Width::W64);
-        for p in params {
+        for p in params.iter().filter(|p| !self.is_machine(p.args[0])).copied().collect::<Vec<_>>() {
             let v = self.flow(p.args[0], p.ty)?;
             self.src(v, Role::Any);
         }
         for p in params {
-            self.def_(p.res.0, Role::Def);
+            if !self.is_machine(p.args[0]) {
+                self.def_(p.res.0, Role::Def);
+            }
         }
         // What else is live lives through the loop: the back edge keeps it.
         let through: Vec<u32> = (0..self.s.live.len() as u32)
@@ -927,10 +975,13 @@ impl Selector<'_> {
     /// The operands of an exit have moved within the pool.
     fn shift_exit(&mut self, record: u32, by: u32) {
         let Some(record) = self.s.exits.get_mut(record as usize) else { return };
-        let shift = |src: &mut Src| {
-            if let Src::Opnd(i) | Src::Sum(i, _) = src {
+        let shift = |src: &mut Src| match src {
+            Src::Opnd(i) | Src::Sum(i, _) => *i += by,
+            Src::Merged(i, j, _) => {
                 *i += by;
+                *j += by;
             }
+            Src::Int(_) => {}
         };
         for item in &mut self.s.items[record.items.0 as usize..record.items.1 as usize] {
             shift(&mut item.src);
@@ -941,6 +992,10 @@ impl Selector<'_> {
         match &mut record.flags {
             FlagsAt::Keep | FlagsAt::Literal(_) => {}
             FlagsAt::Image(i) => *i += by,
+            FlagsAt::Float { a, b, .. } => {
+                *a += by;
+                *b += by;
+            }
             FlagsAt::Op { a, b, c, .. } => [a, b, c].into_iter().for_each(shift),
         }
     }

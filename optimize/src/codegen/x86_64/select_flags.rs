@@ -174,7 +174,7 @@ impl Selector<'_> {
     }
 
     /// The flags of a flags value.
-    fn request(&mut self, flags: Operand, need: u16) -> Request {
+    pub(super) fn request(&mut self, flags: Operand, need: u16) -> Request {
         let Some(v) = flags.as_value() else {
             let packed = self.literal(flags, Type::I64).unwrap_or(0) as u64;
             let v = self.int_vreg(super::exits::image_of(packed));

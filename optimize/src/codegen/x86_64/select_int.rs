@@ -23,7 +23,7 @@ const RDX: u8 = 2;
 impl Selector<'_> {
     /// Makes a value that is needed, of an operation without effects or a load.
     pub(super) fn value(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
-        if is_vector(inst.ty) || is_vector(inst.aty) {
+        if is_vector(inst.ty) || is_vector(inst.aty) || inst.op == Op::VSigns {
             return self.vector_value(inst, v);
         }
         if !is_general(inst.ty) || inst.aty != Type::Void && !is_general(inst.aty) {
@@ -592,7 +592,7 @@ impl Selector<'_> {
     }
 
     /// `to = from op literal`, at 32 bits.
-    fn step32(&mut self, op: MOp, to: u32, from: u32, literal: i64) {
+    pub(super) fn step32(&mut self, op: MOp, to: u32, from: u32, literal: i64) {
         self.begin(op, Width::W32);
         self.cur().imm = literal;
         self.src(from, Role::Any);
@@ -603,7 +603,7 @@ impl Selector<'_> {
     // --- conditions --------------------------------------------------------------------------------
 
     /// A condition as a number.
-    fn condition_value(&mut self, inst: &Inst, v: u32) {
+    pub(super) fn condition_value(&mut self, inst: &Inst, v: u32) {
         let (request, cond) = self.condition(Operand::value(inst.res));
         self.make_room(&request);
         self.begin(MOp::Setcc(cond), Width::W8);
@@ -749,7 +749,9 @@ impl Selector<'_> {
         match inst.op {
             Op::At => Ok(()),
             Op::Guard => self.guard(inst),
+            Op::Native => self.native(inst),
             Op::Store if is_vector(inst.aty) => self.vector_store(inst),
+            Op::Store if self.store_part(inst) => Ok(()),
             Op::Store => self.store(inst),
             Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw if self.is_live(v) => self.divide_wide(inst, v),
             Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem if self.is_live(v) => self.divide(inst, v),

@@ -11,12 +11,15 @@
 //! Operands of a merged instruction: the value it is merged into, then its own sources, the first of which is missing
 //! if it is the low part of that value ([`VOp::in_place`]).
 
+use super::super::Host;
 use super::asm::vector::{self as row, Blendv, Cross, L128, L256, Length, V, VShift};
 use super::asm::{Asm, Mem, Reg, Width, XRm, Xmm};
-use ir::types::Cond;
+use ir::op::Op;
+use ir::trace::Trace;
+use ir::types::{Cond, Type};
 
 /// Which encodings a trace uses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Kit {
     /// VEX instructions.
     pub vex: bool,
@@ -80,6 +83,10 @@ pub enum What {
     Flags(V),
     /// `b` if the condition holds, else `a`.
     Select(Cond),
+    /// Wide `a` with its part number `.1` of `.0` bits replaced by `b` (VEX).
+    PutPart(u16, u8),
+    /// Part number `.1` of `.0` bits of wide `a` (VEX).
+    GetPart(u16, u8),
 }
 
 /// An instruction.
@@ -160,6 +167,22 @@ impl Place {
 }
 
 impl Kit {
+    /// What a trace needs: VEX when something in it works on more than 128 bits, or clears what lies above them.
+    pub fn of(trace: &Trace, host: &dyn Host) -> Kit {
+        let wide = |ty: Type| matches!(ty, Type::V256 | Type::V512);
+        let needs = trace.insts.iter().any(|i| match i.op {
+            Op::Slot | Op::Phi | Op::Pick | Op::Insert => i.ty == Type::V256,
+            Op::Trunc | Op::Extract | Op::Native | Op::Call => i.ty == Type::V256,
+            _ => wide(i.ty) || wide(i.aty),
+        });
+        let whole = match host.vector_bytes() {
+            64 => 2,
+            32 => 1,
+            _ => 0,
+        };
+        Kit { vex: needs && host.features().v256, whole }
+    }
+
     /// Copies a register as far as `bytes` go (or further).
     pub fn copy(self, asm: &mut Asm, bytes: u32, to: Xmm, from: Xmm) {
         if to == from {
@@ -333,6 +356,8 @@ impl Kit {
             What::Zero => asm.sse(row::XORPS, dst, dst),
             What::Ones => asm.sse(row::PCMPEQD, dst, dst),
             What::Flags(v) => asm.sse(v, place(0).xmm(), last.xrm()),
+            // Selection makes these with VEX only.
+            What::PutPart(..) | What::GetPart(..) => debug_assert!(false, "wide parts in legacy code"),
             What::Select(cond) => {
                 start(asm, place(0));
                 let over = asm.jcc_short(cond.negate());
@@ -404,6 +429,9 @@ impl Kit {
             What::Zero => self.zero(asm, dst),
             What::Ones => asm.avx(row::PCMPEQD, length, dst, dst, dst),
             What::Flags(v) => asm.avx_un(v, length, a.xmm(), last.xrm()),
+            What::PutPart(bits, at) => asm.evex_insert(bits.into(), dst, a.xmm(), last.xmm(), at),
+            What::GetPart(bits, at) if wide => asm.evex_extract(bits.into(), dst, a.xmm(), at),
+            What::GetPart(_, at) => asm.avx_un_imm(row::VEXTRACTF128, L256, a.xmm(), XRm::Reg(dst), at),
             What::Select(cond) => {
                 self.copy(asm, 16 << op.length, dst, a.xmm());
                 let over = asm.jcc_short(cond.negate());

@@ -11,6 +11,9 @@ use ir::types::{ExitId, Operand, Type};
 /// More than this many comparisons of addresses are not worth it.
 const MAX_CHECKS: usize = 12;
 
+/// Places that lie within this many bytes are checked as one.
+const NEAR: i64 = 96;
+
 /// Distances that two accesses must not have: strictly between the two numbers, plus the form.
 #[derive(Clone, Debug)]
 struct Forbidden {
@@ -279,13 +282,12 @@ impl Vectorizer<'_> {
                 debug_assert!(x.order < y.order);
                 self.pair(&x.access, &y.access, &mut forbidden, &mut ranges)?;
             }
-            for u in &self.uniform {
-                if x.access.store && self.may_alias(&x.access, u) {
-                    ranges.push((x.access.clone(), u.clone()));
-                }
+            for u in self.uniform.iter().filter(|_| x.access.store) {
+                self.pair(&x.access, u, &mut forbidden, &mut ranges)?;
             }
         }
         self.emitted = emitted;
+        let ranges = joined(ranges);
         if forbidden.len() + ranges.len() > MAX_CHECKS {
             return Err(Refusal::Checks);
         }
@@ -325,7 +327,7 @@ impl Vectorizer<'_> {
         }
         if x.step != y.step || x.step == 0 {
             if form.terms.is_empty() && x.step == y.step {
-                // Two stores to places that do not move.
+                // Two places that do not move.
                 let apart = form.konst >= x.size || form.konst <= -y.size;
                 return if apart { Ok(()) } else { Err(conflict) };
             }
@@ -384,4 +386,33 @@ impl Vectorizer<'_> {
         self.check(Op::Ule, both, behind, decline);
         Ok(())
     }
+}
+
+/// Accesses that stay at places close to each other are compared with a stream together.
+fn joined(ranges: Vec<(Access, Access)>) -> Vec<(Access, Access)> {
+    let mut all: Vec<(Access, Access)> = Vec::new();
+    for (a, b) in ranges {
+        let (stream, still) = if a.step == 0 { (b, a) } else { (a, b) };
+        let near = all.iter_mut().find(|(s, t)| {
+            let (low, high) = (t.addr.konst.min(still.addr.konst), ends(t).max(ends(&still)));
+            still.step == 0
+                && t.step == 0
+                && s.line == stream.line
+                && t.addr.terms == still.addr.terms
+                && (0..=NEAR).contains(&high.wrapping_sub(low))
+        });
+        match near {
+            Some((_, t)) => {
+                let end = ends(t).max(ends(&still));
+                t.addr.konst = t.addr.konst.min(still.addr.konst);
+                t.size = end.wrapping_sub(t.addr.konst);
+            }
+            None => all.push((stream, still)),
+        }
+    }
+    all
+}
+
+fn ends(a: &Access) -> i64 {
+    a.addr.konst.wrapping_add(a.size)
 }

@@ -1,0 +1,347 @@
+//! Emission for vector registers: instructions, moves, and what exits put into vector slots.
+//!
+//! Moves that happen at once are done in this order: registers to memory, memory to memory (through scratch memory if it is
+//! overwritten), registers among themselves (cycles through scratch memory), everything else into registers.
+
+use ir::types::{SlotId, Type};
+
+use super::super::{CodegenError, Home};
+use super::asm::vector as row;
+use super::asm::{Mem, Reg, Xmm};
+use super::emit::{Emitter, SCRATCH_CELLS, VECTOR_CELLS};
+use super::exits::{ExitRecord, FlagsAt, Src};
+use super::inst::{MInst, Remat};
+use super::vinst::{Merge, Place, VOp};
+use crate::regalloc::{Loc, VECTOR};
+
+/// Where a vector comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VFrom {
+    /// A register.
+    Reg(Xmm),
+    /// Memory (with so many bytes of it).
+    Mem(Mem, u32),
+    /// All zeros.
+    Zero,
+}
+
+/// Where a vector goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VTo {
+    /// A register.
+    Reg(Xmm),
+    /// Memory.
+    Mem(Mem),
+}
+
+/// A move of some bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VMove {
+    /// From where.
+    pub from: VFrom,
+    /// To where.
+    pub to: VTo,
+    /// How much.
+    pub bytes: u32,
+}
+
+impl Emitter<'_> {
+    fn place_at(&self, line: u32, k: usize) -> Place {
+        match self.loc(line, k) {
+            Loc::Reg(r) if r >= VECTOR => Place::Vector(Xmm(r - VECTOR)),
+            Loc::Reg(r) => Place::General(Reg(r)),
+            Loc::Spill(i) => Place::Memory(self.slot_mem(i)),
+            _ => {
+                let start = self.s.program.lines[line as usize].start as usize;
+                match self.vector_from(self.s.program.opnds[start + k].vreg, Loc::Remat) {
+                    VFrom::Mem(m, _) => Place::Memory(m),
+                    _ => Place::Vector(Xmm(0)),
+                }
+            }
+        }
+    }
+
+    /// An instruction on vector registers.
+    pub(super) fn vector_line(&mut self, line: u32, inst: &MInst, op: VOp) {
+        let mut srcs = [Place::Vector(Xmm(0)); 5];
+        let mut count = usize::from(inst.srcs).min(4);
+        for (k, src) in srcs.iter_mut().enumerate().take(count) {
+            *src = self.place_at(line, k);
+        }
+        if inst.mem.is_some() {
+            srcs[count] = Place::Memory(self.mem_at(line, inst));
+            count += 1;
+        }
+        let def = (inst.defs > 0).then(|| {
+            let at = usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps);
+            self.place_at(line, at)
+        });
+        self.s.kit.emit(&mut self.asm, op, inst.width, def, &srcs[..count]);
+    }
+
+    fn bytes_of(&self, vreg: u32) -> u32 {
+        self.s.program.vregs[vreg as usize].size.into()
+    }
+
+    /// Where a value is.
+    pub(super) fn vector_from(&self, vreg: u32, loc: Loc) -> VFrom {
+        match loc {
+            Loc::Reg(r) => VFrom::Reg(Xmm(r - VECTOR)),
+            Loc::Spill(i) => VFrom::Mem(self.slot_mem(i), self.bytes_of(vreg)),
+            _ => match self.s.remats.get(&vreg) {
+                Some(Remat::Pool(at, bytes)) => {
+                    VFrom::Mem(Mem::label(self.pool).offset(*at as i32), u32::from(*bytes))
+                }
+                _ => VFrom::Zero,
+            },
+        }
+    }
+
+    fn load_vector(&mut self, to: Xmm, from: VFrom, bytes: u32) {
+        let kit = self.s.kit;
+        match from {
+            VFrom::Reg(r) => kit.copy(&mut self.asm, bytes, to, r),
+            VFrom::Mem(m, has) => kit.load(&mut self.asm, has.min(bytes), to, m),
+            VFrom::Zero if bytes > 16 && kit.whole > 0 => {
+                // The whole register, in legacy code too.
+                self.asm.avx(row::XORPS, row::L128, to, to, to);
+            }
+            VFrom::Zero => kit.zero(&mut self.asm, to),
+        }
+    }
+
+    pub(super) fn move_vector(&mut self, vreg: u32, from: Loc, to: u8) {
+        let from = self.vector_from(vreg, from);
+        self.load_vector(Xmm(to - VECTOR), from, self.bytes_of(vreg));
+    }
+
+    pub(super) fn store_vector(&mut self, r: u8, slot: u16, vreg: u32) {
+        let (m, bytes) = (self.slot_mem(slot), self.bytes_of(vreg));
+        self.s.kit.store(&mut self.asm, bytes, m, Xmm(r - VECTOR));
+    }
+
+    pub(super) fn vector_move(&self, from_vreg: u32, from: Loc, to: Loc) -> VMove {
+        let to = match to {
+            Loc::Reg(r) => VTo::Reg(Xmm(r.wrapping_sub(VECTOR))),
+            Loc::Spill(i) => VTo::Mem(self.slot_mem(i)),
+            _ => VTo::Reg(Xmm(0)),
+        };
+        VMove { from: self.vector_from(from_vreg, from), to, bytes: self.bytes_of(from_vreg) }
+    }
+
+    /// 64 bytes of scratch memory.
+    fn cell(&self, i: i32) -> Mem {
+        let (segment, start) = self.scratch_at();
+        Mem::segment(segment, start + 8 * SCRATCH_CELLS + 64 * i)
+    }
+
+    /// Performs the moves at once.
+    pub(super) fn parallel_vectors(&mut self, moves: &mut Vec<VMove>) -> Result<(), CodegenError> {
+        let kit = self.s.kit;
+        moves.retain(|m| match (m.from, m.to) {
+            (VFrom::Reg(a), VTo::Reg(b)) => a != b,
+            (VFrom::Mem(a, _), VTo::Mem(b)) => a != b,
+            _ => true,
+        });
+        if moves.is_empty() {
+            return Ok(());
+        }
+        // What memory needs through a register, and what is read from memory that is also written, is staged.
+        let written: Vec<Mem> =
+            moves.iter().filter_map(|m| if let VTo::Mem(t) = m.to { Some(t) } else { None }).collect();
+        let mut next = 1;
+        let mut staged = Vec::new();
+        for m in moves.iter_mut() {
+            let through = match (m.from, m.to) {
+                (VFrom::Mem(..) | VFrom::Zero, VTo::Mem(_)) => true,
+                (VFrom::Mem(f, _), VTo::Reg(_)) => written.contains(&f),
+                _ => false,
+            };
+            if through {
+                if next >= VECTOR_CELLS {
+                    return Err(CodegenError::TooLarge("vector moves through memory".into()));
+                }
+                let cell = self.cell(next);
+                staged.push((m.from, cell, m.bytes));
+                m.from = VFrom::Mem(cell, m.bytes);
+                next += 1;
+            }
+        }
+        let (t, save) = (Xmm(0), self.cell(0));
+        if !staged.is_empty() {
+            kit.store(&mut self.asm, 64, save, t);
+            for (from, cell, bytes) in staged {
+                self.load_vector(t, from, bytes);
+                kit.store(&mut self.asm, bytes, cell, t);
+            }
+            kit.load(&mut self.asm, 64, t, save);
+        }
+        let mut later = Vec::new();
+        for m in moves.iter() {
+            match (m.from, m.to) {
+                (VFrom::Reg(r), VTo::Mem(to)) => kit.store(&mut self.asm, m.bytes, to, r),
+                (from, VTo::Mem(to)) => later.push((from, to, m.bytes)),
+                _ => {}
+            }
+        }
+        if !later.is_empty() {
+            kit.store(&mut self.asm, 64, save, t);
+            for (from, to, bytes) in later {
+                self.load_vector(t, from, bytes);
+                kit.store(&mut self.asm, bytes, to, t);
+            }
+            kit.load(&mut self.asm, 64, t, save);
+        }
+        let mut pending: Vec<(Xmm, Xmm, u32)> = Vec::new();
+        let mut last: Vec<(VFrom, Xmm, u32)> = Vec::new();
+        for m in moves.iter() {
+            match (m.from, m.to) {
+                (VFrom::Reg(a), VTo::Reg(b)) => pending.push((a, b, m.bytes)),
+                (from, VTo::Reg(b)) => last.push((from, b, m.bytes)),
+                _ => {}
+            }
+        }
+        while !pending.is_empty() {
+            match pending.iter().position(|(_, b, _)| !pending.iter().any(|(c, d, _)| c == b && d != b)) {
+                Some(i) => {
+                    let (a, b, bytes) = pending.swap_remove(i);
+                    kit.copy(&mut self.asm, bytes, b, a);
+                }
+                None => {
+                    // Only cycles are left: one of a cycle's values waits in memory until all others have moved.
+                    let (a, b, bytes) = pending.swap_remove(0);
+                    if next >= VECTOR_CELLS {
+                        return Err(CodegenError::TooLarge("cycles of vector moves".into()));
+                    }
+                    let cell = self.cell(next);
+                    next += 1;
+                    kit.store(&mut self.asm, bytes, cell, a);
+                    last.push((VFrom::Mem(cell, bytes), b, bytes));
+                }
+            }
+        }
+        for (from, to, bytes) in last {
+            self.load_vector(to, from, bytes);
+        }
+        Ok(())
+    }
+
+    // --- exits -------------------------------------------------------------------------------------
+
+    fn exit_from(&self, i: u32) -> (VFrom, u32) {
+        let o = self.s.program.opnds[i as usize];
+        (self.vector_from(o.vreg, o.loc), self.bytes_of(o.vreg))
+    }
+
+    /// The flags of a float comparison that an exit needs.
+    pub(super) fn exit_float_flags(&mut self, flags: FlagsAt) {
+        let FlagsAt::Float { ty, a, b } = flags else { return };
+        let op = if ty == Type::F32 { row::UCOMISS } else { row::UCOMISD };
+        let ((a, _), (b, _)) = (self.exit_from(a), self.exit_from(b));
+        let kit = self.s.kit;
+        // What is in no register goes through one that neither of them is in.
+        let taken = [a, b];
+        let mut spare = (0..16).map(Xmm).filter(|x| !taken.contains(&VFrom::Reg(*x)));
+        let (x, y) = (spare.next().unwrap_or(Xmm(0)), spare.next().unwrap_or(Xmm(1)));
+        let (first, second) = (matches!(a, VFrom::Reg(_)), !matches!(b, VFrom::Zero));
+        let save = [(x, self.cell(0), !first), (y, self.cell(1), !second)];
+        for (r, cell, _) in save.iter().filter(|s| s.2) {
+            kit.store(&mut self.asm, 64, *cell, *r);
+        }
+        let a = if let VFrom::Reg(r) = a {
+            r
+        } else {
+            self.load_vector(x, a, 16);
+            x
+        };
+        let b: super::asm::XRm = match b {
+            VFrom::Reg(r) => r.into(),
+            VFrom::Mem(m, _) => m.into(),
+            VFrom::Zero => {
+                kit.zero(&mut self.asm, y);
+                y.into()
+            }
+        };
+        if kit.vex {
+            self.asm.avx_un(op, row::L128, a, b);
+        } else {
+            self.asm.sse(op, a, b);
+        }
+        for (r, cell, _) in save.iter().filter(|s| s.2) {
+            kit.load(&mut self.asm, 64, *r, *cell);
+        }
+    }
+
+    /// Puts values into the vector slots of an exit.
+    pub(super) fn exit_vectors(&mut self, record: &ExitRecord) -> Result<(), CodegenError> {
+        let mut moves = Vec::new();
+        let mut merges: Vec<(Xmm, VFrom, Merge)> = Vec::new();
+        for i in record.items.0..record.items.1 {
+            let item = self.s.items[i as usize];
+            let Home::Vector(home) = self.host_home(SlotId(item.slot)) else { continue };
+            let to = Xmm(home);
+            match item.src {
+                Src::Opnd(o) => {
+                    let (from, has) = self.exit_from(o);
+                    // A shorter value is zero above its bits (and its register is, too).
+                    moves.push(VMove {
+                        from,
+                        to: VTo::Reg(to),
+                        bytes: if matches!(from, VFrom::Reg(_)) { 64 } else { has },
+                    });
+                }
+                Src::Merged(base, part, kind) => {
+                    let (from, _) = self.exit_from(base);
+                    let bytes = if matches!(from, VFrom::Reg(_)) { 64 } else { self.exit_from(base).1 };
+                    moves.push(VMove { from, to: VTo::Reg(to), bytes });
+                    merges.push((to, self.exit_from(part).0, kind));
+                }
+                _ => return Err(CodegenError::Unsupported("a vector slot from this source".into())),
+            }
+        }
+        moves.retain(|m| !matches!((m.from, m.to), (VFrom::Reg(a), VTo::Reg(b)) if a == b));
+        // Parts in registers that change meanwhile wait in memory.
+        let changes = |x: Xmm, own: Xmm| {
+            moves.iter().any(|m| m.to == VTo::Reg(x))
+                || merges.iter().any(|m| m.0 == x && m.0 != own)
+                || x == own
+        };
+        let waits: Vec<bool> =
+            merges.iter().map(|m| matches!(m.1, VFrom::Reg(x) if changes(x, m.0))).collect();
+        let kit = self.s.kit;
+        let mut cell = VECTOR_CELLS;
+        for (m, waits) in merges.iter_mut().zip(&waits) {
+            if *waits && let VFrom::Reg(x) = m.1 {
+                if cell >= VECTOR_CELLS + 16 {
+                    return Err(CodegenError::TooLarge("vector parts at an exit".into()));
+                }
+                let mem = self.cell_16(cell - VECTOR_CELLS);
+                kit.store(&mut self.asm, 16, mem, x);
+                m.1 = VFrom::Mem(mem, 16);
+                cell += 1;
+            }
+        }
+        self.parallel_vectors(&mut moves)?;
+        // Legacy instructions keep what lies above, in VEX code too.
+        for (to, part, kind) in merges {
+            match (kind, part) {
+                (Merge::F32, VFrom::Reg(x)) => self.asm.sse(row::MOVSS, to, x),
+                (Merge::F64, VFrom::Reg(x)) => self.asm.sse(row::MOVSD, to, x),
+                (_, VFrom::Reg(x)) => self.asm.sse(row::MOVAPS, to, x),
+                (Merge::F32, VFrom::Mem(m, _)) => self.asm.sse_imm(row::INSERTPS, to, m, 0),
+                (Merge::F64, VFrom::Mem(m, _)) => self.asm.sse(row::MOVLPS, to, m),
+                (_, VFrom::Mem(m, _)) => self.asm.sse(row::MOVUPS, to, m),
+                (Merge::F32, VFrom::Zero) => self.asm.sse_imm(row::INSERTPS, to, to, 1),
+                (Merge::F64, VFrom::Zero) => self.asm.sse_imm(row::INSERTPS, to, to, 3),
+                (_, VFrom::Zero) => self.asm.sse(row::XORPS, to, to),
+            }
+        }
+        Ok(())
+    }
+
+    /// 16 bytes of scratch memory behind the cells of 64.
+    fn cell_16(&self, i: i32) -> Mem {
+        let (segment, start) = self.scratch_at();
+        Mem::segment(segment, start + 8 * SCRATCH_CELLS + 64 * VECTOR_CELLS + 16 * i)
+    }
+}
