@@ -8,6 +8,7 @@
 use crate::assume;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
+use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
 use fragcache::{
@@ -36,6 +37,9 @@ pub enum NoTrace {
     /// The code cache has no room for it.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// There are as many as `--paths` allows.
+    #[error("no more are wanted")]
+    Enough,
 }
 
 impl NoTrace {
@@ -46,6 +50,7 @@ impl NoTrace {
             NoTrace::Code(CodegenError::Unsupported(what)) => format!("unsupported: {what}"),
             NoTrace::Code(e) => e.to_string(),
             NoTrace::Cache(e) => e.to_string(),
+            NoTrace::Enough => self.to_string(),
         }
     }
 }
@@ -103,11 +108,13 @@ pub struct Compiler {
     pub listings: Option<Vec<Listing>>,
     /// Where the lifted traces go as files, if anywhere, and how many have gone.
     traces: Option<(PathBuf, u32)>,
+    /// Traces to be made at most.
+    most: u64,
 }
 
 impl Compiler {
-    /// For an optimisation level of the command line, 2 or 3. `fuel`: most rewrites.
-    pub fn new(level: u8, fuel: Option<u64>, listings: bool, traces: Option<PathBuf>) -> Compiler {
+    /// As the command line says.
+    pub fn new(options: &Options) -> Compiler {
         let features = Features {
             v256: std::is_x86_feature_detected!("avx2"),
             v512: std::is_x86_feature_detected!("avx512f")
@@ -117,12 +124,13 @@ impl Compiler {
         };
         Compiler {
             lifter: Lifter::default(),
-            pipeline: Pipeline::new(if level >= 3 { Level::Full } else { Level::Quick }),
-            env: Env::new(features, fuel),
+            pipeline: Pipeline::new(if options.level >= 3 { Level::Full } else { Level::Quick }),
+            env: Env::new(features, options.fuel),
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
-            listings: listings.then(Vec::new),
-            traces: traces.map(|dir| (dir, 0)),
+            listings: options.dump.is_some().then(Vec::new),
+            traces: options.traces.clone().map(|dir| (dir, 0)),
+            most: options.paths.unwrap_or(u64::MAX),
         }
     }
 
@@ -152,6 +160,9 @@ impl Compiler {
         code: impl Fn(usize) -> &'b [u8],
         lengths: &[u32],
     ) -> Result<FragId, NoTrace> {
+        if self.stats.traces >= self.most {
+            return Err(NoTrace::Enough);
+        }
         let start = Instant::now();
         let facts = (0..32).map(|n| 1 << n).filter(|&f| cache.holds(f)).sum();
         let trace = self.lifter.lift(steps, code, facts)?;

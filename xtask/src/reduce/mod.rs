@@ -3,8 +3,8 @@
 //! - `--trace FILE --pass NAMES`: shrinks a trace (`.tir`) that the passes break: they panic, make an ill-formed trace, or one that
 //!   does something else on some state ([`ir::filetest::compare`]).
 //! - `--trace FILE --check COMMAND`: the same while `sh -c 'COMMAND FILE'` succeeds, for whatever else can be wrong.
-//! - `--program PATH ARGS…`: finds by `--fuel` the first rewrite with which a program no longer does as natively, and shows what
-//!   it changes in the dump of fragments.
+//! - `--program PATH ARGS…`: finds the first optimised trace with which a program no longer does as natively, and in it the first
+//!   bad rewrite, and shows what it changes in the dump of fragments.
 
 mod program;
 mod shrink;
