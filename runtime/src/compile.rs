@@ -6,6 +6,7 @@
 //! Facts: a trace is made on those that hold now, and rests on those that its facts still name after the passes.
 
 use crate::assume;
+use crate::dump;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
@@ -106,8 +107,8 @@ pub struct Compiler {
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
-    /// Where the lifted traces go as files, if anywhere, and how many have gone.
-    traces: Option<(PathBuf, u32)>,
+    /// Where traces go as files, if anywhere. Their numbers are those that `most` limits; refused ones have an `r`.
+    traces: Option<PathBuf>,
     /// Traces to be made at most.
     most: u64,
 }
@@ -129,7 +130,7 @@ impl Compiler {
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
             listings: options.dump.is_some().then(Vec::new),
-            traces: options.traces.clone().map(|dir| (dir, 0)),
+            traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
         }
     }
@@ -168,14 +169,9 @@ impl Compiler {
         let trace = self.lifter.lift(steps, code, facts)?;
         let lifted = Instant::now();
         let operations = trace.insts.len() as u64;
-        let mut text = self.listings.is_some().then(|| format!("  lifted\n{trace}"));
-        if let Some((dir, number)) = &mut self.traces {
-            let path = dir.join(format!("{}-{number}.tir", std::process::id()));
-            *number += 1;
-            if let Err(e) = std::fs::write(&path, ir::print::file(trace)) {
-                tracing::warn!(path = %path.display(), error = %e, "a trace could not be written");
-            }
-        }
+        let mut text =
+            (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
+        let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
         let used = self.env.used();
         self.pipeline.run(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
@@ -191,6 +187,22 @@ impl Compiler {
         s.optimize_ns += (optimized - lifted).as_nanos() as u64;
         s.codegen_ns += optimized.elapsed().as_nanos() as u64;
         s.ns_per_operation = (s.lift_ns + s.optimize_ns + s.codegen_ns) / s.operations.max(1);
+        if let (Some(dir), Some(tir), Some(text)) = (&self.traces, as_lifted, &mut text) {
+            let mut listing = text.clone();
+            let name = match &frag {
+                Ok(frag) => {
+                    dump::host_code(&mut listing, &cache.frag(*frag));
+                    format!("{}-{}", std::process::id(), s.traces + 1)
+                }
+                Err(_) => format!("{}-r{}", std::process::id(), s.refused.values().sum::<u64>() + 1),
+            };
+            for (kind, text) in [("tir", tir), ("lst", listing)] {
+                let path = dir.join(format!("{name}.{kind}"));
+                if let Err(e) = std::fs::write(&path, text) {
+                    tracing::warn!(path = %path.display(), error = %e, "a trace could not be written");
+                }
+            }
+        }
         let frag = frag?;
         s.traces += 1;
         s.loops += u64::from(trace.loop_at.is_some());

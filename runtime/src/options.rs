@@ -62,7 +62,7 @@ pub struct Options {
     #[arg(long, value_name = "PC|all", env = "DYNRUN_DUMP")]
     pub dump: Option<String>,
 
-    /// Write each path that is optimised into DIR, as lifted: PROCESS-NUMBER.tir
+    /// Write each path that is optimised into DIR: PROCESS-NUMBER.tir as lifted, and .lst with the machine code
     #[arg(long, value_name = "DIR", env = "DYNRUN_TRACES")]
     pub traces: Option<PathBuf>,
 

@@ -11,8 +11,6 @@ use e2e_tests::process::{Outcome, run};
 
 /// More rewrites than any run of a program does.
 const MOST: u64 = 1 << 40;
-/// Lines of the dumps' difference that are shown.
-const SHOWN: usize = 400;
 
 struct Runs<'a> {
     dynrun: PathBuf,
@@ -26,7 +24,7 @@ struct Runs<'a> {
 ///
 /// # Errors
 /// When nothing goes wrong, or goes wrong without any rewrite.
-pub fn bisect(program: &[String], options: &str, limit: u64) -> Result<()> {
+pub fn bisect(program: &[String], options: &str, limit: u64, keep: Option<&Path>) -> Result<()> {
     let limit = Duration::from_secs(limit);
     let native = outcome(fixed(&program[0]).args(&program[1..]), limit)?;
     let options = options.split_whitespace().collect();
@@ -40,26 +38,22 @@ pub fn bisect(program: &[String], options: &str, limit: u64) -> Result<()> {
     }
     let path = runs.first_wrong(Bound::Paths)?;
     println!("the {path}th optimised trace is the first bad one: --paths={}", path);
-    let bounds = if let Some(difference) = runs.wrong(Bound::Both(path, 0))? {
-        println!("it is wrong without any rewrite, so it is not a pass: {difference}");
+    if let Some(difference) = runs.wrong(Bound::Both(path, 0))? {
+        println!("it is wrong without any rewrite too: {difference}");
         let path = runs.first_wrong(|path| Bound::Both(path, 0))?;
         println!("without rewrites the {path}th trace is the first bad one: --fuel=0 --paths={path}");
-        [Bound::Both(path - 1, 0), Bound::Both(path, 0)]
-    } else {
-        let fuel = runs.first_wrong(|fuel| Bound::Both(path, fuel))?;
-        println!("rewrite {fuel} is the first bad one: --fuel={fuel}");
-        [Bound::Both(path, fuel - 1), Bound::Both(path, fuel)]
-    };
+        print!("{}", runs.listing(path, Bound::Both(path, 0), keep)?);
+        return Ok(());
+    }
+    let fuel = runs.first_wrong(|fuel| Bound::Both(path, fuel))?;
+    println!("rewrite {fuel} is the first bad one: --fuel={fuel}");
     let scratch = tempfile::tempdir()?;
     let files = [scratch.path().join("right"), scratch.path().join("wrong")];
-    for (file, bound) in files.iter().zip(bounds) {
-        let outcome = outcome(runs.command(bound).args(["--dump", "all", "--"]).args(program), limit)?;
-        std::fs::write(file, &outcome.stderr)?;
+    for (file, fuel) in files.iter().zip([fuel - 1, fuel]) {
+        std::fs::write(file, runs.listing(path, Bound::Both(path, fuel), keep)?)?;
     }
-    let diff = Command::new("diff").args(["-U", "60"]).args(&files).output().context("diff")?;
-    for line in String::from_utf8_lossy(&diff.stdout).lines().take(SHOWN) {
-        println!("{line}");
-    }
+    let diff = Command::new("diff").args(["-U", "1000"]).args(&files).output().context("diff")?;
+    print!("{}", String::from_utf8_lossy(&diff.stdout));
     Ok(())
 }
 
@@ -89,6 +83,27 @@ impl Runs<'_> {
     fn wrong(&self, bound: Bound) -> Result<Option<String>> {
         let got = outcome(self.command(bound).arg("--").args(self.program), self.limit)?;
         Ok(compare(&self.native, &got, Aspects::STDOUT).err())
+    }
+
+    /// The lifted trace, its optimised form and its machine code. The trace also goes to `keep`.
+    fn listing(&self, path: u64, bound: Bound, keep: Option<&Path>) -> Result<String> {
+        let scratch = tempfile::tempdir()?;
+        let mut traces = std::ffi::OsString::from("--traces=");
+        traces.push(scratch.path());
+        outcome(self.command(bound).arg(traces).arg("--").args(self.program), self.limit)?;
+        let mut text = String::new();
+        for entry in std::fs::read_dir(scratch.path())? {
+            let file = entry?.path();
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.ends_with(&format!("-{path}.lst")) {
+                text.push_str(&std::fs::read_to_string(&file)?);
+            } else if name.ends_with(&format!("-{path}.tir"))
+                && let Some(keep) = keep
+            {
+                std::fs::copy(&file, keep)?;
+            }
+        }
+        Ok(text)
     }
 
     /// The smallest number with which it goes wrong; it is right with 0.
