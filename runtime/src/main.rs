@@ -158,7 +158,7 @@ fn start(options: Options) -> ! {
     let store = store::Store::new(options.store());
     let compiler = options.optimizes().then(|| {
         translator.watch_fp = true;
-        compile::Compiler::new(options.level, options.fuel, options.dump.is_some(), options.traces.clone())
+        compile::Compiler::new(&options)
     });
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),

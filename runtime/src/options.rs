@@ -41,6 +41,10 @@ pub struct Options {
     #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
     pub fuel: Option<u64>,
 
+    /// Most paths that are optimised, over the whole process; later ones become straight traces: to find the one that is wrong
+    #[arg(long, value_name = "N", env = "DYNRUN_PATHS")]
+    pub paths: Option<u64>,
+
     /// Statistics at exit: a table on standard error, or JSON into FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
           env = "DYNRUN_STATS")]
@@ -58,7 +62,7 @@ pub struct Options {
     #[arg(long, value_name = "PC|all", env = "DYNRUN_DUMP")]
     pub dump: Option<String>,
 
-    /// Write each path that is optimised into DIR, as lifted: PROCESS-NUMBER.tir
+    /// Write each path that is optimised into DIR: PROCESS-NUMBER.tir as lifted, and .lst with the machine code
     #[arg(long, value_name = "DIR", env = "DYNRUN_TRACES")]
     pub traces: Option<PathBuf>,
 
@@ -202,6 +206,9 @@ impl Options {
         }
         if let Some(n) = self.fuel {
             v.push(format!("--fuel={n}").into());
+        }
+        if let Some(n) = self.paths {
+            v.push(format!("--paths={n}").into());
         }
         if let Some(d) = &self.dump {
             v.push(format!("--dump={d}").into());
