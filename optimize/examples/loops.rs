@@ -1,5 +1,5 @@
 //! What becomes of the loops of a compiled file: `objdump -dw FILE` on standard input; for each innermost loop (a backward branch whose body contains no
-//! other), the trace as lifted and after each level's passes, with the number of lines.
+//! other), the trace as lifted and after all passes, with the number of lines, and its machine code.
 //!
 //! ```text
 //! gcc -O1 -c k.c && objdump -dw k.o | cargo run --release -p optimize --example loops [-- NAME]
@@ -14,6 +14,7 @@ use ir::op::Op;
 use ir::snapshot::ExitKind;
 use ir::trace::{FactArg, Trace};
 use ir::types::{Pc, SlotId};
+use optimize::codegen::{Home, Host, IndirectAbi, Leaving, Segment, compile};
 use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
 use std::collections::BTreeMap;
@@ -122,6 +123,70 @@ fn lift(code: &Code, head: u64, last: u64) -> Trace {
     trace
 }
 
+/// A host as the runtime is one.
+struct Example;
+
+impl Host for Example {
+    fn features(&self) -> Features {
+        Features { v256: true, v512: true }
+    }
+
+    fn vector_bytes(&self) -> u32 {
+        64
+    }
+
+    fn home(&self, slot: SlotId) -> Home {
+        match slot {
+            slots::FLAGS => Home::Flags,
+            slots::DF | slots::MXCSR => Home::Machine,
+            slots::FS_BASE => Home::Base(Segment::Fs),
+            slots::GS_BASE => Home::Memory(Segment::Gs, 8),
+            SlotId(n) if n >= slots::K0.0 => Home::Mask((n - slots::K0.0) as u8),
+            SlotId(n) if n >= slots::ZMM0.0 => Home::Vector((n - slots::ZMM0.0) as u8),
+            SlotId(n) => Home::General(n as u8),
+        }
+    }
+
+    fn spill_area(&self) -> (Segment, i32, i32) {
+        (Segment::Gs, 0x1000, 0x3000)
+    }
+
+    fn indirect(&self) -> IndirectAbi {
+        IndirectAbi { target: 1, in_memory: Vec::new() }
+    }
+
+    fn indirect_tail(&self, _: u64, code: &mut Vec<u8>) -> u32 {
+        code.extend([0xe9, 0, 0, 0, 0]);
+        code.len() as u32 - 4
+    }
+}
+
+/// The hot part of the machine code, disassembled.
+fn machine_code(trace: &Trace) -> String {
+    use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
+    let at = 0x10_0000;
+    let code = match compile(trace, &Example, at) {
+        Ok(code) => code,
+        Err(e) => return format!("{e}"),
+    };
+    let mut out = format!("{} bytes, {} of them hot\n", code.bytes.len(), code.hot_end);
+    let mut formatter = GasFormatter::new();
+    for inst in Decoder::with_ip(64, &code.bytes[..code.hot_end as usize], at, DecoderOptions::NONE) {
+        let offset = (inst.ip() - at) as u32;
+        for e in &code.exits {
+            if let Leaving::Back { head, .. } = e.leaving
+                && head == offset
+            {
+                out.push_str("head:\n");
+            }
+        }
+        let mut text = String::new();
+        formatter.format(&inst, &mut text);
+        out.push_str(&format!("{offset:5x}: {text}\n"));
+    }
+    out
+}
+
 /// Operations in the body, marks not counted.
 fn count(trace: &Trace) -> usize {
     let at = trace.loop_at.unwrap_or(0) as usize;
@@ -137,6 +202,7 @@ fn show(name: &str, trace: &Trace, loud: bool) -> (usize, usize) {
     pipeline.run(&mut after, &mut Env::new(Features { v256: true, v512: false }, None), |_, _| {});
     if loud {
         println!("{after}");
+        println!("{}", machine_code(&after));
     }
     // Once more for the times, with warm buffers.
     for _ in 0..200 {
