@@ -2,7 +2,7 @@
 //! other), the trace as lifted and after each level's passes, with the number of lines.
 //!
 //! ```text
-//! gcc -O1 -c k.c && objdump -dw k.o | cargo run --release -p optimize --example loops [-- NAME]
+//! gcc -O1 -c k.c && objdump -dw k.o | cargo run --release -p optimize --example loops [-- NAME|all]
 //! ```
 //!
 //! The path through the body falls through forward branches. Facts: a thread alone, no fault handler, default control word.
@@ -12,7 +12,7 @@ use decode::{Fp, Guest, GuestPc, Lifted};
 use ir::builder::Builder;
 use ir::op::Op;
 use ir::snapshot::ExitKind;
-use ir::trace::{FactArg, Trace};
+use ir::trace::{FactArg, Inst, Trace};
 use ir::types::{Pc, SlotId};
 use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
@@ -31,7 +31,8 @@ fn main() {
         let code: Code = function.lines().filter_map(instruction).collect();
         for (head, last) in loops(&code) {
             let trace = lift(&code, head, last);
-            let (before, after) = show(name, &trace, wanted.as_deref() == Some(name));
+            let (before, after) =
+                show(name, &trace, wanted.as_deref().is_some_and(|w| w == name || w == "all"));
             total = (total.0 + before, total.1 + after);
         }
     }
@@ -122,10 +123,33 @@ fn lift(code: &Code, head: u64, last: u64) -> Trace {
     trace
 }
 
-/// Operations in the body, marks not counted.
+/// Operations in the body that are there for more than exits: code generation moves the others out of line. Marks do not count.
 fn count(trace: &Trace) -> usize {
+    hot(trace).len()
+}
+
+fn hot(trace: &Trace) -> Vec<Inst> {
     let at = trace.loop_at.unwrap_or(0) as usize;
-    trace.insts[at..].iter().filter(|l| l.op != Op::At && l.op != Op::Phi).count()
+    let mut needed = vec![false; trace.value_count()];
+    let mut all = Vec::new();
+    // Parameters that something hot needs pass on what they are passed; one more round finds that.
+    for _ in 0..3 {
+        all.clear();
+        for line in trace.insts[at..].iter().rev().filter(|l| l.op != Op::At) {
+            let stays = !trace.effects(line).is_removable() || line.has_result() && needed[line.res.index()];
+            if stays {
+                if line.op != Op::Phi {
+                    all.push(*line);
+                }
+                trace.for_each_operand(line, |o, _| {
+                    if let Some(v) = o.as_value() {
+                        needed[v.index()] = true;
+                    }
+                });
+            }
+        }
+    }
+    all
 }
 
 fn show(name: &str, trace: &Trace, loud: bool) -> (usize, usize) {
@@ -137,9 +161,12 @@ fn show(name: &str, trace: &Trace, loud: bool) -> (usize, usize) {
     pipeline.run(&mut after, &mut Env::new(Features { v256: true, v512: false }, None), |_, _| {});
     if loud {
         println!("{after}");
+        for line in hot(&after) {
+            println!("hot {}", ir::print::line(&after, &line));
+        }
     }
     // Once more for the times, with warm buffers.
-    for _ in 0..200 {
+    for _ in 0..20 {
         pipeline.run(&mut trace.clone(), &mut Env::default(), |_, _| {});
     }
     let nanos: f64 = pipeline.times().iter().map(|t| t.nanos_per_line()).sum();
