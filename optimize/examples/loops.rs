@@ -1,5 +1,5 @@
 //! What becomes of the loops of a compiled file: `objdump -dw FILE` on standard input; for each innermost loop (a backward branch whose body contains no
-//! other), the trace as lifted and after each level's passes, with the number of lines.
+//! other), the trace as lifted and after all passes, with the number of lines, and its machine code.
 //!
 //! ```text
 //! gcc -O1 -c k.c && objdump -dw k.o | cargo run --release -p optimize --example loops [-- NAME|all]
@@ -12,8 +12,9 @@ use decode::{Fp, Guest, GuestPc, Lifted};
 use ir::builder::Builder;
 use ir::op::Op;
 use ir::snapshot::ExitKind;
-use ir::trace::{FactArg, Inst, Trace};
+use ir::trace::{FactArg, Trace};
 use ir::types::{Pc, SlotId};
+use optimize::codegen::{Home, Host, IndirectAbi, Leaving, Segment, compile};
 use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
 use std::collections::BTreeMap;
@@ -123,24 +124,81 @@ fn lift(code: &Code, head: u64, last: u64) -> Trace {
     trace
 }
 
-/// Operations in the body that are there for more than exits: code generation moves the others out of line. Marks do not count.
-fn count(trace: &Trace) -> usize {
-    hot(trace).len()
+/// A host as the runtime is one.
+struct Example;
+
+impl Host for Example {
+    fn features(&self) -> Features {
+        Features { v256: true, v512: true }
+    }
+
+    fn vector_bytes(&self) -> u32 {
+        64
+    }
+
+    fn home(&self, slot: SlotId) -> Home {
+        match slot {
+            slots::FLAGS => Home::Flags,
+            slots::DF | slots::MXCSR => Home::Machine,
+            slots::FS_BASE => Home::Base(Segment::Fs),
+            slots::GS_BASE => Home::Memory(Segment::Gs, 8),
+            SlotId(n) if n >= slots::K0.0 => Home::Mask((n - slots::K0.0) as u8),
+            SlotId(n) if n >= slots::ZMM0.0 => Home::Vector((n - slots::ZMM0.0) as u8),
+            SlotId(n) => Home::General(n as u8),
+        }
+    }
+
+    fn spill_area(&self) -> (Segment, i32, i32) {
+        (Segment::Gs, 0x1000, 0x3000)
+    }
+
+    fn indirect(&self) -> IndirectAbi {
+        IndirectAbi { target: 1, in_memory: Vec::new() }
+    }
+
+    fn indirect_tail(&self, _: u64, code: &mut Vec<u8>) -> u32 {
+        code.extend([0xe9, 0, 0, 0, 0]);
+        code.len() as u32 - 4
+    }
 }
 
-fn hot(trace: &Trace) -> Vec<Inst> {
+/// The hot part of the machine code, disassembled.
+fn machine_code(trace: &Trace) -> String {
+    use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
+    let at = 0x10_0000;
+    let code = match compile(trace, &Example, at) {
+        Ok(code) => code,
+        Err(e) => return format!("{e}"),
+    };
+    let mut out = format!("{} bytes, {} of them hot\n", code.bytes.len(), code.hot_end);
+    let mut formatter = GasFormatter::new();
+    for inst in Decoder::with_ip(64, &code.bytes[..code.hot_end as usize], at, DecoderOptions::NONE) {
+        let offset = (inst.ip() - at) as u32;
+        for e in &code.exits {
+            if let Leaving::Back { head, .. } = e.leaving
+                && head == offset
+            {
+                out.push_str("head:\n");
+            }
+        }
+        let mut text = String::new();
+        formatter.format(&inst, &mut text);
+        out.push_str(&format!("{offset:5x}: {text}\n"));
+    }
+    out
+}
+
+/// Operations in the body that are there for more than exits: code generation moves the others out of line. Marks do not count.
+fn count(trace: &Trace) -> usize {
     let at = trace.loop_at.unwrap_or(0) as usize;
     let mut needed = vec![false; trace.value_count()];
-    let mut all = Vec::new();
-    // Parameters that something hot needs pass on what they are passed; one more round finds that.
+    let mut hot = 0;
+    // Parameters that something hot needs pass on what they are passed; further rounds find that.
     for _ in 0..3 {
-        all.clear();
+        hot = 0;
         for line in trace.insts[at..].iter().rev().filter(|l| l.op != Op::At) {
-            let stays = !trace.effects(line).is_removable() || line.has_result() && needed[line.res.index()];
-            if stays {
-                if line.op != Op::Phi {
-                    all.push(*line);
-                }
+            if !trace.effects(line).is_removable() || line.has_result() && needed[line.res.index()] {
+                hot += usize::from(line.op != Op::Phi);
                 trace.for_each_operand(line, |o, _| {
                     if let Some(v) = o.as_value() {
                         needed[v.index()] = true;
@@ -149,7 +207,7 @@ fn hot(trace: &Trace) -> Vec<Inst> {
             }
         }
     }
-    all
+    hot
 }
 
 fn show(name: &str, trace: &Trace, loud: bool) -> (usize, usize) {
@@ -161,12 +219,10 @@ fn show(name: &str, trace: &Trace, loud: bool) -> (usize, usize) {
     pipeline.run(&mut after, &mut Env::new(Features { v256: true, v512: false }, None), |_, _| {});
     if loud {
         println!("{after}");
-        for line in hot(&after) {
-            println!("hot {}", ir::print::line(&after, &line));
-        }
+        println!("{}", machine_code(&after));
     }
     // Once more for the times, with warm buffers.
-    for _ in 0..20 {
+    for _ in 0..200 {
         pipeline.run(&mut trace.clone(), &mut Env::default(), |_, _| {});
     }
     let nanos: f64 = pipeline.times().iter().map(|t| t.nanos_per_line()).sum();

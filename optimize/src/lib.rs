@@ -18,4 +18,6 @@ pub mod pipeline;
 
 pub mod regalloc;
 
+pub mod regcheck;
+
 pub mod codegen;

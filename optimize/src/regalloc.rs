@@ -898,7 +898,6 @@ impl Allocator {
                 (Some(k), _) => self.head[k],
                 (_, Some(k)) if self.head[count + k] != Loc::None => self.head[count + k],
                 _ => {
-                    let overwritten = self.head[..count].contains(&self.s.spill[v as usize]);
                     match self.s.reg[v as usize] {
                         NO_REG if program.vregs[v as usize].remat => Loc::Remat,
                         r if r != NO_REG && wanted & bit(r) == 0 => Loc::Reg(r),
@@ -906,7 +905,7 @@ impl Allocator {
                             self.slot(program, v)?;
                             if program.vregs[v as usize].remat {
                                 Loc::Remat
-                            } else if overwritten {
+                            } else if self.head[..count].contains(&self.s.spill[v as usize]) {
                                 // Out of a slot that the moves write: into one of its own.
                                 let to = self.new_slot(program.vregs[v as usize].size)?;
                                 copies.push(Move {

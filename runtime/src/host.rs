@@ -6,6 +6,8 @@ use crate::stubs;
 use decode::x86_64::slots;
 use ir::types::SlotId;
 use optimize::codegen::{Home, Host, IndirectAbi, Segment};
+use optimize::pass::Features;
+use std::arch::is_x86_feature_detected as has;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,21 @@ pub struct X86Host {
 }
 
 impl Host for X86Host {
+    fn features(&self) -> Features {
+        Features {
+            v256: has!("avx2"),
+            v512: has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
+        }
+    }
+
+    fn vector_bytes(&self) -> u32 {
+        match (has!("avx512f"), has!("avx")) {
+            (true, _) => 64,
+            (_, true) => 32,
+            _ => 16,
+        }
+    }
+
     fn home(&self, slot: SlotId) -> Home {
         match slot {
             slots::FLAGS => Home::Flags,

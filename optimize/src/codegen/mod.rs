@@ -60,18 +60,11 @@ pub enum Home {
 /// structure.
 pub trait Host {
     /// What the machine can do: 256-bit instructions are used only if they are there.
-    fn features(&self) -> Features {
-        Features::default()
-    }
+    fn features(&self) -> Features;
 
-    /// Bytes of a whole vector register, as slots hold it: 64, 32 or 16.
-    fn vector_bytes(&self) -> u32 {
-        match self.features() {
-            Features { v512: true, .. } => 64,
-            Features { v256: true, .. } => 32,
-            _ => 16,
-        }
-    }
+    /// Bytes of a whole vector register, as slots hold it: 64, 32 or 16. (A machine may have registers of 32 bytes and not
+    /// [`Features::v256`].)
+    fn vector_bytes(&self) -> u32;
 
     /// Home of a slot.
     fn home(&self, slot: SlotId) -> Home;
@@ -168,6 +161,9 @@ pub enum CodegenError {
     /// The code would need more spill space or longer jumps than there are.
     #[error("too large: {0}")]
     TooLarge(String),
+    /// Register allocation went wrong; found by the checker, which runs in debug builds.
+    #[error("a bug in register allocation: {0}")]
+    Bug(String),
 }
 
 /// Compiles a trace for the x86-64 host address `at`.

@@ -76,6 +76,16 @@ impl Host for TestHost {
         }
     }
 
+    fn vector_bytes(&self) -> u32 {
+        if self.features().v512 {
+            64
+        } else if self.features().v256 {
+            32
+        } else {
+            16
+        }
+    }
+
     fn home(&self, slot: SlotId) -> Home {
         self.homes[slot.index()]
     }

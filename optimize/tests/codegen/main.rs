@@ -13,7 +13,7 @@ use oracle::{Verdict, check};
 fn random_integer_traces() {
     let mut machine = Machine::new();
     let mut same = 0;
-    for seed in 0..1500 {
+    for seed in 0..std::env::var("CODEGEN_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1500) {
         let trace = generator::integer_trace(seed, 4 + (seed % 40) as usize, machine.memory_base());
         ir::verify::verify(&trace).unwrap_or_else(|e| panic!("seed {seed}: {e:?}\n{trace}"));
         match check(&trace, &mut machine, seed, 6) {

@@ -68,6 +68,10 @@ impl Compiler {
         self.allocator
             .run(&mut self.selected.program, registers, 1 << select::RSP, area, &mut self.allocation)
             .map_err(|e| CodegenError::TooLarge(e.to_string()))?;
+        if cfg!(debug_assertions) {
+            crate::regcheck::check(&self.selected.program, &self.allocation)
+                .map_err(|e| CodegenError::Bug(e.to_string()))?;
+        }
         let mut asm = self.asm.take().unwrap_or_else(|| asm::Asm::new(at));
         asm.reset(at);
         let (code, asm) = emit::Emitter::run(trace, host, &self.selected, &self.allocation, asm)?;
