@@ -18,6 +18,7 @@ use super::asm::vector::{self as row, Cross, V};
 use super::exits::{ExitItem, Src};
 use super::inst::{MMem, MOp, Remat};
 use super::prepare::{is_general, is_vector};
+use super::prepare_vector::part_kind;
 use super::select::{Address, Selector, VECTORS, unsupported, vreg_of};
 use super::select_flags::width_of;
 use super::vinst::{Merge, VOp, What};
@@ -140,25 +141,38 @@ impl Selector<'_> {
             let v = self.entry(slot);
             Src::Opnd(self.exit_operand(v))
         } else if let Some(recipe) = self.trace.recipe(bound).copied() {
-            let kind = match recipe.aty {
-                Type::F32 => Some(Merge::F32),
-                Type::F64 => Some(Merge::F64),
-                Type::V128 => Some(Merge::V128),
-                _ => None,
-            };
-            match kind {
-                Some(kind) if recipe.op == Op::Insert && recipe.args[2].as_index() == Some(0) => {
-                    let (base, part) = (self.vec(recipe.args[0], ty), self.vec(recipe.args[1], recipe.aty));
-                    let base = self.exit_operand(base);
-                    Src::Merged(base, self.exit_operand(part), kind)
-                }
+            match part_kind(&recipe) {
+                Some(kind) if recipe.op == Op::Insert => self.exit_merged(&recipe, ty, kind),
                 _ => Src::Opnd(self.hot_recipe(&recipe)),
             }
+        } else if let Some((insert, kind)) = self.sunk_insert(bound) {
+            self.exit_merged(&insert, ty, kind)
         } else {
             let v = self.vec(bound, ty);
             Src::Opnd(self.exit_operand(v))
         };
         self.s.items.push(ExitItem { slot: slot as u16, src });
+    }
+
+    /// The `insert` that is left to the exits.
+    fn sunk_insert(&self, o: Operand) -> Option<(Inst, Merge)> {
+        let v = self.root(o.as_value()?);
+        let insert = self.def(v).filter(|_| self.s.facts.sunk.contains(&v))?;
+        Some((*insert, part_kind(insert)?))
+    }
+
+    /// A wide value with its low part replaced.
+    fn exit_merged(&mut self, insert: &Inst, ty: Type, kind: Merge) -> Src {
+        let mut base = insert.args[0];
+        // What is replaced need not be made.
+        while let Some((inner, other)) = self.sunk_insert(base)
+            && (other == kind || kind == Merge::V128)
+        {
+            base = inner.args[0];
+        }
+        let (base, part) = (self.vec(base, ty), self.vec(insert.args[1], insert.aty));
+        let base = self.exit_operand(base);
+        Src::Merged(base, self.exit_operand(part), kind)
     }
 
     // --- operands ----------------------------------------------------------------------------------
@@ -215,9 +229,19 @@ impl Selector<'_> {
         Last::Reg(v)
     }
 
-    pub(super) fn last_src(&mut self, last: Last) {
+    /// The last source. A register may be left in its spill slot if `what` reads no more of it than the slot has, and does with memory
+    /// what it does with a register.
+    pub(super) fn last_src(&mut self, last: Last, what: What, bytes: u32) {
+        let only_register = match what {
+            What::Bin(v) => !v.in_memory(),
+            What::From(op) => !op.converts(),
+            _ => false,
+        };
         match last {
-            Last::Reg(v) => self.src(v, Role::Any),
+            Last::Reg(v) => {
+                let fits = u32::from(self.s.program.vregs[v as usize].size) >= bytes;
+                self.src(v, if fits && !only_register { Role::Any } else { Role::Use });
+            }
             Last::Pool(at) => {
                 let pool = MMem { segment: None, base: false, index: None, disp: at as i32, pool: true };
                 self.cur().mem = Some(pool);
@@ -303,7 +327,7 @@ impl Selector<'_> {
             self.src(*s, Role::Use);
         }
         if let Some(last) = last {
-            self.last_src(last);
+            self.last_src(last, what, 16);
         }
         self.def_(v, Role::Reuse(false));
         self.end_vector(last);
@@ -317,7 +341,7 @@ impl Selector<'_> {
             self.src(*s, Role::Use);
         }
         if let Some(last) = last {
-            self.last_src(last);
+            self.last_src(last, what, 16 << length_of(ty));
         }
         let role = match op.reuses(self.s.kit.vex) {
             Some(sym) => Role::Reuse(sym && matches!(last, Some(Last::Reg(_)))),
@@ -332,16 +356,10 @@ impl Selector<'_> {
         self.new_vreg(vreg_of(ty))
     }
 
-    /// Sets the width of the general operand of the instruction being made; for use between `begin` and `end`.
-    fn general_width(&mut self, width: Width) {
-        self.cur().width = width;
-    }
-
     /// `v` (general) from a vector register.
     pub(super) fn to_general(&mut self, v: u32, what: What, width: Width, length: u8, src: Last) {
         self.begin(MOp::Vector(VOp { length, ..VOp::new(what) }), width);
-        self.general_width(width);
-        self.last_src(src);
+        self.last_src(src, what, 16 << length);
         self.def_(v, Role::Def);
         self.end_vector(Some(src));
     }
@@ -668,7 +686,7 @@ impl Selector<'_> {
     ) -> Result<(), CodegenError> {
         let (part, part_ty) = (inst.args[1], inst.aty);
         let make = |s: &mut Self, what: What, last: Last| match merge {
-            Merge::No => s.plain(v, what, Type::V128, &[container], Some(last)),
+            Merge::No => s.build(inst, v, what, Type::V128, &[container], Some(last)),
             _ => s.build_merged(v, merge, container, what, &[container], Some(last)),
         };
         match (part_ty, bit) {
