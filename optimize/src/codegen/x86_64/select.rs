@@ -16,8 +16,9 @@ use super::super::{CodegenError, Home, Host, Segment};
 use super::asm::Width;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MMem, MOp, Remat};
+use super::moves::Tweak;
 use super::prepare::{Facts, is_general, is_vector};
-use super::select_flags::Request;
+use super::select_flags::{Request, width_of};
 use super::select_native::Natives;
 use super::select_vector::Pool;
 use super::vinst::Kit;
@@ -663,15 +664,34 @@ impl Selector<'_> {
     }
 
     fn exit_vreg(&mut self, root: u32) -> Src {
-        if let Some(inst) = self.folds(root)
-            && matches!(inst.op, Op::Add | Op::Sub)
-            && let Some(x) = inst.args[0].as_value()
-            && let Some(k) = self.imm32(inst.args[1], Type::I64)
-            && let Some(k) = if inst.op == Op::Add { Some(k) } else { k.checked_neg() }
+        let tweaked = match self.def(root) {
+            // Sums that only addresses use besides, which fold them.
+            Some(inst) if matches!(inst.op, Op::Add | Op::Sub) && self.folds(root).is_some() => {
+                let k = self.imm32(inst.args[1], Type::I64);
+                let k = if inst.op == Op::Add { k } else { k.and_then(i32::checked_neg) };
+                k.map(|k| (inst.args[0], Tweak::Plus(k)))
+            }
+            // Extensions that nothing else uses.
+            Some(inst)
+                if matches!(inst.op, Op::Zext | Op::Sext)
+                    && self.s.facts.uses[root as usize] == 0
+                    && inst.ty == Type::I64
+                    && matches!(inst.aty, Type::I8 | Type::I16 | Type::I32) =>
+            {
+                let width = width_of(inst.aty);
+                Some((
+                    inst.args[0],
+                    if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) },
+                ))
+            }
+            _ => None,
+        };
+        if let Some((x, tweak)) = tweaked
+            && let Some(x) = x.as_value()
         {
             let x = self.root(x);
             if !self.s.program.vregs[x as usize].remat {
-                return Src::Sum(self.exit_operand(x), k);
+                return Src::Tweaked(self.exit_operand(x), tweak);
             }
         }
         Src::Opnd(self.exit_operand(root))
@@ -980,7 +1000,7 @@ impl Selector<'_> {
     fn shift_exit(&mut self, record: u32, by: u32) {
         let Some(record) = self.s.exits.get_mut(record as usize) else { return };
         let shift = |src: &mut Src| match src {
-            Src::Opnd(i) | Src::Sum(i, _) => *i += by,
+            Src::Opnd(i) | Src::Tweaked(i, _) => *i += by,
             Src::Merged(i, j, _) => {
                 *i += by;
                 *j += by;
