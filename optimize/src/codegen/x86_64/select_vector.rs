@@ -254,7 +254,14 @@ impl Selector<'_> {
                 self.src(v, if fits && !only_register { Role::Any } else { Role::Use });
             }
             Last::Pool(at) => {
-                let pool = MMem { segment: None, base: false, index: None, disp: at as i32, pool: true };
+                let pool = MMem {
+                    segment: None,
+                    near: false,
+                    base: false,
+                    index: None,
+                    disp: at as i32,
+                    pool: true,
+                };
                 self.cur().mem = Some(pool);
             }
             Last::Load(v, address) => {
