@@ -42,6 +42,7 @@ impl PassTime {
 
 /// The passes of a level with their buffers.
 pub struct Pipeline {
+    level: Level,
     passes: Vec<Box<dyn Pass>>,
     times: Vec<PassTime>,
 }
@@ -78,7 +79,7 @@ impl Pipeline {
         };
         let time = |name| PassTime { name, time: Duration::ZERO, lines: 0, rewrites: 0, traces: 0 };
         let times = passes.iter().map(|p| time(p.name())).collect();
-        Pipeline { passes, times }
+        Pipeline { level, passes, times }
     }
 
     /// Runs them. `watch` sees the trace after each pass that changed it.
@@ -96,9 +97,10 @@ impl Pipeline {
     ) -> Option<Trace> {
         let peel = self.passes.iter().position(|p| p.name() == "peel").unwrap_or(self.passes.len());
         self.run_some(0..peel, trace, env, &mut watch);
-        let mut vector = vector_trace(trace, env);
+        let full = self.level == Level::Full;
+        let mut vector = if full { vector_trace(trace, env) } else { None };
         self.run_some(peel..self.passes.len(), trace, env, &mut watch);
-        if vector.is_none() && peel < self.passes.len() {
+        if full && vector.is_none() && peel < self.passes.len() {
             vector = vector_trace(trace, env);
         }
         if let Some(made) = &vector {
