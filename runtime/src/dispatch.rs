@@ -269,6 +269,7 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     // What may change is watched no further than this.
     let most = if range.prot & libc::PROT_WRITE != 0 || range.shared { WATCHED_BYTES } else { BLOCK_BYTES };
     let n = code_at(shared, pc, &mut bytes[..most])?;
+    let n = n.min(mode.limit.unwrap_or(n));
     let Shared { cache, translator, store, .. } = shared;
     let made = translator.block(cache, &bytes[..n], pc, mode)?;
     if kept {
@@ -301,9 +302,13 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     }
     let mut bytes = [0u8; BLOCK_BYTES];
     let n = code_at(shared, pc, &mut bytes)?;
+    // A loop that has a trace is entered there, at its head, and not by a copy of its first iteration.
+    let n = shared.translator.length_until(&bytes[..n], pc, |at| {
+        shared.cache.lookup(at).is_some_and(|f| closes(shared, f, false))
+    });
     let shape = shared.translator.basic_block(&bytes[..n], pc);
     r.block(pc, shape);
-    let frag = make(shared, pc, BlockMode { private: true, ..BlockMode::default() })?;
+    let frag = make(shared, pc, BlockMode { private: true, limit: Some(n), ..BlockMode::default() })?;
     r.current = Some(frag);
     Ok(Some(frag))
 }

@@ -71,6 +71,8 @@ pub struct BlockMode {
     pub checked: bool,
     /// It is for the exits of this fragment that decline.
     pub front: Option<FragId>,
+    /// At most so many bytes of code.
+    pub limit: Option<usize>,
 }
 
 /// One basic block of a recorded path.
@@ -581,6 +583,22 @@ impl Translator {
             },
         };
         BlockShape { instructions, end }
+    }
+
+    /// Bytes up to the first instruction, but the first, of which `stop` is true; all of them if there is none in the basic block.
+    pub fn length_until(&self, bytes: &[u8], pc: GuestPc, stop: impl Fn(GuestPc) -> bool) -> usize {
+        let mut decoder = Decoder::with_ip(64, bytes, pc.0, DecoderOptions::NONE);
+        for _ in 0..MAX_BLOCK {
+            let instruction = decoder.decode();
+            let branch = instruction.flow_control() == FlowControl::ConditionalBranch;
+            if instruction.is_invalid() || branch || ends_line(&instruction) {
+                break;
+            }
+            if stop(GuestPc(instruction.next_ip())) {
+                return decoder.position();
+            }
+        }
+        bytes.len()
     }
 
     /// Bytes of the first instructions of `bytes`.
