@@ -57,6 +57,8 @@ pub struct CompileStats {
     pub traces: u64,
     /// Of them, loops.
     pub loops: u64,
+    /// Of those, with a second version in vectors.
+    pub vector_loops: u64,
     /// Paths without one, by reason.
     pub refused: BTreeMap<String, u64>,
     /// IR operations as lifted.
@@ -166,12 +168,16 @@ impl Compiler {
             }
         }
         let used = self.env.used();
-        self.pipeline.run(trace, &mut self.env, |_, _| {});
+        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
         if let Some(t) = &mut text {
             t.push_str(&format!("  optimised\n{trace}"));
         }
         let frag = install(cache, trace, &self.host, steps, lengths);
+        let over = match &vector {
+            Some(v) if frag.is_ok() => Some(install(cache, v, &self.host, steps, lengths)),
+            _ => None,
+        };
         let s = &mut self.stats;
         s.operations += operations;
         s.operations_left += trace.insts.len() as u64;
@@ -188,7 +194,26 @@ impl Compiler {
         if let (Some(listings), Some(text)) = (&mut self.listings, text) {
             listings.push(Listing { frag, pc: steps[0].pc, text });
         }
-        Ok(frag)
+        // The vector version stands in front of the other.
+        match (over, vector) {
+            (Some(Ok(front)), Some(v)) => {
+                s.vector_loops += 1;
+                s.code_bytes += u64::from(cache.frag(front).len);
+                if let Some(listings) = &mut self.listings {
+                    listings.push(Listing {
+                        frag: front,
+                        pc: steps[0].pc,
+                        text: format!("  vector version\n{v}"),
+                    });
+                }
+                Ok(front)
+            }
+            (Some(Err(e)), _) => {
+                *s.refused.entry(format!("vector version: {}", e.reason())).or_default() += 1;
+                Ok(frag)
+            }
+            _ => Ok(frag),
+        }
     }
 }
 
