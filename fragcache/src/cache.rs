@@ -368,7 +368,23 @@ impl Cache {
     /// Publishes a fragment.
     ///
     /// Until its links are made nothing leads to it, so no thread sees it half made.
-    pub fn commit(&mut self, new: NewFragment<'_>) -> FragId {
+    pub fn commit(&mut self, mut new: NewFragment<'_>) -> FragId {
+        let (id, replaced) = self.place(&mut new);
+        self.connect(id, new.exits);
+        if let Some(old) = replaced {
+            self.supersede(old, id);
+        }
+        if self.config.block_events || new.kind == FragmentKind::Trace {
+            let kind = if new.kind == FragmentKind::Trace { EventKind::Trace } else { EventKind::Block };
+            self.events.push(kind, new.pc, new.code.len() as u64);
+        }
+        id
+    }
+
+    /// The first half of [`Cache::commit`]: the fragment exists and can be looked up, but must not run before
+    /// [`Cache::connect`]. Also returns the fragment that it replaces. So several fragments can be made
+    /// whose exits then find each other.
+    pub fn place(&mut self, new: &mut NewFragment<'_>) -> (FragId, Option<FragId>) {
         let start = self.memory.place_of(new.at).expect("begin() gave the address");
         let unit = start.unit();
         let id = self.free_frags.pop().unwrap_or(FragId(self.frags.len()));
@@ -405,7 +421,7 @@ impl Cache {
             Box::new(Extra {
                 path: path.into(),
                 facts: new.facts,
-                places: new.places,
+                places: new.places.take(),
                 front,
                 ..Extra::default()
             })
@@ -465,17 +481,20 @@ impl Cache {
             self.frags[id.0].extra.get_or_insert_default().behind = Some(old);
             self.frags[old.0].extra.get_or_insert_default().front = Some(id);
         }
-        for (exit, e) in (first_exit..).map(ExitId).zip(new.exits) {
+        (id, replaced)
+    }
+
+    /// The second half: makes the exits, which must be those that the fragment was placed with.
+    pub fn connect(&mut self, id: FragId, exits: &[NewExit]) {
+        let f = &self.frags[id.0];
+        if !f.live {
+            return; // Evicted meanwhile.
+        }
+        let (start, first_exit) = (f.start, f.first_exit);
+        assert_eq!(usize::from(f.exits), exits.len(), "the exits of another fragment");
+        for (exit, e) in (first_exit..).map(ExitId).zip(exits) {
             self.make_exit(exit, id, e, start.plus(e.patch as usize));
         }
-        if let Some(old) = replaced {
-            self.supersede(old, id);
-        }
-        if self.config.block_events || new.kind == FragmentKind::Trace {
-            let kind = if new.kind == FragmentKind::Trace { EventKind::Trace } else { EventKind::Block };
-            self.events.push(kind, new.pc, new.code.len() as u64);
-        }
-        id
     }
 
     fn make_exit(&mut self, exit: ExitId, from: FragId, e: &NewExit, patch: Place) {

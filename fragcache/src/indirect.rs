@@ -8,6 +8,10 @@
 //! 8-byte read, and every pointer it can read leads to code that checks before it acts: there is
 //! no torn state.
 //!
+//! While few fragments are in it the table is *folded*: its [`SLOTS`] are one piece of memory of [`FOLDED`] slots seen
+//! eight times, so that a small program does not touch a page for each of its targets. When it gets
+//! crowded the cache empties it, makes it whole and fills it again; meanwhile readers miss.
+//!
 //! A second table of the same size whose slots all miss stands beside it. Exits of a fragment
 //! that must be left soon (a signal waits) are pointed there for a while.
 
@@ -21,6 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const SLOTS: usize = 1 << 16;
 const BYTES: usize = SLOTS * 8;
 const PATTERN: usize = 64 << 10;
+/// Slots of the folded table.
+pub const FOLDED: usize = PATTERN / 8;
+/// Slots in use beyond which a folded table is crowded: one in eight.
+const CROWDED: usize = FOLDED / 8;
 const COUNTERS: usize = 1 << 20;
 
 /// Bits that generated code shifts out where it can rotate without touching flags (BMI2); 0 elsewhere.
@@ -33,6 +41,7 @@ pub struct IndirectTable {
     shift: u32,
     miss: usize,
     misses_ready: bool,
+    folded: bool,
     counters_used: usize,
     free_counters: Vec<u32>,
     heads: FxHashMap<u16, FragId>,
@@ -65,41 +74,105 @@ impl IndirectTable {
             shift,
             miss: miss.0,
             misses_ready: false,
+            folded: true,
             counters_used: 0,
             free_counters: Vec::new(),
             heads: FxHashMap::default(),
         };
-        table.fill()?;
+        table.fold()?;
         Ok(table)
     }
 
-    /// Makes all slots miss without touching each page: private mappings of one small pattern.
-    fn fill(&self) -> io::Result<()> {
-        let words = vec![self.miss as u64; PATTERN / 8];
-        // SAFETY: a descriptor of ours, written from a live buffer, mapped over the reservation
-        // that this structure owns.
+    /// Makes the table folded, all slots missing.
+    fn fold(&self) -> io::Result<()> {
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        // SAFETY: the first part of the reservation that this structure owns, which nobody uses yet.
         unsafe {
-            let fd = libc::memfd_create(c"pattern".as_ptr(), libc::MFD_CLOEXEC);
-            if fd < 0 {
+            let p = libc::mmap(self.base as *mut libc::c_void, PATTERN, prot, flags, -1, 0);
+            if p == libc::MAP_FAILED {
                 return Err(io::Error::last_os_error());
             }
-            let wrote = libc::write(fd, words.as_ptr().cast(), PATTERN);
-            let mut failed = wrote != PATTERN as isize;
-            for at in (self.base..self.base + BYTES).step_by(PATTERN) {
-                let p = libc::mmap(
-                    at as *mut libc::c_void,
-                    PATTERN,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE,
-                    fd,
-                    0,
-                );
-                failed |= p == libc::MAP_FAILED;
-            }
-            let e = io::Error::last_os_error();
-            libc::close(fd);
-            if failed { Err(e) } else { Ok(()) }
+            std::slice::from_raw_parts_mut(self.base as *mut u64, FOLDED).fill(self.miss as u64);
         }
+        self.repeat(self.base)
+    }
+
+    /// Shows the first piece of the table at `at` in all others.
+    fn repeat(&self, at: usize) -> io::Result<()> {
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        for to in (self.base + PATTERN..self.base + BYTES).step_by(PATTERN) {
+            // SAFETY: an old size of zero maps the same shared memory again (mremap(2)), over a piece of the table,
+            // which nobody reads at the moment.
+            let p =
+                unsafe { libc::mremap(at as *mut libc::c_void, 0, PATTERN, flags, to as *mut libc::c_void) };
+            if p == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
+
+    /// True when the table is folded and should not be any more.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.folded && self.heads.len() > CROWDED
+    }
+
+    /// Makes the table whole, all slots missing. Whoever reads it meanwhile sees the old table or the new one: the
+    /// kernel replaces a mapping in one step. False when there is no memory; then it stays as it is.
+    pub(crate) fn unfold(&mut self) -> bool {
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let fixed = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: fresh memory, filled and then moved in place of the table.
+        unsafe {
+            let new = libc::mmap(std::ptr::null_mut(), BYTES, prot, flags, -1, 0);
+            if new == libc::MAP_FAILED {
+                return false;
+            }
+            std::slice::from_raw_parts_mut(new.cast::<u64>(), SLOTS).fill(self.miss as u64);
+            if libc::mremap(new, BYTES, BYTES, fixed, self.base as *mut libc::c_void) == libc::MAP_FAILED {
+                libc::munmap(new, BYTES);
+                return false;
+            }
+        }
+        self.folded = false;
+        self.heads.clear();
+        true
+    }
+
+    /// The fragments that slots lead to.
+    pub(crate) fn heads(&self) -> Vec<FragId> {
+        self.heads.values().copied().collect()
+    }
+
+    /// In a forked child, before anything runs: a folded table of its own with the same contents.
+    pub fn unshare(&mut self) -> io::Result<()> {
+        if !self.folded {
+            return Ok(()); // Private memory: `fork` copied it.
+        }
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let fixed = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: fresh memory gets a copy of the table's and is moved in its place.
+        unsafe {
+            let new = libc::mmap(std::ptr::null_mut(), PATTERN, prot, flags, -1, 0);
+            if new == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            std::ptr::copy_nonoverlapping(self.base as *const u8, new.cast(), PATTERN);
+            if libc::mremap(new, PATTERN, PATTERN, fixed, self.base as *mut libc::c_void) == libc::MAP_FAILED
+            {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        self.repeat(self.base)
+    }
+
+    /// The slot of a guest address.
+    fn index(&self, pc: GuestPc) -> u16 {
+        let h = self.hash(pc);
+        (if self.folded { h & (FOLDED - 1) } else { h }) as u16
     }
 
     /// The address of the table, as generated code uses it.
@@ -168,13 +241,13 @@ impl IndirectTable {
 
     /// The fragment whose entry the slot of `pc` leads to.
     pub(crate) fn head(&self, pc: GuestPc) -> Option<FragId> {
-        self.heads.get(&(self.hash(pc) as u16)).copied()
+        self.heads.get(&self.index(pc)).copied()
     }
 
     /// Makes the slot of `pc` lead to the entry `to` of `frag`; to the routine for misses with
     /// `None`.
     pub(crate) fn set_head(&mut self, pc: GuestPc, head: Option<(FragId, HostPc)>) {
-        let slot = self.hash(pc) as u16;
+        let slot = self.index(pc);
         let to = match head {
             Some((frag, to)) => {
                 self.heads.insert(slot, frag);
@@ -218,6 +291,20 @@ mod tests {
         assert_eq!(t.head(b), Some(FragId(1)));
         t.set_head(b, None);
         assert_eq!((t.slot(a), t.head(a)), (HostPc(0x77), None));
+    }
+
+    #[test]
+    fn a_folded_table_shows_each_head_eight_times_until_it_is_whole() {
+        let mut t = IndirectTable::new(HostPc(0x77), SHIFT).unwrap();
+        let (a, b) = (GuestPc(0x10), GuestPc(0x10 + ((FOLDED as u64) << SHIFT)));
+        t.set_head(a, Some((FragId(1), HostPc(100))));
+        assert_eq!((t.slot(b), t.head(b)), (HostPc(100), Some(FragId(1))));
+        t.unshare().unwrap();
+        assert_eq!((t.slot(a), t.slot(b)), (HostPc(100), HostPc(100)));
+        assert!(t.unfold());
+        assert_eq!((t.slot(a), t.slot(b), t.head(b)), (HostPc(0x77), HostPc(0x77), None));
+        t.set_head(b, Some((FragId(2), HostPc(200))));
+        assert_eq!((t.slot(a), t.slot(b)), (HostPc(0x77), HostPc(200)));
     }
 
     #[test]

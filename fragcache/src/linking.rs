@@ -227,6 +227,11 @@ impl Cache {
         self.memory.host(self.frags[id.0].target())
     }
 
+    /// Whether arrivals at a fragment are counted.
+    pub fn is_head(&self, id: FragId) -> bool {
+        self.frags[id.0].counter().is_some()
+    }
+
     /// Gives a block a counting entry, so that arrivals through it are counted.
     pub fn mark_head(&mut self, id: FragId) -> bool {
         let f = &self.frags[id.0];
@@ -314,6 +319,9 @@ impl Cache {
             f.indirect = at;
             f.mismatch = u8::try_from(mismatch).expect("a small entry");
         }
+        if self.table.is_crowded() {
+            self.unfold();
+        }
         let next = self.table.head(pc);
         if !self.lead_mismatch(id, next) {
             return false;
@@ -324,6 +332,25 @@ impl Cache {
         let entry = self.memory.host(f.indirect);
         self.table.set_head(pc, Some((id, entry)));
         true
+    }
+
+    /// Makes the table of indirect branches whole; everything in it is put in again.
+    fn unfold(&mut self) {
+        let heads = self.table.heads();
+        if !self.table.unfold() {
+            return;
+        }
+        let mut all = Vec::with_capacity(2 * heads.len());
+        for head in heads {
+            let mut at = Some(head);
+            while let Some(id) = at {
+                all.push(id);
+                at = self.take_out(id);
+            }
+        }
+        for id in all {
+            self.insert_indirect(id);
+        }
     }
 
     /// Makes the mismatch of an entry lead to the next one, or out.

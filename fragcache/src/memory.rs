@@ -307,6 +307,13 @@ impl CodeMemory {
                     let hot = u.hot - u.start;
                     let cold = u.end() - u.cold;
                     let (from, to) = (r.rw + off, temp + off);
+                    // All at once: a fault for each page takes several times as long as copying it.
+                    let populate = |at: usize, len: usize| {
+                        let start = at & !(PAGE - 1);
+                        libc::madvise(start as *mut libc::c_void, at + len - start, MADV_POPULATE_WRITE);
+                    };
+                    populate(to, hot);
+                    populate(to + UNIT_SIZE - cold, cold);
                     std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, hot);
                     let c = UNIT_SIZE - cold;
                     std::ptr::copy_nonoverlapping((from + c) as *const u8, (to + c) as *mut u8, cold);

@@ -18,7 +18,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { threshold: 1000, max_blocks: 48, max_instructions: 400 }
+        Policy { threshold: 4000, max_blocks: 48, max_instructions: 400 }
     }
 }
 

@@ -139,6 +139,38 @@ pub struct Mapping {
     pub offset: u64,
     /// What `/proc/PID/maps` calls it if it has no file: `[stack]` or nothing.
     pub name: &'static str,
+    /// The identity of that file when it was mapped.
+    pub identity: Option<FileIdentity>,
+}
+
+/// What makes a file the same file with the same contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Time of the last change of contents, in nanoseconds.
+    pub modified: u64,
+    /// Time of the last change of anything, likewise.
+    pub changed: u64,
+}
+
+impl FileIdentity {
+    /// The identity of an open file that is a regular one and has a name.
+    pub fn of(metadata: &std::fs::Metadata) -> Option<FileIdentity> {
+        use std::os::unix::fs::MetadataExt;
+        let time = |s: i64, n: i64| (s as u64).wrapping_mul(1_000_000_000).wrapping_add(n as u64);
+        (metadata.is_file() && metadata.nlink() > 0).then(|| FileIdentity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: time(metadata.mtime(), metadata.mtime_nsec()),
+            changed: time(metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
 }
 
 /// Maps a program into this process. On an error everything that was mapped is gone again.

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::elf::{Layout, PAGE, page_floor};
-use crate::{GuestAddr, Mapping};
+use crate::{FileIdentity, GuestAddr, Mapping};
 
 /// Where the kernel puts position-independent programs before randomisation: two thirds up.
 pub(crate) const PIE_BASE: u64 = 0x5555_5555_4000;
@@ -64,6 +64,7 @@ pub(crate) fn place(layout: &Layout, file: &File, path: &Path, at: Place) -> Res
     };
     let bias = reservation.start.wrapping_sub(low);
     let file_path: Arc<Path> = Arc::from(path);
+    let identity = file.metadata().ok().and_then(|m| FileIdentity::of(&m));
     let mut mappings = Vec::with_capacity(8);
     for segment in &layout.segments {
         let at = |addr: u64| addr.wrapping_add(bias);
@@ -88,6 +89,7 @@ pub(crate) fn place(layout: &Layout, file: &File, path: &Path, at: Place) -> Res
                     file: Some(file_path.clone()),
                     offset: segment.offset,
                     name: "",
+                    identity,
                 },
             );
         }
@@ -104,6 +106,7 @@ pub(crate) fn place(layout: &Layout, file: &File, path: &Path, at: Place) -> Res
                     file: None,
                     offset: 0,
                     name: "",
+                    identity: None,
                 },
             );
         }

@@ -305,6 +305,7 @@ impl Mirror {
                     b"[heap]" => "[heap]",
                     _ => "",
                 },
+                identity: None,
             }
         });
         Ok(Image {

@@ -297,5 +297,6 @@ pub(crate) fn mapping(stack: &Stack, executable: bool) -> crate::Mapping {
         file: None,
         offset: 0,
         name: "[stack]",
+        identity: None,
     }
 }

@@ -72,6 +72,7 @@ impl Pipeline {
                 Box::new(passes::split::Split::default()),
                 Box::new(passes::param_sink::ParamSink::default()),
                 passes::forward(),
+                Box::new(passes::hoist::Hoist::default()),
                 Box::new(passes::dce::Dce::default()),
             ],
         };

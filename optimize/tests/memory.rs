@@ -61,13 +61,19 @@ fn random_loop(seed: u64, size: usize) -> String {
     w.write(size)
 }
 
+/// What the slots hold between iterations, if the parameters are these.
+fn head_state(params: &[String]) -> String {
+    let each = params.iter().zip(["b", "c", "d"]).map(|(p, slot)| format!("{slot} = {p}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 impl Writer {
     fn write(mut self, size: usize) -> String {
         for s in SLOTS {
             let _ = writeln!(self.t, "slot {s}: i64");
         }
         self.t.push_str("class all\nclass stack < all\nclass heap < all\nclass other disjoint all\n");
-        self.t.push_str("helper touch() writes heap\ntrace t entry 0x10 {\n");
+        self.t.push_str("helper touch() writes heap\ntrace t entry 0x77 {\n");
         for class in ["all", "stack", "heap"] {
             if self.r.one_in(if class == "all" { 2 } else { 3 }) {
                 let _ = writeln!(self.t, "assume Private({class})");
@@ -77,29 +83,48 @@ impl Writer {
             let n = self.v.make("i64");
             let _ = writeln!(self.t, "%{n}: i64 = slot {s}");
         }
+        let _ = writeln!(self.t, "%{}: i64 = sub %0, %0", self.v.make("i64"));
         for _ in 0..self.r.below(3) {
             self.line(0x8);
         }
         let params = self.r.below(3);
         let entries: Vec<String> = (0..params).map(|_| self.v.pick(&mut self.r, "i64")).collect();
+        let start = if self.r.one_in(2) { "%4".into() } else { format!("%{}", self.r.below(4)) };
+        let limit = self.v.make("i64");
         let counter = self.v.make("i64");
         self.counter = Some(counter);
-        let start = if self.r.one_in(2) { "0".into() } else { format!("%{}", self.r.below(4)) };
+        let (step, rounds) = (self.r.pick(&[1, 4, 8]).unwrap_or(1), 1 + self.r.below(12));
+        let op = if self.r.one_in(3) { "sub" } else { "add" };
+        let next = self.v.next;
+        self.v.next += 1;
         let mut list = vec![format!("%{counter}: i64 = {start}")];
         let first = self.v.next;
         for e in entries {
             list.push(format!("%{}: i64 = {e}", self.v.make("i64")));
         }
+        let _ = writeln!(self.t, "%{limit}: i64 = {op} {start}, {}", rounds * step);
         let _ = writeln!(self.t, "loop({}):", list.join(", "));
+        let now: Vec<String> =
+            (0..=params).map(|i| format!("%{}", if i == 0 { counter } else { first + i - 1 })).collect();
+        let _ = writeln!(self.t, "at 0x77 else exit {}", self.exit);
+        let _ = writeln!(self.exits, "exit {} resume 0x77 {{ {} }}", self.exit, head_state(&now));
+        self.exit += 1;
         for i in 0..size {
             self.line(0x10 + i as u64);
         }
-        let (step, bound) = (self.r.pick(&[1, 4, 8]).unwrap_or(1), self.r.below(12));
-        let (next, n, left) = (self.v.make("i64"), self.v.make("i1"), self.v.make("i64"));
-        let _ =
-            writeln!(self.t, "%{next}: i64 = add %{counter}, {step}\n%{left}: i64 = sub %{next}, {start}");
-        let _ =
-            writeln!(self.t, "%{n}: i1 = ult %{left}, {}\nguard %{n} else exit {}", bound * step, self.exit);
+        let _ = writeln!(self.t, "%{next}: i64 = {op} %{counter}, {step}");
+        let seen = if self.r.one_in(4) { counter } else { next };
+        let cond = match self.r.below(5) {
+            0 | 1 => format!("ne %{seen}, %{limit}"),
+            2 if op == "add" => format!("ult %{seen}, %{limit}"),
+            3 if op == "add" => format!("sle %{seen}, %{limit}"),
+            2 => format!("ule %{limit}, %{seen}"),
+            3 => format!("slt %{limit}, %{seen}"),
+            _ if op == "add" => format!("slt %{seen}, %{limit}"),
+            _ => format!("sle %{limit}, %{seen}"),
+        };
+        let n = self.v.make("i1");
+        let _ = writeln!(self.t, "%{n}: i1 = {cond}\nguard %{n} else exit {}", self.exit);
         let (x, y) = (self.v.pick(&mut self.r, "i64"), self.v.pick(&mut self.r, "i64"));
         let _ = writeln!(self.exits, "exit {} resume 0x99 {{ a = {x}, d = {y} }}", self.exit);
         let mut next = vec![format!("%{next}")];
@@ -107,7 +132,9 @@ impl Writer {
             let same = self.r.one_in(3);
             next.push(if same { format!("%{}", first + i) } else { self.v.pick(&mut self.r, "i64") });
         }
-        let _ = writeln!(self.t, "end loop({})\n{}}}", next.join(", "), self.exits);
+        let back = next.join(", ");
+        let _ = writeln!(self.t, "end loop({back}) else exit {}\n{}", self.exit + 1, self.exits);
+        let _ = writeln!(self.t, "exit {} resume 0x77 {{ {} }}\n}}", self.exit + 1, head_state(&next));
         self.t
     }
 
@@ -254,4 +281,75 @@ fn guards_in_random_loops() {
     assert!(check(&["peel", "disambiguate"], 600, None) > 200);
     check(&["peel", "disambiguate"], 200, Some(3));
     check(&["disambiguate"], 150, None);
+}
+
+#[test]
+fn hoisted_guards_in_random_loops() {
+    let all = ["peel", "disambiguate", "forward", "hoist", "forward", "dce"];
+    assert!(check(&all, 600, None) > 200);
+    check(&all[..4], 200, Some(9));
+}
+
+/// A counter in memory next to which a store runs up or down: each distance at which the two meet, or just do not.
+#[test]
+fn stores_at_every_distance() {
+    // How the loop counts, from where to where.
+    const WAYS: [(&str, &str, &str, &str); 10] = [
+        ("0", "%2", "add %3, 1", "slt %7, LIMIT"),
+        ("0", "%2", "add %3, 1", "slt %3, LIMIT"),
+        ("0", "%2", "add %3, 2", "sle %7, LIMIT"),
+        ("0", "%2", "add %3, 2", "ult %7, LIMIT"),
+        ("0", "%2", "add %3, 1", "ne %7, LIMIT"),
+        ("0", "%2", "add %3, 1", "ne %3, LIMIT"),
+        ("%2", "0", "sub %3, 1", "ne %7, LIMIT"),
+        ("%2", "0", "sub %3, 1", "slt LIMIT, %7"),
+        ("%2", "0", "sub %3, 2", "sle LIMIT, %3"),
+        ("-3", "%2", "add %3, 1", "slt %7, LIMIT"),
+    ];
+    let names = ["peel", "disambiguate", "forward", "hoist", "forward", "dce"];
+    let mut passes = optimize::passes::all();
+    let mut hoisted = 0;
+    for (start, limit, next, cond) in WAYS {
+        for scale in [1, 4, 8] {
+            for (narrow, first) in [(false, false), (true, false), (false, true), (true, true)] {
+                let ty = if narrow { "i32" } else { "i64" };
+                let cond = cond.replace("LIMIT", &limit.replace("%2", if narrow { "%8" } else { "%2" }));
+                let start = start.replace("%2", if narrow { "%8" } else { "%2" });
+                let index = if narrow { "%4: i64 = sext %3" } else { "%4: i64 = add %3, 0" };
+                let literal =
+                    if cond.contains(" 0,") && narrow { cond.replace(" 0,", " 0:i32,") } else { cond };
+                let counter = "%5: i64 = load [%1] !all\n%6: i64 = add %5, 3\nstore %6, [%1] !all\n";
+                let store =
+                    format!("at 0x10 else exit 1\n{index}\nstore 7:i32, [%0 + %4*{scale} + 4] !all\n");
+                let body = if first { store + counter } else { counter.to_string() + &store };
+                let text = format!(
+                    "slot a: i64\nslot b: i64\nslot c: i64\nclass all\ntrace t entry 0x77 {{\nassume Private(all)\n\
+                     %0: i64 = slot a\n%1: i64 = slot b\n%2: i64 = slot c\n%8: i32 = trunc %2\n\
+                     loop(%3: {ty} = {start}):\nat 0x77 else exit 0\n{body}%7: {ty} = {next}\n%9: i1 = {literal}\n\
+                     guard %9 else exit 2\nend loop(%7) else exit 3\nexit 0 resume 0x77 {{ }}\n\
+                     exit 1 resume 0x10 {{ }}\nexit 2 resume 0x99 {{ a = %6 }}\nexit 3 resume 0x77 {{ }}\n}}"
+                );
+                let before = ir::parse::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}")).trace;
+                assert!(verify(&before).is_ok(), "{:?}\n{text}", verify(&before));
+                let mut after = before.clone();
+                for name in names {
+                    let pass = passes.iter_mut().find(|p| p.name() == name).expect("a pass");
+                    let changed = pass.run(&mut after, &mut Env::default());
+                    hoisted += usize::from(changed && name == "hoist");
+                }
+                let rows: Vec<Row> = (-20..60)
+                    .flat_map(|distance| [3, 5].map(|count| (distance, count)))
+                    .map(|(distance, count)| {
+                        let text = format!("a={} b=4096 c={count} m[4096]=0 => any", 4096 - distance);
+                        Row::parse(&text, &before.decls).expect("a row")
+                    })
+                    .collect();
+                let rows: Vec<&Row> = rows.iter().collect();
+                if let Err(difference) = compare(&before, &after, &rows, rows.len() as u64) {
+                    panic!("{difference}\nbefore\n{text}\nafter\n{}", file(&after));
+                }
+            }
+        }
+    }
+    assert!(hoisted > 40, "{hoisted}");
 }

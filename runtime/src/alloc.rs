@@ -176,6 +176,20 @@ pub fn unmap(at: usize, size: usize) {
     });
 }
 
+/// The contents of a file, mapped for ever among our memory. They must not change, which the caller knows.
+pub fn map_file(fd: i32, size: usize) -> Option<&'static [u8]> {
+    if size == 0 {
+        return None;
+    }
+    let at = map(size).ok()?;
+    let flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+    // SAFETY: replaces fresh pages of our own, which nobody else knows; they stay mapped.
+    unsafe {
+        let p = libc::mmap(at as *mut libc::c_void, size, libc::PROT_READ, flags, fd, 0);
+        if p == libc::MAP_FAILED { None } else { Some(std::slice::from_raw_parts(at as *const u8, size)) }
+    }
+}
+
 /// Where the heap gets its memory.
 struct Pages;
 

@@ -22,6 +22,8 @@ pub struct CodeRange {
     pub prot: i32,
     /// A shared mapping, which can change through another address.
     pub shared: bool,
+    /// The file it comes from, when its bytes are still those of the file.
+    pub file: Option<crate::store::FileCode>,
 }
 
 /// How a page with code is kept up to date.
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     fn r(start: u64, end: u64) -> CodeRange {
-        CodeRange { start, end, prot: libc::PROT_READ | libc::PROT_EXEC, shared: false }
+        CodeRange { start, end, prot: libc::PROT_READ | libc::PROT_EXEC, shared: false, file: None }
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! Facts: a trace is made on those that hold now, and rests on those that its facts still name after the passes.
 
 use crate::assume;
+use crate::dump;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
+use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
 use fragcache::{
@@ -36,6 +38,9 @@ pub enum NoTrace {
     /// The code cache has no room for it.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// There are as many as `--paths` allows.
+    #[error("no more are wanted")]
+    Enough,
 }
 
 impl NoTrace {
@@ -46,6 +51,7 @@ impl NoTrace {
             NoTrace::Code(CodegenError::Unsupported(what)) => format!("unsupported: {what}"),
             NoTrace::Code(e) => e.to_string(),
             NoTrace::Cache(e) => e.to_string(),
+            NoTrace::Enough => self.to_string(),
         }
     }
 }
@@ -103,13 +109,15 @@ pub struct Compiler {
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
-    /// Where the lifted traces go as files, if anywhere, and how many have gone.
-    traces: Option<(PathBuf, u32)>,
+    /// Where traces go as files, if anywhere. Their numbers are those that `most` limits; refused ones have an `r`.
+    traces: Option<PathBuf>,
+    /// Traces to be made at most.
+    most: u64,
 }
 
 impl Compiler {
-    /// For an optimisation level of the command line, 2 or 3. `fuel`: most rewrites.
-    pub fn new(level: u8, fuel: Option<u64>, listings: bool, traces: Option<PathBuf>) -> Compiler {
+    /// As the command line says.
+    pub fn new(options: &Options) -> Compiler {
         let features = Features {
             v256: std::is_x86_feature_detected!("avx2"),
             v512: std::is_x86_feature_detected!("avx512f")
@@ -119,12 +127,13 @@ impl Compiler {
         };
         Compiler {
             lifter: Lifter::default(),
-            pipeline: Pipeline::new(if level >= 3 { Level::Full } else { Level::Quick }),
-            env: Env::new(features, fuel),
+            pipeline: Pipeline::new(if options.level >= 3 { Level::Full } else { Level::Quick }),
+            env: Env::new(features, options.fuel),
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
-            listings: listings.then(Vec::new),
-            traces: traces.map(|dir| (dir, 0)),
+            listings: options.dump.is_some().then(Vec::new),
+            traces: options.traces.clone(),
+            most: options.paths.unwrap_or(u64::MAX),
         }
     }
 
@@ -154,19 +163,17 @@ impl Compiler {
         code: impl Fn(usize) -> &'b [u8],
         lengths: &[u32],
     ) -> Result<FragId, NoTrace> {
+        if self.stats.traces >= self.most {
+            return Err(NoTrace::Enough);
+        }
         let start = Instant::now();
         let facts = (0..32).map(|n| 1 << n).filter(|&f| cache.holds(f)).sum();
         let trace = self.lifter.lift(steps, code, facts)?;
         let lifted = Instant::now();
         let operations = trace.insts.len() as u64;
-        let mut text = self.listings.is_some().then(|| format!("  lifted\n{trace}"));
-        if let Some((dir, number)) = &mut self.traces {
-            let path = dir.join(format!("{}-{number}.tir", std::process::id()));
-            *number += 1;
-            if let Err(e) = std::fs::write(&path, ir::print::file(trace)) {
-                tracing::warn!(path = %path.display(), error = %e, "a trace could not be written");
-            }
-        }
+        let mut text =
+            (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
+        let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
         let used = self.env.used();
         let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
@@ -186,6 +193,22 @@ impl Compiler {
         s.optimize_ns += (optimized - lifted).as_nanos() as u64;
         s.codegen_ns += optimized.elapsed().as_nanos() as u64;
         s.ns_per_operation = (s.lift_ns + s.optimize_ns + s.codegen_ns) / s.operations.max(1);
+        if let (Some(dir), Some(tir), Some(text)) = (&self.traces, as_lifted, &mut text) {
+            let mut listing = text.clone();
+            let name = match &frag {
+                Ok(frag) => {
+                    dump::host_code(&mut listing, &cache.frag(*frag));
+                    format!("{}-{}", std::process::id(), s.traces + 1)
+                }
+                Err(_) => format!("{}-r{}", std::process::id(), s.refused.values().sum::<u64>() + 1),
+            };
+            for (kind, text) in [("tir", tir), ("lst", listing)] {
+                let path = dir.join(format!("{name}.{kind}"));
+                if let Err(e) = std::fs::write(&path, text) {
+                    tracing::warn!(path = %path.display(), error = %e, "a trace could not be written");
+                }
+            }
+        }
         let frag = frag?;
         s.traces += 1;
         s.loops += u64::from(trace.loop_at.is_some());

@@ -261,12 +261,21 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
             mode.checked = watch == Some(Watch::Checked);
         }
     }
+    let kept = range.file.is_some()
+        && !(mode.private || mode.single || mode.kept || mode.checked || mode.front.is_some());
+    if kept && let Some(f) = crate::store::install(shared, &range, pc) {
+        return Ok(f);
+    }
     let mut bytes = [0u8; BLOCK_BYTES];
     // What may change is watched no further than this.
     let most = if range.prot & libc::PROT_WRITE != 0 || range.shared { WATCHED_BYTES } else { BLOCK_BYTES };
     let n = code_at(shared, pc, &mut bytes[..most])?;
-    let Shared { cache, translator, .. } = shared;
-    translator.block(cache, &bytes[..n], pc, mode)
+    let Shared { cache, translator, store, .. } = shared;
+    let made = translator.block(cache, &bytes[..n], pc, mode)?;
+    if kept {
+        store.note(&range, pc, translator.variant(), &translator.saved());
+    }
+    Ok(made)
 }
 
 /// One step of a recording that has arrived at `pc`; the private fragment to execute next, or

@@ -50,15 +50,20 @@ fn fragment(out: &mut String, shared: &Shared, id: u32, f: &Fragment<'_>) {
     if let Some(l) = listings.iter().rev().find(|l| l.frag.0 == id && l.pc == f.pc) {
         out.push_str(&l.text);
     }
-    let _ = writeln!(out, "  host, {} bytes", f.len);
-    // SAFETY: a live fragment's code is mapped and readable; the cache is locked.
-    let code = unsafe { std::slice::from_raw_parts(f.start.0 as *const u8, f.len as usize) };
-    instructions(out, code, f.start.0 as u64);
+    host_code(out, f);
     let _ = writeln!(out, "  exits");
     for e in f.exits() {
         exit(out, shared, e);
     }
     out.push('\n');
+}
+
+/// The machine code of a live fragment. The caller holds the cache.
+pub fn host_code(out: &mut String, f: &Fragment<'_>) {
+    let _ = writeln!(out, "  host, {} bytes", f.len);
+    // SAFETY: a live fragment's code is mapped and readable, and stays so while the cache is borrowed.
+    let code = unsafe { std::slice::from_raw_parts(f.start.0 as *const u8, f.len as usize) };
+    instructions(out, code, f.start.0 as u64);
 }
 
 fn guest_code(out: &mut String, start: GuestPc, len: u32) {

@@ -635,7 +635,8 @@ impl Verifier {
         if !changes.remapped.is_empty() || !changes.protected.is_empty() {
             shared.map.remove(0, u64::MAX);
             for r in self.mirror.regions().iter().filter(|r| r.prot & libc::PROT_EXEC != 0) {
-                let range = CodeRange { start: r.start.0, end: r.end.0, prot: r.prot, shared: false };
+                let range =
+                    CodeRange { start: r.start.0, end: r.end.0, prot: r.prot, shared: false, file: None };
                 shared.map.insert(range);
             }
         }

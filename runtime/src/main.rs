@@ -33,6 +33,7 @@ mod report;
 mod seccomp;
 mod signal;
 mod stats;
+mod store;
 mod stubs;
 mod syscall;
 mod thread;
@@ -154,16 +155,17 @@ fn start(options: Options) -> ! {
     };
     let mut translator = translate::Translator::default();
     translator.verifying = verifier.is_some();
+    let store = store::Store::new(options.store());
     let compiler = options.optimizes().then(|| {
         translator.watch_fp = true;
-        compile::Compiler::new(options.level, options.fuel, options.dump.is_some(), options.traces.clone())
+        compile::Compiler::new(&options)
     });
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
-        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator, compiler })),
+        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator, compiler, store })),
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
@@ -213,7 +215,17 @@ fn map_code(image: &loader::Image) {
     let mut shared = process::process().lock();
     for m in &image.mappings {
         if m.prot & libc::PROT_EXEC != 0 {
-            shared.map.insert(CodeRange { start: m.start.0, end: m.end.0, prot: m.prot, shared: false });
+            let file = match m.prot & libc::PROT_WRITE {
+                0 => shared.store.mapped(m.identity, m.start.0, m.offset),
+                _ => None,
+            };
+            shared.map.insert(CodeRange {
+                start: m.start.0,
+                end: m.end.0,
+                prot: m.prot,
+                shared: false,
+                file,
+            });
         }
     }
     let vdso = assume::vdso();
@@ -223,6 +235,7 @@ fn map_code(image: &loader::Image) {
             end: vdso.end,
             prot: libc::PROT_READ | libc::PROT_EXEC,
             shared: false,
+            file: None,
         });
     }
 }

@@ -33,13 +33,17 @@ pub struct Options {
     pub level: u8,
 
     /// Arrivals at a loop head before its path is recorded
-    #[arg(long, value_name = "N", default_value_t = 1000, env = "DYNRUN_HOT",
+    #[arg(long, value_name = "N", default_value_t = 4000, env = "DYNRUN_HOT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub hot: u32,
 
     /// Most rewrites by the optimizer, over the whole process: to find the one that is wrong
     #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
     pub fuel: Option<u64>,
+
+    /// Most paths that are optimised, over the whole process; later ones become straight traces: to find the one that is wrong
+    #[arg(long, value_name = "N", env = "DYNRUN_PATHS")]
+    pub paths: Option<u64>,
 
     /// Statistics at exit: a table on standard error, or JSON into FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
@@ -58,7 +62,7 @@ pub struct Options {
     #[arg(long, value_name = "PC|all", env = "DYNRUN_DUMP")]
     pub dump: Option<String>,
 
-    /// Write each path that is optimised into DIR, as lifted: PROCESS-NUMBER.tir
+    /// Write each path that is optimised into DIR: PROCESS-NUMBER.tir as lifted, and .lst with the machine code
     #[arg(long, value_name = "DIR", env = "DYNRUN_TRACES")]
     pub traces: Option<PathBuf>,
 
@@ -86,6 +90,16 @@ pub struct Options {
     #[arg(long, env = "DYNRUN_NO_ASLR", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_aslr: bool,
+
+    /// Directory of translations kept from one process to the next; default: $XDG_CACHE_HOME/dynrun or
+    /// ~/.cache/dynrun
+    #[arg(long, value_name = "DIR", env = "DYNRUN_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Keep no translations, and use none
+    #[arg(long, env = "DYNRUN_NO_PERSIST", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_persist: bool,
 
     /// Name the program sees as its argv[0]
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
@@ -144,9 +158,21 @@ impl Options {
         }
     }
 
+    /// Where translations are kept, if they are.
+    pub fn store(&self) -> Option<PathBuf> {
+        let possible = self.tier != Tier::Interp && !self.verify && !self.no_persist;
+        self.cache_dir.clone().filter(|_| possible)
+    }
+
     /// Paths that are meant from where dynrun was started stay so when the program goes elsewhere.
     pub fn make_paths_absolute(&mut self) {
-        for path in [&mut self.stats, &mut self.events].into_iter().flatten() {
+        if self.cache_dir.is_none() && self.root.is_none() {
+            let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+            self.cache_dir = variable("XDG_CACHE_HOME")
+                .or_else(|| variable("HOME").map(|h| h.join(".cache")))
+                .map(|p| p.join("dynrun"));
+        }
+        for path in [&mut self.stats, &mut self.events, &mut self.cache_dir].into_iter().flatten() {
             if path.as_os_str() != "-"
                 && let Ok(whole) = std::path::absolute(&*path)
             {
@@ -173,6 +199,7 @@ impl Options {
         };
         with("stats", &self.stats);
         with("events", &self.events);
+        with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
         if let Some(l) = &self.log {
             v.push(format!("--log={l}").into());
@@ -180,10 +207,15 @@ impl Options {
         if let Some(n) = self.fuel {
             v.push(format!("--fuel={n}").into());
         }
+        if let Some(n) = self.paths {
+            v.push(format!("--paths={n}").into());
+        }
         if let Some(d) = &self.dump {
             v.push(format!("--dump={d}").into());
         }
-        for (on, name) in [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr")] {
+        for (on, name) in
+            [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr"), (self.no_persist, "--no-persist")]
+        {
             if on {
                 v.push(name.into());
             }

@@ -21,6 +21,8 @@ pub struct Shared {
     pub translator: Translator,
     /// Makes optimised traces, at the levels that have them.
     pub compiler: Option<Compiler>,
+    /// What earlier processes translated, and what later ones need not.
+    pub store: crate::store::Store,
 }
 
 /// The guest process.

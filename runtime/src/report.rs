@@ -127,10 +127,15 @@ pub fn at_exec(thread: &mut Thread) {
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    if o.stats.is_none() && o.events.is_none() && o.dump.is_none() && !o.perf_map {
+    let asked = o.stats.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map;
+    let keep = process().lock().store.is_due();
+    if !asked && !keep {
         return;
     }
     signal::block_all();
+    if keep {
+        crate::store::save(&mut process().lock());
+    }
     if let Some(to) = &o.stats {
         let s = stats::collect();
         if to.as_os_str() == "-" {

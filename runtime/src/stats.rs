@@ -282,6 +282,8 @@ pub struct Time {
 /// Fragments made and alive.
 #[derive(Debug, Serialize)]
 pub struct Code {
+    /// Blocks that came from the store instead of the translator; they count as made.
+    pub from_store: u64,
     /// Blocks made.
     pub blocks: u64,
     /// Traces made.
@@ -404,6 +406,7 @@ pub fn collect() -> Statistics {
             dispatch_ms: ms(read(&m.runtime).saturating_sub(translate + syscalls)),
         },
         code: Code {
+            from_store: shared.store.installed,
             blocks: s.blocks,
             traces: s.traces,
             private: s.private,
@@ -456,7 +459,13 @@ impl Statistics {
             ("translating", format!("{:.1} ms", t.translate_ms)),
             ("dispatching", format!("{:.1} ms", t.dispatch_ms)),
             ("system calls", format!("{:.1} ms in {}", t.system_call_ms, self.exits.system_calls)),
-            ("blocks", format!("{} made, {} at the end", self.code.blocks, self.code.live_blocks)),
+            (
+                "blocks",
+                format!(
+                    "{} made, {} of them from the store, {} at the end",
+                    self.code.blocks, self.code.from_store, self.code.live_blocks
+                ),
+            ),
             ("traces", format!("{} made, {} at the end", self.code.traces, self.code.live_traces)),
             ("executed in traces", format!("{share} of {} samples", self.samples.total)),
             (

@@ -297,23 +297,76 @@ fn map_stack() -> std::io::Result<usize> {
     Ok(base)
 }
 
-type AllocateTls = unsafe extern "C" fn(*mut libc::c_void) -> *mut libc::c_void;
-type FreeTls = unsafe extern "C" fn(*mut libc::c_void, bool);
+/// The functions of the C library's loader for TLS blocks.
+#[cfg(static_libc)]
+mod tls {
+    unsafe extern "C" {
+        fn _dl_allocate_tls(at: *mut libc::c_void) -> *mut libc::c_void;
+        fn _dl_deallocate_tls(tls: *mut libc::c_void, all: bool);
+    }
+
+    /// A new block, or null.
+    ///
+    /// # Safety
+    /// None but those of C.
+    pub unsafe fn allocate() -> *mut libc::c_void {
+        // SAFETY: the loader allocates block and thread control block.
+        unsafe { _dl_allocate_tls(std::ptr::null_mut()) }
+    }
+
+    /// Frees a block.
+    ///
+    /// # Safety
+    /// The block came from [`allocate`], and its thread has ended.
+    pub unsafe fn free(tls: *mut libc::c_void) {
+        // SAFETY: as the caller promises.
+        unsafe { _dl_deallocate_tls(tls, true) };
+    }
+}
+
+/// The functions of the C library's loader for TLS blocks, which the dynamic one exports for thread libraries.
+#[cfg(not(static_libc))]
+mod tls {
+    type Allocate = unsafe extern "C" fn(*mut libc::c_void) -> *mut libc::c_void;
+    type Free = unsafe extern "C" fn(*mut libc::c_void, bool);
+
+    /// A new block, or null.
+    ///
+    /// # Safety
+    /// None but those of C.
+    pub unsafe fn allocate() -> *mut libc::c_void {
+        // SAFETY: the loader's own function for this purpose, looked up by name.
+        unsafe {
+            let f = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_allocate_tls".as_ptr());
+            if f.is_null() {
+                return std::ptr::null_mut();
+            }
+            let allocate: Allocate = std::mem::transmute(f);
+            allocate(std::ptr::null_mut())
+        }
+    }
+
+    /// Frees a block.
+    ///
+    /// # Safety
+    /// The block came from [`allocate`], and its thread has ended.
+    pub unsafe fn free(tls: *mut libc::c_void) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let f = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_deallocate_tls".as_ptr());
+            if !f.is_null() {
+                let free: Free = std::mem::transmute(f);
+                free(tls, true);
+            }
+        }
+    }
+}
 
 fn new_tls() -> std::io::Result<u64> {
-    // SAFETY: the loader's own function for this purpose, looked up by name; the result is the
-    // thread control block, whose first words the C library's ABI fixes: self pointer, dtv (set by
-    // the function), self pointer again, and at 0x28 and 0x30 the stack and pointer guards.
+    // SAFETY: the result is the thread control block, whose first words the C library's ABI fixes: self
+    // pointer, dtv (set by the function), self pointer again, and at 0x28 and 0x30 the stack and pointer guards.
     unsafe {
-        let f = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_allocate_tls".as_ptr());
-        if f.is_null() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::Unsupported,
-                "the C library offers no _dl_allocate_tls; dynrun needs glibc",
-            ));
-        }
-        let allocate: AllocateTls = std::mem::transmute(f);
-        let tcb = allocate(std::ptr::null_mut()).cast::<u64>();
+        let tcb = tls::allocate().cast::<u64>();
         if tcb.is_null() {
             return Err(std::io::Error::from_raw_os_error(libc::ENOMEM));
         }
@@ -327,15 +380,9 @@ fn new_tls() -> std::io::Result<u64> {
     }
 }
 
-fn free_tls(tls: u64) {
+fn free_tls(block: u64) {
     // SAFETY: the counterpart of `new_tls`, for a block whose thread has ended.
-    unsafe {
-        let f = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_deallocate_tls".as_ptr());
-        if !f.is_null() {
-            let free: FreeTls = std::mem::transmute(f);
-            free(tls as *mut libc::c_void, true);
-        }
-    }
+    unsafe { tls::free(block as *mut libc::c_void) };
 }
 
 /// First code of a new thread, on its host stack.

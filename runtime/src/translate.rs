@@ -108,6 +108,48 @@ pub struct BlockShape {
     pub end: BlockEnd,
 }
 
+/// Places in code that depend on where it stands: the offset in the low 13 bits, above it one of these.
+pub mod site {
+    /// The 4-byte distance from the end of an instruction to something of the guest's.
+    pub const RELATIVE: u16 = 0;
+    /// The 8-byte guest address of something in the same file.
+    pub const ADDRESS: u16 = 1;
+    /// Likewise, negated.
+    pub const NEGATED: u16 = 2;
+    /// The 8-byte address behind a call.
+    pub const RETURN: u16 = 3;
+    /// Likewise in 4 bytes.
+    pub const RETURN_SHORT: u16 = 4;
+}
+
+/// Operands farther from their instruction keep a block from being moved.
+const NEAR: u64 = 256 << 20;
+
+/// The block that was made last, for whoever keeps it.
+#[derive(Debug)]
+pub struct Saved<'a> {
+    /// The code, with nothing linked.
+    pub code: &'a [u8],
+    /// Its host address.
+    pub at: usize,
+    /// Its exits.
+    pub exits: &'a [NewExit],
+    /// See [`NewFragment::map`].
+    pub map: &'a [(u8, u8)],
+    /// See [`site`].
+    pub places: &'a [u16],
+    /// Offset of the entry.
+    pub entry: u32,
+    /// See [`NewFragment::indirect`].
+    pub indirect: Option<(u32, u32)>,
+    /// Guest bytes.
+    pub guest_len: usize,
+    /// All places are known.
+    pub movable: bool,
+    /// It holds for this guest address only.
+    pub fixed: bool,
+}
+
 struct Decoded {
     instruction: Instruction,
     offsets: ConstantOffsets,
@@ -131,6 +173,12 @@ pub struct Translator {
     /// The block is one instruction that was looked at already.
     alone: bool,
     at: usize,
+    /// See [`site`].
+    places: Vec<u16>,
+    movable: bool,
+    fixed: bool,
+    guest_len: usize,
+    entry: (u32, Option<(u32, u32)>),
     /// Exact registers and flags at every fault, because a handler could look.
     pub exact: bool,
     /// Instructions with results of their own each time begin blocks, for the verifier.
@@ -167,6 +215,11 @@ impl Default for Translator {
             watch_fp: false,
             alone: false,
             at: 0,
+            places: Vec::new(),
+            movable: false,
+            fixed: false,
+            guest_len: 0,
+            entry: (0, None),
             exact: false,
             verifying: false,
             return_sites: Default::default(),
@@ -305,6 +358,43 @@ impl Translator {
         self.exits.clear();
         self.map.clear();
         self.at = at;
+        self.places.clear();
+        (self.movable, self.fixed) = (true, false);
+    }
+
+    /// Something at `offset` from the start of the code depends on where it stands.
+    fn depends(&mut self, offset: usize, kind: u16) {
+        match u16::try_from(offset) {
+            Ok(o) if o < 1 << 13 => self.places.push(o | kind << 13),
+            _ => self.movable = false,
+        }
+    }
+
+    /// A displacement from `rip` at `offset` leads to `target`; both are the guest's.
+    fn depends_relative(&mut self, offset: usize, ip: u64, target: u64) {
+        self.movable &= ip.abs_diff(target) < NEAR;
+        self.depends(offset, site::RELATIVE);
+    }
+
+    /// Which code is made at present from the same guest code: 0 to 3.
+    pub fn variant(&self) -> u32 {
+        u32::from(self.exact) | u32::from(self.watch_fp) << 1
+    }
+
+    /// The block that was made last.
+    pub fn saved(&self) -> Saved<'_> {
+        Saved {
+            code: &self.code,
+            at: self.at,
+            exits: &self.exits,
+            map: &self.map,
+            places: &self.places,
+            entry: self.entry.0,
+            indirect: self.entry.1,
+            guest_len: self.guest_len,
+            movable: self.movable,
+            fixed: self.fixed,
+        }
     }
 
     /// Makes a block at `pc`. `bytes` are the executable guest bytes from there on.
@@ -335,8 +425,17 @@ impl Translator {
         if mode.indirect {
             let dead = self.dead_from(0);
             indirect = Some(stubs::indirect_entry(&mut self.code, self.at, pc, dead));
+            // What the entry compares with; a small address stands in it in other forms.
+            let holds = |at: usize, v: u64| self.code.get(at..at + 8) == Some(&v.to_le_bytes());
+            if holds(2, pc.0.wrapping_neg()) && holds(18, pc.0) {
+                self.depends(2, site::NEGATED);
+                self.depends(18, site::ADDRESS);
+            } else {
+                self.fixed = true;
+            }
         }
         let entry = if indirect.is_some() { self.code.len() } else { 0 };
+        (self.guest_len, self.entry) = (len, (entry as u32, indirect));
         if mode.checked {
             self.check_source(&bytes[..len.min(bytes.len())], pc);
         }
@@ -743,6 +842,7 @@ impl Translator {
         self.return_sites.insert(address);
         if i32::try_from(address as i64).is_ok() {
             self.code.push(0x68);
+            self.depends(self.code.len(), site::RETURN_SHORT);
             self.code.extend_from_slice(&(address as u32).to_le_bytes());
         } else {
             // One 8-byte store, so that the return's load is forwarded from it.
@@ -831,6 +931,7 @@ impl Translator {
         for (field, value) in std::mem::take(&mut self.constants) {
             let d = (self.code.len() - (field + 4)) as i32;
             self.code[field..field + 4].copy_from_slice(&d.to_le_bytes());
+            self.depends(self.code.len(), site::RETURN);
             self.code.extend_from_slice(&value.to_le_bytes());
         }
         self.note_more(before);
@@ -881,9 +982,11 @@ impl Translator {
                 let at = self.code.len();
                 self.code.extend_from_slice(&bytes[..n]);
                 self.code[at + field..at + field + 4].copy_from_slice(&new.to_le_bytes());
+                self.depends_relative(at + field, i.ip(), target);
                 return;
             }
             if i.code() == Code::Lea_r64_m {
+                self.movable = false;
                 stubs::load_imm(&mut self.code, register_number(i.op0_register()), target);
                 return;
             }
@@ -934,6 +1037,7 @@ impl Translator {
         // rbx, rsi, rdi come first and such instructions use few registers.
         stubs::store_slot(&mut self.code, off::SPILL_MISC, a);
         if near {
+            self.movable = false;
             stubs::load_imm(&mut self.code, a, i.ip_rel_memory_address());
         } else {
             let mut lea = Instruction::default();
@@ -969,7 +1073,9 @@ impl Translator {
         let ip = (self.at + self.code.len()) as u64;
         let encoder = self.encoder.get_or_insert_with(|| Encoder::new(64));
         let encoded = encoder.encode(i, ip).is_ok();
+        let displacement = encoder.get_constant_offsets().displacement_offset();
         let mut bytes = encoder.take_buffer();
+        let start = self.code.len();
         if encoded {
             self.code.extend_from_slice(&bytes);
         } else {
@@ -978,6 +1084,9 @@ impl Translator {
         }
         bytes.clear();
         encoder.set_buffer(bytes);
+        if encoded && i.is_ip_rel_memory_operand() {
+            self.depends_relative(start + displacement, i.ip(), i.ip_rel_memory_address());
+        }
     }
 
     fn restore_checked(&mut self) {

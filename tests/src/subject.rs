@@ -54,7 +54,14 @@ impl Subject {
             Self::Native => Command::new(program),
             Self::Dynrun { binary, tier, options } => {
                 let mut command = Command::new(binary);
-                command.args(["--tier", tier.name()]).args(*options).arg("--").arg(program);
+                // One store for all tests: most of them find what earlier ones left.
+                let store = binary.with_file_name("store-of-tests");
+                command
+                    .args(["--tier", tier.name(), "--cache-dir"])
+                    .arg(store)
+                    .args(*options)
+                    .arg("--")
+                    .arg(program);
                 command
             }
         }

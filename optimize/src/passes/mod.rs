@@ -23,6 +23,8 @@ pub mod dce;
 
 pub mod disambiguate;
 
+pub mod hoist;
+
 pub mod load_forward;
 
 pub mod loop_info;
@@ -56,6 +58,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
         Box::new(load_forward::LoadForward::new()),
         Box::new(peel::Peel::default()),
         Box::new(load_forward::LoadForward::with_guards()),
+        Box::new(hoist::Hoist::default()),
         Box::new(split::Split::default()),
         Box::new(param_sink::ParamSink::default()),
         Box::new(dce::Dce::default()),

@@ -69,7 +69,13 @@ pub fn mmap(call: &Call) -> i64 {
     if !failed(v) && prot as i32 & libc::PROT_EXEC != 0 {
         let (start, end) = pages(v as u64, len);
         let shared = matches!(flags as i32 & 0xf, libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE);
-        process().lock().map.insert(CodeRange { start, end, prot: prot as i32, shared });
+        let mut all = process().lock();
+        let file =
+            match prot as i32 & libc::PROT_WRITE != 0 || shared || flags as i32 & libc::MAP_ANONYMOUS != 0 {
+                true => None,
+                false => all.store.mapped_from(call.args[4] as i32, start, call.args[5]),
+            };
+        all.map.insert(CodeRange { start, end, prot: prot as i32, shared, file });
     }
     v
 }
@@ -155,7 +161,12 @@ pub fn mprotect(call: &Call) -> i64 {
         shared.cache.invalidate(start, end);
     }
     let was_shared = before.iter().any(|r| r.shared) || (before.is_empty() && is_shared(start));
-    shared.map.insert(CodeRange { start, end, prot, shared: was_shared });
+    // What was never writable still has the bytes of its file.
+    let file = match &before[..] {
+        [one] if (one.start, one.end) == (start, end) && prot & libc::PROT_WRITE == 0 => one.file,
+        _ => None,
+    };
+    shared.map.insert(CodeRange { start, end, prot, shared: was_shared, file });
     v
 }
 
@@ -202,7 +213,7 @@ pub fn mremap(call: &Call) -> i64 {
     }
     let (ns, ne) = pages(v as u64, new_len);
     let r = before[0];
-    shared.map.insert(CodeRange { start: ns, end: ne, prot: r.prot, shared: r.shared });
+    shared.map.insert(CodeRange { start: ns, end: ne, prot: r.prot, shared: r.shared, file: None });
     v
 }
 
@@ -327,7 +338,13 @@ pub fn rescan() {
     shared.map.remove(0, u64::MAX);
     for m in maps {
         if m.prot & libc::PROT_EXEC != 0 && !own.iter().any(|o| o.0 < m.end && m.start < o.1) {
-            shared.map.insert(CodeRange { start: m.start, end: m.end, prot: m.prot, shared: m.shared });
+            shared.map.insert(CodeRange {
+                start: m.start,
+                end: m.end,
+                prot: m.prot,
+                shared: m.shared,
+                file: None,
+            });
         }
     }
 }

@@ -140,10 +140,11 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     };
     drop(heap);
     if v == 0 {
-        if shared.cache.memory.unshare().is_err() {
+        if shared.cache.memory.unshare().is_err() || shared.cache.table.unshare().is_err() {
             crate::report::fatal("no memory for the code cache of a forked child");
         }
         copied.raise();
+        shared.store.forget_new();
         shared.cache.events.push(EventKind::Fork, GuestPc(thread.context.pc), 0);
         drop(brk);
         drop(ended);

@@ -3,8 +3,8 @@
 //! - `--trace FILE --pass NAMES`: shrinks a trace (`.tir`) that the passes break: they panic, make an ill-formed trace, or one that
 //!   does something else on some state ([`ir::filetest::compare`]).
 //! - `--trace FILE --check COMMAND`: the same while `sh -c 'COMMAND FILE'` succeeds, for whatever else can be wrong.
-//! - `--program PATH ARGS…`: finds by `--fuel` the first rewrite with which a program no longer does as natively, and shows what
-//!   it changes in the dump of fragments.
+//! - `--program PATH ARGS…`: finds the first optimised trace with which a program no longer does as natively, and in it the first
+//!   bad rewrite, and shows what it changes in the dump of fragments.
 
 mod program;
 mod shrink;
@@ -31,8 +31,8 @@ pub struct Options {
     /// A shell command that succeeds on traces which still show the fault
     #[arg(long, value_name = "COMMAND", requires = "trace", conflicts_with = "pass")]
     check: Option<String>,
-    /// Where the smallest trace goes [default: standard output]
-    #[arg(long, value_name = "FILE", requires = "trace")]
+    /// Where the smallest trace goes [default: standard output], or the bad one of a program
+    #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The program that goes wrong, and its arguments
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_names = ["PATH", "ARGS"])]
@@ -52,7 +52,7 @@ pub struct Options {
 pub fn reduce(options: &Options) -> Result<()> {
     let Some(path) = &options.trace else {
         ensure!(!options.program.is_empty(), "either --trace or --program");
-        return program::bisect(&options.program, &options.options, options.limit);
+        return program::bisect(&options.program, &options.options, options.limit, options.output.as_deref());
     };
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let scratch = tempfile::tempdir()?;

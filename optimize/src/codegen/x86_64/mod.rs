@@ -10,6 +10,8 @@
 
 pub mod prepare;
 
+mod prepare_vector;
+
 pub mod inst;
 
 pub mod select;

@@ -48,6 +48,10 @@ pub struct Facts {
     pub merged: FxHashMap<u32, Merged>,
     /// Results of the `insert`s that do so: nothing is left to do for them.
     pub inserts: FxHashSet<u32>,
+    /// Is what lies above a float in the first 128 bits of its register relied on?
+    pub(super) upper_used: Vec<bool>,
+    /// The last line that uses each root.
+    pub(super) last_use: Vec<u32>,
     /// Do faults need the exact state?
     pub exact: bool,
     /// The first line that may change the flags.
@@ -67,9 +71,8 @@ pub fn is_vector(ty: Type) -> bool {
 impl Facts {
     /// Sweeps.
     pub fn find(&mut self, trace: &Trace, kit: Kit) {
-        self.merged.clear();
-        self.inserts.clear();
         let n = trace.value_count();
+        self.begin_merging(n);
         self.root.clear();
         self.root.extend(0..n as u32);
         self.def.clear();
@@ -131,19 +134,21 @@ impl Facts {
                 self.root[v] = self.root[of];
                 self.clean[v] = match inst.op {
                     Op::Zext => true,
+                    Op::Trunc | Op::Extract | Op::Insert if is_vector(inst.ty) => false,
                     _ => matches!(inst.ty, Type::I64 | Type::Flags),
                 };
                 continue;
             }
-            self.count(trace, inst);
+            self.count(trace, inst, i as u32);
+            if inst.op == Op::Insert && !kit.vex {
+                self.merge(trace, inst, i as u32);
+            }
             if inst.has_result() {
                 self.clean[inst.res.index()] = self.is_clean(trace, inst);
             }
         }
         self.barrier.push(barrier);
-        if !kit.vex {
-            self.merge(trace);
-        }
+        self.settle_roots();
         for exit in &trace.exits {
             if let Target::Value(v) = exit.target {
                 self.name(v);
@@ -167,6 +172,7 @@ impl Facts {
                 }
             }
         }
+        self.end_merging(trace);
     }
 
     fn name(&mut self, o: Operand) {
@@ -175,10 +181,10 @@ impl Facts {
         }
     }
 
-    fn count(&mut self, trace: &Trace, inst: &Inst) {
+    fn count(&mut self, trace: &Trace, inst: &Inst, line: u32) {
         if inst.op == Op::Phi {
             if let Some(v) = inst.args[0].as_value() {
-                let r = self.root[v.index()] as usize;
+                let r = self.rooted(v.0) as usize;
                 self.uses[r] = self.uses[r].saturating_add(1);
             }
             return;
@@ -186,8 +192,11 @@ impl Facts {
         let memory = matches!(inst.op, Op::Load | Op::Store) as usize;
         trace.for_each_operand(inst, |o, _| {
             if let Some(v) = o.as_value() {
-                let r = self.root[v.index()] as usize;
+                let r = self.rooted(v.0) as usize;
                 self.uses[r] = self.uses[r].saturating_add(1);
+                if inst.op != Op::Insert {
+                    self.last_use[r] = line;
+                }
             }
         });
         if memory == 1 {
@@ -201,21 +210,14 @@ impl Facts {
     }
 
     /// The value whose register holds this result too.
-    fn alias(&self, trace: &Trace, inst: &Inst, kit: Kit) -> Option<usize> {
+    fn alias(&mut self, trace: &Trace, inst: &Inst, kit: Kit) -> Option<usize> {
         let v = inst.args[0].as_value()?.index();
         let vectors = is_vector(inst.aty) && is_vector(inst.ty);
         let fits = match inst.op {
             Op::Trunc | Op::Bitcast if vectors => true,
             Op::Extract if vectors => inst.args[1].as_index() == Some(0),
-            // What VEX instructions write is zero above it.
-            Op::Zext if vectors => {
-                let def = trace.insts.get(self.def[v] as usize);
-                let made = def.is_some_and(|d| {
-                    let other = matches!(d.op, Op::Phi | Op::Slot | Op::Pick | Op::Call | Op::Select);
-                    d.res.index() == v && d.ty == inst.aty && !other
-                });
-                kit.vex && inst.aty.bits() >= 128 && self.root[v] as usize == v && made
-            }
+            Op::Zext if vectors => return self.zext_alias(trace, inst, kit),
+            Op::Insert if vectors => return self.insert_alias(trace, inst),
             Op::Trunc => is_general(inst.aty) && is_general(inst.ty) && inst.ty != Type::I1,
             Op::Zext => is_general(inst.aty) && is_general(inst.ty) && self.clean[v],
             Op::Bitcast => is_general(inst.aty) && is_general(inst.ty),
@@ -228,71 +230,6 @@ impl Facts {
             _ => false,
         };
         fits.then_some(v)
-    }
-
-    /// Finds the operations whose result is the low part of a wider vector that is otherwise an older value.
-    fn merge(&mut self, trace: &Trace) {
-        let body = trace.loop_at.unwrap_or(0);
-        for (i, inst) in trace.insts.iter().enumerate() {
-            let wide = matches!(inst.ty, Type::V256 | Type::V512);
-            if inst.op != Op::Insert || !wide || inst.args[2].as_index() != Some(0) {
-                continue;
-            }
-            let (Some(base), Some(part)) = (inst.args[0].as_value(), inst.args[1].as_value()) else {
-                continue;
-            };
-            let (base, r) = (self.root[base.index()], part.0);
-            let d = self.def[r as usize];
-            let Some(def) = trace.insts.get(d as usize) else { continue };
-            let kind = match inst.aty {
-                Type::F32 => Merge::F32,
-                Type::F64 => Merge::F64,
-                Type::V128 => Merge::V128,
-                _ => continue,
-            };
-            let one_section = (d >= body) == (i as u32 >= body);
-            let base_first = self.def[base as usize] < d;
-            if self.root[r as usize] != r
-                || !one_section
-                || !base_first
-                || def.ty != inst.aty
-                || !self.can_merge(def, base)
-            {
-                continue;
-            }
-            let z = inst.res.0;
-            self.merged.insert(r, Merged { base, kind });
-            self.inserts.insert(z);
-            self.root[r as usize] = z;
-            self.uses[z as usize] = self.uses[z as usize].saturating_add(self.uses[r as usize] - 1);
-        }
-        if !self.merged.is_empty() {
-            for v in 0..self.root.len() {
-                self.root[v] = self.root[self.root[v] as usize];
-            }
-        }
-    }
-
-    /// Is the operation's last instruction one that keeps what lies above its result?
-    fn can_merge(&self, def: &Inst, base: u32) -> bool {
-        match def.op {
-            Op::Fadd
-            | Op::Fsub
-            | Op::Fmul
-            | Op::Fdiv
-            | Op::FminSse
-            | Op::FmaxSse
-            | Op::Fsqrt
-            | Op::Fround
-            | Op::Fext
-            | Op::Fnarrow
-            | Op::Sitof => true,
-            Op::And | Op::Or | Op::Xor | Op::Andn | Op::Not => true,
-            Op::Load => def.ty == Type::V128,
-            Op::Zext => def.ty == Type::V128 && !matches!(def.aty, Type::I128),
-            Op::VBlend => def.args[2].as_value().is_some_and(|v| self.root[v.index()] == base),
-            op => def.ty == Type::V128 && op.name().starts_with("v."),
-        }
     }
 
     /// Will the instructions that make this value leave zeros above it?
@@ -314,7 +251,7 @@ impl Facts {
                 Op::Or | Op::Xor => clean(inst.args[0]) && clean(inst.args[1]),
                 _ => false,
             },
-            _ => false,
+            _ => self.is_clean_vector(trace, inst),
         }
     }
 }

@@ -133,6 +133,10 @@ impl<'a> Selector<'a> {
         for v in 0..n {
             s.program.vregs.push(vreg_of(trace.value_type(Value(v as u32))));
         }
+        for v in s.facts.merged.keys() {
+            // What is merged is as wide as what it is merged into.
+            s.program.vregs[*v as usize].size = 64;
+        }
         s.live.clear();
         s.live.resize(n, false);
         s.next.clear();

@@ -170,7 +170,7 @@ impl Selector<'_> {
         let op = VOp::new(What::Flags(pick(ty, row::UCOMISS, row::UCOMISD)));
         self.begin_raw(MOp::Vector(op), Width::W64);
         self.src(a, Role::Use);
-        self.last_src(last);
+        self.last_src(last, op.what, 16);
         self.end_vector(Some(last));
     }
 }

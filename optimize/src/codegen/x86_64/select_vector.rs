@@ -215,9 +215,19 @@ impl Selector<'_> {
         Last::Reg(v)
     }
 
-    pub(super) fn last_src(&mut self, last: Last) {
+    /// The last source. A register may be left in its spill slot if `what` reads no more of it than the slot has, and does with memory
+    /// what it does with a register.
+    pub(super) fn last_src(&mut self, last: Last, what: What, bytes: u32) {
+        let only_register = match what {
+            What::Bin(v) => !v.in_memory(),
+            What::From(op) => !op.converts(),
+            _ => false,
+        };
         match last {
-            Last::Reg(v) => self.src(v, Role::Any),
+            Last::Reg(v) => {
+                let fits = u32::from(self.s.program.vregs[v as usize].size) >= bytes;
+                self.src(v, if fits && !only_register { Role::Any } else { Role::Use });
+            }
             Last::Pool(at) => {
                 let pool = MMem { segment: None, base: false, index: None, disp: at as i32, pool: true };
                 self.cur().mem = Some(pool);
@@ -303,7 +313,7 @@ impl Selector<'_> {
             self.src(*s, Role::Use);
         }
         if let Some(last) = last {
-            self.last_src(last);
+            self.last_src(last, what, 16);
         }
         self.def_(v, Role::Reuse(false));
         self.end_vector(last);
@@ -317,7 +327,7 @@ impl Selector<'_> {
             self.src(*s, Role::Use);
         }
         if let Some(last) = last {
-            self.last_src(last);
+            self.last_src(last, what, 16 << length_of(ty));
         }
         let role = match op.reuses(self.s.kit.vex) {
             Some(sym) => Role::Reuse(sym && matches!(last, Some(Last::Reg(_)))),
@@ -332,16 +342,10 @@ impl Selector<'_> {
         self.new_vreg(vreg_of(ty))
     }
 
-    /// Sets the width of the general operand of the instruction being made; for use between `begin` and `end`.
-    fn general_width(&mut self, width: Width) {
-        self.cur().width = width;
-    }
-
     /// `v` (general) from a vector register.
     pub(super) fn to_general(&mut self, v: u32, what: What, width: Width, length: u8, src: Last) {
         self.begin(MOp::Vector(VOp { length, ..VOp::new(what) }), width);
-        self.general_width(width);
-        self.last_src(src);
+        self.last_src(src, what, 16 << length);
         self.def_(v, Role::Def);
         self.end_vector(Some(src));
     }
@@ -668,7 +672,7 @@ impl Selector<'_> {
     ) -> Result<(), CodegenError> {
         let (part, part_ty) = (inst.args[1], inst.aty);
         let make = |s: &mut Self, what: What, last: Last| match merge {
-            Merge::No => s.plain(v, what, Type::V128, &[container], Some(last)),
+            Merge::No => s.build(inst, v, what, Type::V128, &[container], Some(last)),
             _ => s.build_merged(v, merge, container, what, &[container], Some(last)),
         };
         match (part_ty, bit) {
