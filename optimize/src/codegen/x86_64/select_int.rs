@@ -110,8 +110,9 @@ impl<'a> Selector<'a> {
             Op::Select => self.select(inst, v),
             Op::Zext => self.zext(args[0], ty, v),
             Op::Sext => self.sext(args[0], ty, inst.ty, v),
+            // Of a literal; those of values are aliases.
+            Op::Trunc if inst.ty != Type::I1 => self.copy(args[0], ty, v),
             Op::Trunc => {
-                // To i1; all others are aliases.
                 let a = self.reg(args[0], ty);
                 self.step32(MOp::Alu(Alu::And), v, a, 1);
             }
