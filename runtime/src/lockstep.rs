@@ -732,6 +732,9 @@ impl Verifier {
         if let Some(why) = stopped {
             report::line(&format!("at {:#x} natively: {why}", native.pc));
         }
+        if let Some(what) = &process().options.dump {
+            report::line(&crate::dump::dump(what));
+        }
         report::fatal("verification failed");
     }
 }

@@ -110,7 +110,7 @@ impl<'a> Selector<'a> {
             Op::Select => self.select(inst, v),
             Op::Zext => self.zext(args[0], ty, v),
             Op::Sext => self.sext(args[0], ty, inst.ty, v),
-            // Of a literal; those of values are aliases.
+            // Of a literal; what is cut off other values is an alias of theirs.
             Op::Trunc if inst.ty != Type::I1 => self.copy(args[0], ty, v),
             Op::Trunc => {
                 let a = self.reg(args[0], ty);
