@@ -48,6 +48,8 @@ pub struct Facts {
     pub merged: FxHashMap<u32, Merged>,
     /// Results of the `insert`s that do so: nothing is left to do for them.
     pub inserts: FxHashSet<u32>,
+    /// `insert`s whose results only exits use, which make them.
+    pub sunk: FxHashSet<u32>,
     /// Is what lies above a float in the first 128 bits of its register relied on?
     pub(super) upper_used: Vec<bool>,
     /// The last line that uses each root.
@@ -140,15 +142,21 @@ impl Facts {
                 continue;
             }
             self.count(trace, inst, i as u32);
-            if inst.op == Op::Insert && !kit.vex {
-                self.merge(trace, inst, i as u32);
-            }
             if inst.has_result() {
                 self.clean[inst.res.index()] = self.is_clean(trace, inst);
             }
         }
         self.barrier.push(barrier);
-        self.settle_roots();
+        if trace.end == End::Loop {
+            // What flows round is used by the back edge.
+            for p in trace.params() {
+                if let Some(v) = p.args[1].as_value() {
+                    let r = self.root[v.index()] as usize;
+                    self.uses[r] = self.uses[r].saturating_add(1);
+                }
+            }
+        }
+        self.merge(trace, kit);
         for exit in &trace.exits {
             if let Target::Value(v) = exit.target {
                 self.name(v);
@@ -160,15 +168,6 @@ impl Facts {
                         trace.for_each_operand(&recipe, |o, _| self.name(o));
                     }
                     None => self.name(bind.value),
-                }
-            }
-        }
-        if trace.end == End::Loop {
-            // What flows round is used by the back edge.
-            for p in trace.params() {
-                if let Some(v) = p.args[1].as_value() {
-                    let r = self.root[v.index()] as usize;
-                    self.uses[r] = self.uses[r].saturating_add(1);
                 }
             }
         }
@@ -184,7 +183,7 @@ impl Facts {
     fn count(&mut self, trace: &Trace, inst: &Inst, line: u32) {
         if inst.op == Op::Phi {
             if let Some(v) = inst.args[0].as_value() {
-                let r = self.rooted(v.0) as usize;
+                let r = self.root[v.index()] as usize;
                 self.uses[r] = self.uses[r].saturating_add(1);
             }
             return;
@@ -192,7 +191,7 @@ impl Facts {
         let memory = matches!(inst.op, Op::Load | Op::Store) as usize;
         trace.for_each_operand(inst, |o, _| {
             if let Some(v) = o.as_value() {
-                let r = self.rooted(v.0) as usize;
+                let r = self.root[v.index()] as usize;
                 self.uses[r] = self.uses[r].saturating_add(1);
                 if inst.op != Op::Insert {
                     self.last_use[r] = line;

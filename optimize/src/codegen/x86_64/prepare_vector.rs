@@ -25,6 +25,17 @@ use ir::types::{Operand, Type};
 use super::prepare::{Facts, Merged, is_general, is_vector};
 use super::vinst::{Kit, Merge};
 
+/// How much an `insert` replaces, if that is a low part that exits can replace too.
+pub(super) fn part_kind(inst: &Inst) -> Option<Merge> {
+    let kind = match inst.aty {
+        Type::F32 => Merge::F32,
+        Type::F64 => Merge::F64,
+        Type::V128 => Merge::V128,
+        _ => return None,
+    };
+    (inst.args[2].as_index() == Some(0)).then_some(kind)
+}
+
 /// Scalar float operations of one instruction that keeps what lies above in its first source.
 fn keeps_upper(op: Op) -> bool {
     matches!(
@@ -48,6 +59,7 @@ impl Facts {
     pub(super) fn begin_merging(&mut self, values: usize) {
         self.merged.clear();
         self.inserts.clear();
+        self.sunk.clear();
         self.upper_used.clear();
         self.upper_used.resize(values, false);
         self.last_use.clear();
@@ -144,23 +156,47 @@ impl Facts {
         Some(part.index())
     }
 
-    /// `insert`'s part is made in the register of its container, if that is wider than 128 bits, nothing needs the container
-    /// in between, and the part's last instruction can.
-    pub(super) fn merge(&mut self, trace: &Trace, inst: &Inst, line: u32) {
-        let wide = matches!(inst.ty, Type::V256 | Type::V512);
-        let (Some(base), Some(part)) = (inst.args[0].as_value(), inst.args[1].as_value()) else { return };
-        if !wide || inst.args[2].as_index() != Some(0) {
-            return;
+    /// Decides what becomes of each `insert` into a vector wider than 128 bits: its part is made in the container's register, if the
+    /// part's last instruction can and nothing else needs the container any more; if only exits use the result, they make it.
+    pub(super) fn merge(&mut self, trace: &Trace, kit: Kit) {
+        let mut any = false;
+        for (line, inst) in trace.insts.iter().enumerate() {
+            if inst.op != Op::Insert || !matches!(inst.ty, Type::V256 | Type::V512) {
+                continue;
+            }
+            let z = inst.res.0;
+            let Some(kind) = part_kind(inst) else { continue };
+            let in_place = if kit.vex { None } else { self.can_merge(trace, inst, line as u32, kind) };
+            match in_place {
+                Some((r, base)) => {
+                    any = true;
+                    self.merged.insert(r, Merged { base, kind });
+                    self.inserts.insert(z);
+                    self.root[r as usize] = z;
+                    let others = self.uses[r as usize].saturating_sub(1);
+                    self.uses[z as usize] = self.uses[z as usize].saturating_add(others);
+                }
+                None if self.uses[z as usize] == 0 && inst.ty == Type::V512 => {
+                    self.sunk.insert(z);
+                }
+                None => {}
+            }
         }
+        if any {
+            for v in 0..self.root.len() {
+                self.root[v] = self.root[self.root[v] as usize];
+            }
+        }
+    }
+
+    /// The part and the container of an `insert` whose part is to be made in the container's register.
+    fn can_merge(&self, trace: &Trace, inst: &Inst, line: u32, kind: Merge) -> Option<(u32, u32)> {
+        let (base, part) = (inst.args[0].as_value()?, inst.args[1].as_value()?);
         let (base, r) = (self.rooted(base.0), self.root[part.index()]);
-        let Some(def) = self.def_of(trace, r) else { return };
-        let upper = self.upper_used[r as usize];
-        let kind = match inst.aty {
-            Type::F32 if !upper => Merge::F32,
-            Type::F64 if !upper => Merge::F64,
-            Type::V128 => Merge::V128,
-            _ => return,
-        };
+        let def = self.def_of(trace, r)?;
+        if kind != Merge::V128 && self.upper_used[r as usize] {
+            return None;
+        }
         let fits = match def.ty {
             Type::V128 => is_mergeable_vector(def),
             Type::F32 | Type::F64 if kind == Merge::V128 => keeps_upper(def.op),
@@ -169,8 +205,9 @@ impl Facts {
             }
             _ => false,
         };
+        let uses_base = |o: &Operand| o.as_value().is_some_and(|v| self.rooted(v.0) == base);
         let fits = fits
-            && (def.op != Op::VBlend || def.args[2].as_value().is_some_and(|v| self.rooted(v.0) == base))
+            && (def.op != Op::VBlend || uses_base(&def.args[2]))
             && (def.ty == inst.aty || kind == Merge::V128);
         let d = self.def[r as usize];
         let same = self.root[r as usize] == r && def.res.0 == r;
@@ -178,22 +215,14 @@ impl Facts {
         let one_section = (d >= body) == (line >= body);
         let quiet = self.def[base as usize] < d && self.last_use[base as usize] <= d;
         if !fits || !same || !one_section || !quiet {
-            return;
+            return None;
         }
-        let z = inst.res.0;
-        self.merged.insert(r, Merged { base, kind });
-        self.inserts.insert(z);
-        self.root[r as usize] = z;
-        self.uses[z as usize] = self.uses[z as usize].saturating_add(self.uses[r as usize].saturating_sub(1));
-    }
-
-    /// Final roots.
-    pub(super) fn settle_roots(&mut self) {
-        if !self.merged.is_empty() {
-            for v in 0..self.root.len() {
-                self.root[v] = self.root[self.root[v] as usize];
-            }
-        }
+        // A copy of the container would be needed if it lives on.
+        let own = 1 + def.args.iter().filter(|o| uses_base(o)).count();
+        let lives = usize::from(self.uses[base as usize]) > own;
+        let only_exits = self.uses[inst.res.index()] == 0;
+        let outside = self.def[base as usize] < body && line >= body;
+        (!(only_exits && (lives || outside))).then_some((r, base))
     }
 
     /// What leads up to a merged operation and is used for nothing else is made in the same register.

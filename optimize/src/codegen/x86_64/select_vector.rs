@@ -18,6 +18,7 @@ use super::asm::vector::{self as row, Cross, V};
 use super::exits::{ExitItem, Src};
 use super::inst::{MMem, MOp, Remat};
 use super::prepare::{is_general, is_vector};
+use super::prepare_vector::part_kind;
 use super::select::{Address, Selector, VECTORS, unsupported, vreg_of};
 use super::select_flags::width_of;
 use super::vinst::{Merge, VOp, What};
@@ -140,25 +141,38 @@ impl Selector<'_> {
             let v = self.entry(slot);
             Src::Opnd(self.exit_operand(v))
         } else if let Some(recipe) = self.trace.recipe(bound).copied() {
-            let kind = match recipe.aty {
-                Type::F32 => Some(Merge::F32),
-                Type::F64 => Some(Merge::F64),
-                Type::V128 => Some(Merge::V128),
-                _ => None,
-            };
-            match kind {
-                Some(kind) if recipe.op == Op::Insert && recipe.args[2].as_index() == Some(0) => {
-                    let (base, part) = (self.vec(recipe.args[0], ty), self.vec(recipe.args[1], recipe.aty));
-                    let base = self.exit_operand(base);
-                    Src::Merged(base, self.exit_operand(part), kind)
-                }
+            match part_kind(&recipe) {
+                Some(kind) if recipe.op == Op::Insert => self.exit_merged(&recipe, ty, kind),
                 _ => Src::Opnd(self.hot_recipe(&recipe)),
             }
+        } else if let Some((insert, kind)) = self.sunk_insert(bound) {
+            self.exit_merged(&insert, ty, kind)
         } else {
             let v = self.vec(bound, ty);
             Src::Opnd(self.exit_operand(v))
         };
         self.s.items.push(ExitItem { slot: slot as u16, src });
+    }
+
+    /// The `insert` that is left to the exits.
+    fn sunk_insert(&self, o: Operand) -> Option<(Inst, Merge)> {
+        let v = self.root(o.as_value()?);
+        let insert = self.def(v).filter(|_| self.s.facts.sunk.contains(&v))?;
+        Some((*insert, part_kind(insert)?))
+    }
+
+    /// A wide value with its low part replaced.
+    fn exit_merged(&mut self, insert: &Inst, ty: Type, kind: Merge) -> Src {
+        let mut base = insert.args[0];
+        // What is replaced need not be made.
+        while let Some((inner, other)) = self.sunk_insert(base)
+            && (other == kind || kind == Merge::V128)
+        {
+            base = inner.args[0];
+        }
+        let (base, part) = (self.vec(base, ty), self.vec(insert.args[1], insert.aty));
+        let base = self.exit_operand(base);
+        Src::Merged(base, self.exit_operand(part), kind)
     }
 
     // --- operands ----------------------------------------------------------------------------------
@@ -229,7 +243,14 @@ impl Selector<'_> {
                 self.src(v, if fits && !only_register { Role::Any } else { Role::Use });
             }
             Last::Pool(at) => {
-                let pool = MMem { segment: None, base: false, index: None, disp: at as i32, pool: true };
+                let pool = MMem {
+                    segment: None,
+                    near: false,
+                    base: false,
+                    index: None,
+                    disp: at as i32,
+                    pool: true,
+                };
                 self.cur().mem = Some(pool);
             }
             Last::Load(v, address) => {
