@@ -63,8 +63,8 @@ pub struct CompileStats {
     pub traces: u64,
     /// Of them, loops.
     pub loops: u64,
-    /// Of those, with a second version in vectors.
-    pub vector_loops: u64,
+    /// Of these, with a vector trace in front.
+    pub vectors: u64,
     /// Paths without one, by reason.
     pub refused: BTreeMap<String, u64>,
     /// IR operations as lifted.
@@ -179,12 +179,22 @@ impl Compiler {
         let optimized = Instant::now();
         if let Some(t) = &mut text {
             t.push_str(&format!("  optimised\n{trace}"));
+            if let Some(v) = &vector {
+                t.push_str(&format!("  in vectors\n{v}"));
+            }
         }
-        let frag = install(cache, trace, &self.host, steps, lengths);
-        let over = match &vector {
-            Some(v) if frag.is_ok() => Some(install(cache, v, &self.host, steps, lengths)),
-            _ => None,
-        };
+        let mut frag = install(cache, trace, &self.host, steps, lengths);
+        if let (Ok(scalar), Some(v)) = (&frag, &vector) {
+            // It takes the scalar trace's place and declines to it.
+            match install(cache, v, &self.host, steps, lengths) {
+                Ok(front) => {
+                    self.stats.vectors += 1;
+                    self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
+                    frag = Ok(front);
+                }
+                Err(e) => tracing::debug!(head = %steps[0].pc, why = %e, "no vector trace"),
+            }
+        }
         let s = &mut self.stats;
         s.operations += operations;
         s.operations_left += trace.insts.len() as u64;
@@ -217,26 +227,7 @@ impl Compiler {
         if let (Some(listings), Some(text)) = (&mut self.listings, text) {
             listings.push(Listing { frag, pc: steps[0].pc, text });
         }
-        // The vector version stands in front of the other.
-        match (over, vector) {
-            (Some(Ok(front)), Some(v)) => {
-                s.vector_loops += 1;
-                s.code_bytes += u64::from(cache.frag(front).len);
-                if let Some(listings) = &mut self.listings {
-                    listings.push(Listing {
-                        frag: front,
-                        pc: steps[0].pc,
-                        text: format!("  vector version\n{v}"),
-                    });
-                }
-                Ok(front)
-            }
-            (Some(Err(e)), _) => {
-                *s.refused.entry(format!("vector version: {}", e.reason())).or_default() += 1;
-                Ok(frag)
-            }
-            _ => Ok(frag),
-        }
+        Ok(frag)
     }
 }
 

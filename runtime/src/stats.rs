@@ -511,7 +511,7 @@ impl Statistics {
         let refused: u64 = o.refused.values().sum();
         row(
             "optimised traces",
-            format!("{} ({} loops, {} in vectors), {refused} refused", o.traces, o.loops, o.vector_loops),
+            format!("{} ({} loops, {} in vectors), {refused} refused", o.traces, o.loops, o.vectors),
         );
         row("executed in them", format!("{share:.1} % of what was executed in traces"));
         row(
