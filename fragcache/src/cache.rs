@@ -250,6 +250,23 @@ impl Cache {
         })
     }
 
+    /// The configuration.
+    pub fn config(&self) -> &CacheConfig {
+        &self.config
+    }
+
+    /// Takes the place of `old` in a forked child, without its code: log, counts, and what is known about facts go
+    /// on. Its code memory is unmapped, so no thread may be inside. What it has on the heap stays there unused: the
+    /// pages are the parent's, and touching them to free them would copy them.
+    pub fn succeed(&mut self, mut old: Cache) {
+        self.revoked = old.revoked;
+        self.stats = old.stats;
+        std::mem::swap(&mut self.events, &mut old.events);
+        old.memory.unmap();
+        old.table.unmap();
+        std::mem::forget(old);
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.config.policy

@@ -149,7 +149,7 @@ fn start(options: Options) -> ! {
         indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
-    let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
+    let cache = match new_cache(config) {
         Ok(c) => c,
         Err(e) => report::fatal(&e.to_string()),
     };
@@ -196,6 +196,11 @@ fn start(options: Options) -> ! {
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
+}
+
+/// An empty code cache.
+fn new_cache(config: CacheConfig) -> Result<Cache, fragcache::CacheError> {
+    Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss()))
 }
 
 /// Whether this process is to have random addresses (`setarch -R` forbids it).

@@ -119,6 +119,11 @@ impl Store {
         }
     }
 
+    /// Whether there are images from which code comes.
+    pub fn is_in_use(&self) -> bool {
+        self.modules.iter().any(|m| m.image.is_some())
+    }
+
     /// In a forked child: what the parent made, the parent keeps.
     pub fn forget_new(&mut self) {
         for m in &mut self.modules {
