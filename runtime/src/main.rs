@@ -156,16 +156,19 @@ fn start(options: Options) -> ! {
     let mut translator = translate::Translator::default();
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
-    let compiler = options.optimizes().then(|| {
-        translator.watch_fp = true;
-        compile::Compiler::new(&options)
-    });
+    translator.watch_fp = options.optimizes();
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
-        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator, compiler, store })),
+        shared: Mutex::new(Some(Shared {
+            cache,
+            map: CodeMap::default(),
+            translator,
+            compiler: None,
+            store,
+        })),
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
