@@ -72,7 +72,7 @@ pub struct Context {
 }
 
 /// Room for all vector registers.
-pub const SCRATCH_WORDS: usize = 256;
+pub const SCRATCH_WORDS: usize = 1024;
 
 /// Offsets of the fields above.
 pub mod off {

@@ -97,8 +97,8 @@ pub enum Leaving {
     Direct(Pc),
     /// The field of [`Host::indirect_tail`].
     Indirect,
-    /// `jmp rel32` that normally goes to this offset in the same code (the loop's head); patched by whoever wants the
-    /// loop to end, it goes to the code of the interrupt exit, at the second offset.
+    /// `jmp` or `jcc rel32` that normally goes to this offset in the same code (the loop's head); patched by whoever wants
+    /// the loop to end, it goes to the code of the interrupt exit, at the second offset.
     Back {
         /// Where it goes.
         head: u32,

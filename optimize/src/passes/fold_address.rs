@@ -21,6 +21,8 @@ base-literal   (add:i64 (add C (shl i S)) D) => (add (add 0 (shl i S)) (add C D)
 base-add       (add:i64 (add (add x C) (shl i S)) D) => (add (add x (shl i S)) (add C D))
 index-add      (add:i64 (add b (shl (add x C) S)) D) => (add (add b (shl x S)) (add (shl C S) D))
 index-shl      (add:i64 (add b (shl (shl x C) S)) D) => (add (add b (shl x (add C S))) D) if (ult C 4), (ult S 4)
+far-literal    (add:i64 (add x C) D) => (add (add C (shl x 0)) D)
+far-index      (add:i64 (add b (shl C S)) D) => (add (add (shl C S) (shl b 0)) D)
 index-literal  (add:i64 (add b (shl C S)) D) => (add b (add (shl C S) D))
 base-sum       (add:i64 (add x y) D) => (add (add x (shl y 0)) D)
 exchange       (add:i64 (add b (shl i 0)) D) => (add (add i (shl b 0)) D)
@@ -46,11 +48,11 @@ fn step(cx: &mut Cx<'_>, a: Addr) -> Option<Addr> {
         if a.index.is_none() {
             return (a.disp != 0).then(|| Addr { base: cx.literal(Type::I64, disp.into()), disp: 0, ..a });
         }
-        if a.scale == 1 && cx.int(a.index).is_none() {
-            return Some(Addr { base: a.index, index: a.base, ..a });
-        }
         if c != 0 && fits(disp) {
             return Some(Addr { base: cx.literal(Type::I64, 0), disp, ..a });
+        }
+        if c == 0 && a.scale == 1 && cx.int(a.index).is_none() {
+            return Some(Addr { base: a.index, index: Operand::NONE, ..a });
         }
     }
     if let Some((x, c)) = added(cx, a.base) {
@@ -63,7 +65,8 @@ fn step(cx: &mut Cx<'_>, a: Addr) -> Option<Addr> {
         let line = cx.def(a.base).filter(|l| l.op == Op::Add)?;
         let [x, y, ..] = line.args;
         if cx.int(y).is_some() {
-            return None;
+            // Too large for a displacement.
+            return Some(Addr { base: y, index: x, scale: 1, ..a });
         }
         // A shifted operand makes the better index.
         let is_shifted =
@@ -76,7 +79,14 @@ fn step(cx: &mut Cx<'_>, a: Addr) -> Option<Addr> {
         if fits(disp) {
             return Some(Addr { index: Operand::NONE, scale: 1, disp, ..a });
         }
-        return None;
+        // A literal too large for a displacement is the base.
+        let far = (c as i64).wrapping_shl(shift);
+        if let Some(near) = cx.int(a.base) {
+            let base = cx.literal(Type::I64, far.wrapping_add(near as i64).into());
+            return Some(Addr { base, index: Operand::NONE, scale: 1, ..a });
+        }
+        let base = cx.literal(Type::I64, far.into());
+        return Some(Addr { base, index: a.base, scale: 1, ..a });
     }
     if let Some((x, c)) = added(cx, a.index) {
         let disp = a.disp.wrapping_add(c.wrapping_shl(shift));
@@ -94,6 +104,7 @@ fn step(cx: &mut Cx<'_>, a: Addr) -> Option<Addr> {
     }
     // At scale 1 a shifted base is the better index.
     if a.scale == 1
+        && cx.int(a.base).is_none()
         && let Some(base) = cx.def(a.base)
         && base.op == Op::Shl
         && cx.int(base.args[1]).is_some_and(|n| (0..4).contains(&n))

@@ -84,6 +84,38 @@ pub fn forms() -> Vec<Form1> {
     all
 }
 
+/// What guests are full of.
+pub fn is_common(form: &Form1) -> bool {
+    let float = matches!(
+        form.op,
+        Op::Fadd
+            | Op::Fsub
+            | Op::Fmul
+            | Op::Fdiv
+            | Op::Fsqrt
+            | Op::FmaxSse
+            | Op::Flt
+            | Op::Sitof
+            | Op::Fext
+            | Op::Fnarrow
+    );
+    let lanes = matches!(
+        form.op,
+        Op::VFadd
+            | Op::VFsub
+            | Op::VFmul
+            | Op::VAdd
+            | Op::VShuffle
+            | Op::Xor
+            | Op::And
+            | Op::Insert
+            | Op::Extract
+            | Op::Zext
+    );
+    let floats = |t: Type| matches!(t, Type::F64 | Type::F32);
+    float || lanes && form.ty == Type::V128 && (floats(form.aty) || form.aty == Type::V128)
+}
+
 /// What makes traces.
 pub struct Maker {
     pub b: Builder,

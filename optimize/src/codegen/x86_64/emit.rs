@@ -2,14 +2,14 @@
 
 use iced_x86::{Decoder, DecoderOptions, Encoder};
 use ir::trace::Trace;
-use ir::types::{Pc, SlotId};
+use ir::types::{Cond, Pc, SlotId};
 
 use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
 use super::asm::integer::{Plain, ShiftX, Unary};
 use super::asm::{Alu, Asm, AsmError, Label, Mem, Reg, Rm, Scale, Shift, Width};
 use super::exits::{self, ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MOp, Remat};
-use super::moves::{self, From, Scratch, To};
+use super::moves::{self, From, Scratch, To, Tweak};
 use super::select::{self, Selected};
 use crate::regalloc::{Action, Allocation, Loc, NONE, VECTOR};
 use ir::snapshot::Target;
@@ -44,6 +44,8 @@ pub struct Emitter<'a> {
     head: Option<Label>,
     /// The back edge's field, where it goes, and the interrupt exit's record.
     back: Option<(u32, u32, u32)>,
+    /// Bytes of padding in front of the loop's head.
+    padding: u32,
 }
 
 impl<'a> Emitter<'a> {
@@ -73,8 +75,20 @@ impl<'a> Emitter<'a> {
             fault_to: Vec::new(),
             head: None,
             back: None,
+            padding: 0,
         };
         e.hot()?;
+        if e.wants_padding() {
+            // The loop's head moves so that the back edge's field lies well; then everything is emitted again.
+            let at = e.asm.at();
+            e.asm.reset(at);
+            e.pool = e.asm.label();
+            e.code = Code::default();
+            e.cold.clear();
+            e.fault_to.clear();
+            e.hot()?;
+        }
+        let pool = e.pool;
         e.code.hot_end = e.asm.offset();
         e.cold()?;
         if !s.pool.bytes.is_empty() {
@@ -141,6 +155,9 @@ impl<'a> Emitter<'a> {
         if m.pool {
             return Mem::label(self.pool).offset(m.disp);
         }
+        if m.near {
+            return Mem::address(self.asm.at().wrapping_add_signed(m.disp.into()));
+        }
         let mut k = usize::from(inst.srcs);
         let base = if m.base {
             k += 1;
@@ -162,11 +179,11 @@ impl<'a> Emitter<'a> {
 
     fn from(&self, vreg: u32, loc: Loc) -> From {
         match loc {
-            Loc::Reg(r) => From::Reg(r, 0),
-            Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i)),
+            Loc::Reg(r) => From::Reg(r, Tweak::None),
+            Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i), Tweak::None),
             _ => match self.s.remats.get(&vreg) {
                 Some(Remat::Int(i)) => From::Int(*i),
-                Some(Remat::Memory(s, o)) => From::Mem(*s, *o),
+                Some(Remat::Memory(s, o)) => From::Mem(*s, *o, Tweak::None),
                 Some(Remat::Base(s)) => From::Base(*s),
                 _ => From::Int(0),
             },
@@ -179,6 +196,13 @@ impl<'a> Emitter<'a> {
         let mut moves = Vec::new();
         let mut at = 0;
         for i in 0..self.alloc.actions.len() {
+            if let Some((line, cond)) = self.last_guard(i) {
+                // The way round the loop is the jump; falling out of it leaves.
+                let (guard, back) = (self.s.insts[line as usize], self.s.insts[0]);
+                self.back_jump(Some(cond.negate()), back.exit);
+                let start = self.asm.offset();
+                return self.exit_code(guard.exit, start);
+            }
             match self.alloc.actions[i] {
                 Action::Move { vreg, from, to } => {
                     if to >= VECTOR {
@@ -226,6 +250,29 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
+    /// Is this action a guard with nothing but the back edge behind it?
+    fn last_guard(&self, i: usize) -> Option<(u32, Cond)> {
+        let [Action::Line(line), Action::Moves(a, b), Action::Line(0)] = *self.alloc.actions.get(i..i + 3)?
+        else {
+            return None;
+        };
+        match self.s.insts[line as usize].op {
+            MOp::Jcc(cond) if a == b && self.s.insts[0].op == MOp::Back => Some((line, cond)),
+            _ => None,
+        }
+    }
+
+    /// Decides where the loop's head should stand: such that the back edge's field lies within one aligned 8-byte word, and
+    /// the head at a multiple of 32 or 16 if both is possible.
+    fn wants_padding(&mut self) -> bool {
+        let Some((field, head, _)) = self.back else { return false };
+        let (field, head) = (self.asm.at() + u64::from(field), self.asm.at() + u64::from(head));
+        let fits = |p: &u64| (field + p) & 7 <= 4;
+        let by = |n: u64| (0..32).find(|p| (head + p).is_multiple_of(n) && fits(p));
+        self.padding = by(32).or_else(|| by(16)).or_else(|| by(1)).unwrap_or(0) as u32;
+        self.padding != 0
+    }
+
     /// Stores the results that have spill slots.
     fn spills(&mut self, line: u32, inst: &MInst) {
         let first = usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps);
@@ -271,10 +318,11 @@ impl<'a> Emitter<'a> {
         match inst.op {
             MOp::Entry => self.code.entry = start,
             MOp::Head => {
+                self.asm.nop(self.padding as usize);
                 let label = self.asm.here();
                 self.head = Some(label);
             }
-            MOp::Back => self.back_jump(inst.exit),
+            MOp::Back => self.back_jump(None, inst.exit),
             MOp::End => {
                 // The exit's code follows in line.
                 self.exit_code(inst.exit, start)?;
@@ -596,8 +644,12 @@ impl<'a> Emitter<'a> {
         label
     }
 
-    fn back_jump(&mut self, interrupt: u32) {
-        let field = self.asm.jmp_field();
+    fn back_jump(&mut self, cond: Option<Cond>, interrupt: u32) {
+        match cond {
+            Some(cond) => self.asm.raw(&[0x0f, 0x80 | cond as u8, 0, 0, 0, 0]),
+            None => self.asm.raw(&[0xe9, 0, 0, 0, 0]),
+        }
+        let field = self.asm.offset() - 4;
         let head = self.head.and_then(|l| self.asm.position(l)).unwrap_or(0);
         self.asm.fill(field, head as i32 - (field as i32 + 4));
         self.back = Some((field, head, interrupt));
@@ -620,7 +672,7 @@ impl<'a> Emitter<'a> {
             let id = self.s.exits[record as usize].id;
             let kind = self.trace.exit(id).map(|e| e.kind).unwrap_or_default();
             let leaving = Leaving::Back { head, interrupt };
-            self.code.exits.push(CodeExit { exit: id, kind, leaving, patch, start: patch - 1 });
+            self.code.exits.push(CodeExit { exit: id, kind, leaving, patch, start: patch });
         }
         Ok(())
     }
@@ -631,12 +683,12 @@ impl<'a> Emitter<'a> {
             self.from(o.vreg, o.loc)
         };
         match src {
-            Src::Opnd(i) | Src::Merged(i, ..) => at(i),
+            Src::Opnd(i) | Src::Merged(i, ..) | Src::MergedLane(i, ..) => at(i),
             Src::Int(i) => From::Int(i),
-            Src::Sum(i, k) => match at(i) {
-                From::Reg(r, 0) => From::Reg(r, k),
-                From::Mem(s, o) => From::MemPlus(s, o, k),
-                From::Int(i) => From::Int(i.wrapping_add(k as i64 as u64)),
+            Src::Tweaked(i, tweak) => match at(i) {
+                From::Reg(r, _) => From::Reg(r, tweak),
+                From::Mem(s, o, _) => From::Mem(s, o, tweak),
+                From::Int(i) => From::Int(tweak.of(i)),
                 other => other,
             },
         }

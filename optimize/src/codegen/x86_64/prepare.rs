@@ -10,20 +10,11 @@ use ir::op::Op;
 use ir::snapshot::Target;
 use ir::trace::{End, Inst, Trace};
 use ir::types::{Operand, Type};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use super::vinst::{Kit, Merge};
+use super::vinst::Kit;
 use crate::pass::faults_are_final;
 use crate::regalloc::NONE;
-
-/// An operation whose result is put into a wider vector: it is made in that value's register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Merged {
-    /// Root of the value that the result is put into.
-    pub base: u32,
-    /// What is kept of it.
-    pub kind: Merge,
-}
 
 /// What the sweep finds.
 #[derive(Debug, Default)]
@@ -44,10 +35,10 @@ pub struct Facts {
     pub barrier: Vec<u32>,
     /// The last `at` line at or before this one, plus one.
     pub at: Vec<u32>,
-    /// Operations made in the register of the wider value that their result is put into, by result.
-    pub merged: FxHashMap<u32, Merged>,
-    /// Results of the `insert`s that do so: nothing is left to do for them.
-    pub inserts: FxHashSet<u32>,
+    /// `insert`s whose results only exits use, which make them.
+    pub sunk: FxHashSet<u32>,
+    /// Of values wider than 128 bits in legacy code, the slot in whose home the upper part stays.
+    pub upper: Vec<u16>,
     /// Do faults need the exact state?
     pub exact: bool,
     /// The first line that may change the flags.
@@ -67,9 +58,8 @@ pub fn is_vector(ty: Type) -> bool {
 impl Facts {
     /// Sweeps.
     pub fn find(&mut self, trace: &Trace, kit: Kit) {
-        self.merged.clear();
-        self.inserts.clear();
         let n = trace.value_count();
+        self.begin_vectors(n);
         self.root.clear();
         self.root.extend(0..n as u32);
         self.def.clear();
@@ -126,11 +116,15 @@ impl Facts {
             if inst.has_result() {
                 self.def[inst.res.index()] = i as u32;
             }
+            if inst.ty == Type::V512 && inst.has_result() {
+                self.note_upper(inst);
+            }
             if let Some(of) = self.alias(trace, inst, kit) {
                 let v = inst.res.index();
                 self.root[v] = self.root[of];
                 self.clean[v] = match inst.op {
                     Op::Zext => true,
+                    Op::Trunc | Op::Extract | Op::Insert if is_vector(inst.ty) => false,
                     _ => matches!(inst.ty, Type::I64 | Type::Flags),
                 };
                 continue;
@@ -141,9 +135,16 @@ impl Facts {
             }
         }
         self.barrier.push(barrier);
-        if !kit.vex {
-            self.merge(trace);
+        if trace.end == End::Loop {
+            // What flows round is used by the back edge.
+            for p in trace.params() {
+                if let Some(v) = p.args[1].as_value() {
+                    let r = self.root[v.index()] as usize;
+                    self.uses[r] = self.uses[r].saturating_add(1);
+                }
+            }
         }
+        self.sink_inserts(trace);
         for exit in &trace.exits {
             if let Target::Value(v) = exit.target {
                 self.name(v);
@@ -155,15 +156,6 @@ impl Facts {
                         trace.for_each_operand(&recipe, |o, _| self.name(o));
                     }
                     None => self.name(bind.value),
-                }
-            }
-        }
-        if trace.end == End::Loop {
-            // What flows round is used by the back edge.
-            for p in trace.params() {
-                if let Some(v) = p.args[1].as_value() {
-                    let r = self.root[v.index()] as usize;
-                    self.uses[r] = self.uses[r].saturating_add(1);
                 }
             }
         }
@@ -207,15 +199,8 @@ impl Facts {
         let fits = match inst.op {
             Op::Trunc | Op::Bitcast if vectors => true,
             Op::Extract if vectors => inst.args[1].as_index() == Some(0),
-            // What VEX instructions write is zero above it.
-            Op::Zext if vectors => {
-                let def = trace.insts.get(self.def[v] as usize);
-                let made = def.is_some_and(|d| {
-                    let other = matches!(d.op, Op::Phi | Op::Slot | Op::Pick | Op::Call | Op::Select);
-                    d.res.index() == v && d.ty == inst.aty && !other
-                });
-                kit.vex && inst.aty.bits() >= 128 && self.root[v] as usize == v && made
-            }
+            Op::Zext if vectors => return self.zext_alias(trace, inst, kit),
+            Op::Insert if is_vector(inst.ty) => return self.insert_alias(trace, inst, kit),
             Op::Trunc => is_general(inst.aty) && is_general(inst.ty) && inst.ty != Type::I1,
             Op::Zext => is_general(inst.aty) && is_general(inst.ty) && self.clean[v],
             Op::Bitcast => is_general(inst.aty) && is_general(inst.ty),
@@ -228,71 +213,6 @@ impl Facts {
             _ => false,
         };
         fits.then_some(v)
-    }
-
-    /// Finds the operations whose result is the low part of a wider vector that is otherwise an older value.
-    fn merge(&mut self, trace: &Trace) {
-        let body = trace.loop_at.unwrap_or(0);
-        for (i, inst) in trace.insts.iter().enumerate() {
-            let wide = matches!(inst.ty, Type::V256 | Type::V512);
-            if inst.op != Op::Insert || !wide || inst.args[2].as_index() != Some(0) {
-                continue;
-            }
-            let (Some(base), Some(part)) = (inst.args[0].as_value(), inst.args[1].as_value()) else {
-                continue;
-            };
-            let (base, r) = (self.root[base.index()], part.0);
-            let d = self.def[r as usize];
-            let Some(def) = trace.insts.get(d as usize) else { continue };
-            let kind = match inst.aty {
-                Type::F32 => Merge::F32,
-                Type::F64 => Merge::F64,
-                Type::V128 => Merge::V128,
-                _ => continue,
-            };
-            let one_section = (d >= body) == (i as u32 >= body);
-            let base_first = self.def[base as usize] < d;
-            if self.root[r as usize] != r
-                || !one_section
-                || !base_first
-                || def.ty != inst.aty
-                || !self.can_merge(def, base)
-            {
-                continue;
-            }
-            let z = inst.res.0;
-            self.merged.insert(r, Merged { base, kind });
-            self.inserts.insert(z);
-            self.root[r as usize] = z;
-            self.uses[z as usize] = self.uses[z as usize].saturating_add(self.uses[r as usize] - 1);
-        }
-        if !self.merged.is_empty() {
-            for v in 0..self.root.len() {
-                self.root[v] = self.root[self.root[v] as usize];
-            }
-        }
-    }
-
-    /// Is the operation's last instruction one that keeps what lies above its result?
-    fn can_merge(&self, def: &Inst, base: u32) -> bool {
-        match def.op {
-            Op::Fadd
-            | Op::Fsub
-            | Op::Fmul
-            | Op::Fdiv
-            | Op::FminSse
-            | Op::FmaxSse
-            | Op::Fsqrt
-            | Op::Fround
-            | Op::Fext
-            | Op::Fnarrow
-            | Op::Sitof => true,
-            Op::And | Op::Or | Op::Xor | Op::Andn | Op::Not => true,
-            Op::Load => def.ty == Type::V128,
-            Op::Zext => def.ty == Type::V128 && !matches!(def.aty, Type::I128),
-            Op::VBlend => def.args[2].as_value().is_some_and(|v| self.root[v.index()] == base),
-            op => def.ty == Type::V128 && op.name().starts_with("v."),
-        }
     }
 
     /// Will the instructions that make this value leave zeros above it?
@@ -314,7 +234,7 @@ impl Facts {
                 Op::Or | Op::Xor => clean(inst.args[0]) && clean(inst.args[1]),
                 _ => false,
             },
-            _ => false,
+            _ => self.is_clean_vector(trace, inst),
         }
     }
 }

@@ -6,13 +6,14 @@
 use ir::op::Op;
 use ir::trace::Inst;
 use ir::types::{Cond, Operand, Type};
+use smallvec::SmallVec;
 
 use super::super::CodegenError;
 use super::asm::integer::{Bmi, Count};
 use super::asm::{Alu, Shift, Width};
 use super::inst::MOp;
 use super::prepare::{is_general, is_vector};
-use super::select::{Selector, Val, unsupported};
+use super::select::{Address, Selector, Val, unsupported};
 use super::select_flags::{wide_of, width_of};
 use crate::regalloc::Role;
 
@@ -20,7 +21,7 @@ const RAX: u8 = 0;
 const RCX: u8 = 1;
 const RDX: u8 = 2;
 
-impl Selector<'_> {
+impl<'a> Selector<'a> {
     /// Makes a value that is needed, of an operation without effects or a load.
     pub(super) fn value(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
         if is_vector(inst.ty) || is_vector(inst.aty) || inst.op == Op::VSigns {
@@ -109,8 +110,9 @@ impl Selector<'_> {
             Op::Select => self.select(inst, v),
             Op::Zext => self.zext(args[0], ty, v),
             Op::Sext => self.sext(args[0], ty, inst.ty, v),
+            // Of a literal; what is cut off other values is an alias of theirs.
+            Op::Trunc if inst.ty != Type::I1 => self.copy(args[0], ty, v),
             Op::Trunc => {
-                // To i1; all others are aliases.
                 let a = self.reg(args[0], ty);
                 self.step32(MOp::Alu(Alu::And), v, a, 1);
             }
@@ -197,8 +199,84 @@ impl Selector<'_> {
         self.end(0);
     }
 
+    /// The operation that makes `v`, if all that is left to do with the value is here.
+    fn single(&self, v: u32, ty: Type) -> Option<&'a Inst> {
+        let f = &self.s.facts;
+        let inst = self.def(v)?;
+        let body = self.trace.loop_at.unwrap_or(0);
+        let one_section = (f.def[v as usize] >= body) == (self.here >= body);
+        let only =
+            f.uses[v as usize] == 1 && !f.in_exit[v as usize] && !self.is_live(v) && !self.pending_uses(v);
+        (only && one_section && inst.aty == ty).then_some(inst)
+    }
+
+    /// Adds an operand's terms to an address: literals, registers, shifted registers. False if there are too many; `folded` counts
+    /// the operations that need no instruction of their own then.
+    fn terms(&mut self, o: Operand, ty: Type, depth: u32, to: &mut Terms) -> bool {
+        let Some(v) = o.as_value() else {
+            to.disp = to.disp.wrapping_add(self.literal(o, ty).unwrap_or(0));
+            return true;
+        };
+        let v = self.root(v);
+        if depth > 0
+            && let Some(inst) = self.single(v, ty)
+        {
+            let [a, b, ..] = inst.args;
+            match inst.op {
+                Op::Add => {
+                    to.folded += 1;
+                    return self.terms(a, ty, depth - 1, to) && self.terms(b, ty, depth - 1, to);
+                }
+                Op::Sub if let Some(k) = self.literal(b, ty) => {
+                    to.folded += 1;
+                    to.disp = to.disp.wrapping_sub(k);
+                    return self.terms(a, ty, depth - 1, to);
+                }
+                Op::Shl if let (Some(k @ 1..=3), Some(x)) = (self.literal(b, ty), a.as_value()) => {
+                    if to.index.is_some() {
+                        return false;
+                    }
+                    to.folded += 1;
+                    to.index = Some((self.root(x), k as u8));
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        to.registers.push(v);
+        to.registers.len() <= 2
+    }
+
+    /// A sum of up to three terms and shifts by one `lea`.
+    fn sum(&mut self, inst: &Inst, v: u32) -> bool {
+        if self.fusing() || !matches!(inst.aty, Type::I32 | Type::I64) {
+            return false;
+        }
+        let mut t = Terms::default();
+        let fits =
+            self.terms(inst.args[0], inst.aty, 2, &mut t) && self.terms(inst.args[1], inst.aty, 2, &mut t);
+        let Ok(disp) = i32::try_from(inst.aty.canonical(t.disp.into()) as i64) else { return false };
+        if !fits || t.folded == 0 {
+            return false;
+        }
+        let (base, index) = match (&t.registers[..], t.index) {
+            ([], index) => (None, index),
+            ([b], index) => (Some(*b), index),
+            ([b, i], None) => (Some(*b), Some((*i, 0))),
+            _ => return false,
+        };
+        self.begin(MOp::Lea, wide_of(inst.aty));
+        self.mem(&Address { base, index, disp, ..Address::default() });
+        self.def_(v, Role::Def);
+        self.end(0);
+        true
+    }
+
     fn add(&mut self, inst: &Inst, v: u32) {
         let (a, b) = (inst.args[0], inst.args[1]);
+        if self.sum(inst, v) {
+            return;
+        }
         if !self.fusing() && self.imm32(b, inst.aty).is_some() && !a.is_literal() {
             return self.add_literal(inst, v);
         }
@@ -218,8 +296,9 @@ impl Selector<'_> {
 
     fn and(&mut self, inst: &Inst, v: u32) {
         let (ty, mask) = (inst.aty, inst.aty.mask64() as i64);
+        let narrow_type = matches!(ty, Type::I8 | Type::I16);
         if let Some(i) = self.literal(inst.args[1], ty)
-            && !self.fusing()
+            && (!self.fusing() || narrow_type)
         {
             let a = self.reg(inst.args[0], ty);
             let from = match i & mask {
@@ -228,7 +307,7 @@ impl Selector<'_> {
                 0xffff_ffff => Some(Width::W32),
                 _ => None,
             };
-            if let Some(from) = from {
+            if let Some(from) = from.filter(|_| !self.fusing()) {
                 self.begin(MOp::Zext(from), Width::W64);
                 self.src(a, Role::Any);
                 self.def_(v, Role::Def);
@@ -883,6 +962,15 @@ impl Selector<'_> {
         }
         Ok(())
     }
+}
+
+/// The terms of a sum.
+#[derive(Default)]
+struct Terms {
+    registers: SmallVec<[u32; 4]>,
+    index: Option<(u32, u8)>,
+    disp: i64,
+    folded: u32,
 }
 
 /// An operand that may have to be zero-extended first, into the register of `made`.

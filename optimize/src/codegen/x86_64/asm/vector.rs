@@ -361,6 +361,12 @@ pub enum Cross {
 }
 
 impl Cross {
+    /// Is it a conversion? Only those take their source from memory.
+    pub fn converts(self) -> bool {
+        use Cross::{Cvtsd2si, Cvtsi2sd, Cvtsi2ss, Cvtss2si, Cvttsd2si, Cvttss2si};
+        matches!(self, Cvtsi2ss | Cvtsi2sd | Cvttss2si | Cvttsd2si | Cvtss2si | Cvtsd2si)
+    }
+
     fn encoding(self) -> (Pp, u8) {
         match self {
             Cross::MovTo => (Pp::P66, 0x6e),
