@@ -683,7 +683,7 @@ impl<'a> Emitter<'a> {
             self.from(o.vreg, o.loc)
         };
         match src {
-            Src::Opnd(i) | Src::Merged(i, ..) => at(i),
+            Src::Opnd(i) | Src::Merged(i, ..) | Src::MergedLane(i, ..) => at(i),
             Src::Int(i) => From::Int(i),
             Src::Tweaked(i, tweak) => match at(i) {
                 From::Reg(r, _) => From::Reg(r, tweak),

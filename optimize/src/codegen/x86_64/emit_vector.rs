@@ -9,7 +9,7 @@ use super::super::{CodegenError, Home};
 use super::asm::vector as row;
 use super::asm::{Mem, Reg, Width, Xmm};
 use super::emit::{Emitter, SCRATCH_CELLS, VECTOR_CELLS};
-use super::exits::{ExitRecord, FlagsAt, Src};
+use super::exits::{ExitRecord, FlagsAt, Lane, Src};
 use super::inst::{MInst, Remat};
 use super::vinst::{Merge, Place, VOp};
 use crate::regalloc::{Loc, VECTOR};
@@ -291,6 +291,7 @@ impl Emitter<'_> {
     pub(super) fn exit_vectors(&mut self, record: &ExitRecord) -> Result<(), CodegenError> {
         let mut moves = Vec::new();
         let mut merges: Vec<(Xmm, VFrom, Merge)> = Vec::new();
+        let mut lanes: Vec<(Xmm, VFrom, Lane)> = Vec::new();
         for i in record.items.0..record.items.1 {
             let item = self.s.items[i as usize];
             let Home::Vector(home) = self.host_home(SlotId(item.slot)) else { continue };
@@ -305,6 +306,12 @@ impl Emitter<'_> {
                     let (from, bytes) = self.exit_from(base);
                     moves.push(VMove { from, to: VTo::Reg(to), bytes });
                     merges.push((to, self.exit_from(part).0, kind));
+                }
+                Src::MergedLane(base, vector, lane) => {
+                    let (from, has) = self.exit_from(base);
+                    let bytes = if matches!(from, VFrom::Reg(_)) { 64 } else { has };
+                    moves.push(VMove { from, to: VTo::Reg(to), bytes });
+                    lanes.push((to, self.exit_from(vector).0, lane));
                 }
                 _ => return Err(CodegenError::Unsupported("a vector slot from this source".into())),
             }
@@ -331,6 +338,27 @@ impl Emitter<'_> {
                 cell += 1;
             }
         }
+        // So do lanes, always.
+        for (_, from, lane) in &mut lanes {
+            let at = i32::from(lane.bit / 8);
+            match *from {
+                VFrom::Reg(x) => {
+                    if cell >= VECTOR_CELLS + 16 {
+                        return Err(CodegenError::TooLarge("vector parts at an exit".into()));
+                    }
+                    let mem = self.cell_16(cell - VECTOR_CELLS);
+                    if at < 16 {
+                        kit.store(&mut self.asm, 16, mem, x);
+                    } else {
+                        self.asm.avx_un_imm(row::VEXTRACTF128, row::L256, x, mem, 1);
+                    }
+                    *from = VFrom::Mem(mem.offset(at % 16), 16);
+                    cell += 1;
+                }
+                VFrom::Mem(m, _) => *from = VFrom::Mem(m.offset(at), 16),
+                VFrom::Zero => {}
+            }
+        }
         self.parallel_vectors(&mut moves)?;
         // Legacy instructions keep what lies above, in VEX code too.
         for (to, part, kind) in merges {
@@ -344,6 +372,23 @@ impl Emitter<'_> {
                 (Merge::F32, VFrom::Zero) => self.asm.sse_imm(row::INSERTPS, to, to, 1),
                 (Merge::F64, VFrom::Zero) => self.asm.sse_imm(row::INSERTPS, to, to, 3),
                 (_, VFrom::Zero) => self.asm.sse(row::XORPS, to, to),
+            }
+        }
+        for (to, part, lane) in lanes {
+            let VFrom::Mem(m, _) = part else {
+                match (lane.kind, lane.zero) {
+                    (Merge::F32, false) => self.asm.sse_imm(row::INSERTPS, to, to, 1),
+                    (Merge::F64, false) => self.asm.sse_imm(row::INSERTPS, to, to, 3),
+                    _ => self.asm.sse(row::XORPS, to, to),
+                }
+                continue;
+            };
+            match (lane.kind, lane.zero) {
+                (Merge::F32, true) => self.asm.sse(row::MOVSS_LOAD, to, m),
+                (Merge::F32, false) => self.asm.sse_imm(row::INSERTPS, to, m, 0),
+                (Merge::F64, true) => self.asm.sse(row::MOVSD_LOAD, to, m),
+                (Merge::F64, false) => self.asm.sse(row::MOVLPS, to, m),
+                _ => self.asm.sse(row::MOVUPS, to, m),
             }
         }
         Ok(())
