@@ -357,8 +357,10 @@ fn finish(thread: &mut Thread, shared: &mut Shared) {
         }
         code.push((s.pc, bytes));
     }
+    let options = &process().options;
     let Shared { cache, translator, compiler, .. } = shared;
-    if let Some(compiler) = compiler {
+    if options.optimizes() {
+        let compiler = compiler.get_or_insert_with(|| crate::compile::Compiler::new(options));
         let lengths: Vec<u32> =
             r.steps.iter().zip(&code).map(|(s, c)| translator.length(&c.1, s.pc, s.instructions)).collect();
         if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths).is_ok() {
