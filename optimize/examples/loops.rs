@@ -222,7 +222,7 @@ fn show(name: &str, trace: &Trace, loud: bool) -> (usize, usize) {
         println!("{}", machine_code(&after));
     }
     // Once more for the times, with warm buffers.
-    for _ in 0..200 {
+    for _ in 0..20 {
         pipeline.run(&mut trace.clone(), &mut Env::default(), |_, _| {});
     }
     let nanos: f64 = pipeline.times().iter().map(|t| t.nanos_per_line()).sum();

@@ -523,7 +523,7 @@ fn end_loop(cx: &mut Cx<'_>) {
     for p in &mut params {
         p.args[1] = cx.resolve(p.args[1]);
     }
-    // From here on it is about all lines of the body: what guards in it have shown does not hold in front of them.
+    // What guards of the body have shown does not hold at its beginning.
     cx.tables.now.clone_from(&cx.tables.same);
     merge_params(cx, &mut params);
     if params.len() < count {

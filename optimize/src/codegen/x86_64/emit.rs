@@ -9,7 +9,7 @@ use super::asm::integer::{Plain, ShiftX, Unary};
 use super::asm::{Alu, Asm, AsmError, Label, Mem, Reg, Rm, Scale, Shift, Width};
 use super::exits::{self, ExitItem, ExitRecord, FlagsAt, Src};
 use super::inst::{MInst, MOp, Remat};
-use super::moves::{self, From, Scratch, To};
+use super::moves::{self, From, Scratch, To, Tweak};
 use super::select::{self, Selected};
 use crate::regalloc::{Action, Allocation, Loc, NONE, VECTOR};
 use ir::snapshot::Target;
@@ -155,6 +155,9 @@ impl<'a> Emitter<'a> {
         if m.pool {
             return Mem::label(self.pool).offset(m.disp);
         }
+        if m.near {
+            return Mem::address(self.asm.at().wrapping_add_signed(m.disp.into()));
+        }
         let mut k = usize::from(inst.srcs);
         let base = if m.base {
             k += 1;
@@ -176,11 +179,11 @@ impl<'a> Emitter<'a> {
 
     fn from(&self, vreg: u32, loc: Loc) -> From {
         match loc {
-            Loc::Reg(r) => From::Reg(r, 0),
-            Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i)),
+            Loc::Reg(r) => From::Reg(r, Tweak::None),
+            Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i), Tweak::None),
             _ => match self.s.remats.get(&vreg) {
                 Some(Remat::Int(i)) => From::Int(*i),
-                Some(Remat::Memory(s, o)) => From::Mem(*s, *o),
+                Some(Remat::Memory(s, o)) => From::Mem(*s, *o, Tweak::None),
                 Some(Remat::Base(s)) => From::Base(*s),
                 _ => From::Int(0),
             },
@@ -680,12 +683,12 @@ impl<'a> Emitter<'a> {
             self.from(o.vreg, o.loc)
         };
         match src {
-            Src::Opnd(i) | Src::Merged(i, ..) => at(i),
+            Src::Opnd(i) | Src::Merged(i, ..) | Src::MergedLane(i, ..) => at(i),
             Src::Int(i) => From::Int(i),
-            Src::Sum(i, k) => match at(i) {
-                From::Reg(r, 0) => From::Reg(r, k),
-                From::Mem(s, o) => From::MemPlus(s, o, k),
-                From::Int(i) => From::Int(i.wrapping_add(k as i64 as u64)),
+            Src::Tweaked(i, tweak) => match at(i) {
+                From::Reg(r, _) => From::Reg(r, tweak),
+                From::Mem(s, o, _) => From::Mem(s, o, tweak),
+                From::Int(i) => From::Int(tweak.of(i)),
                 other => other,
             },
         }
@@ -708,6 +711,9 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         self.exit_vectors(&record)?;
+        if self.s.kit.vex {
+            self.clear_uppers();
+        }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
             let ExitItem { slot, src } = self.s.items[i as usize];

@@ -9,7 +9,7 @@ use ir::types::{ExitId, Flag, Type};
 use super::super::CodegenError;
 use super::asm::integer::{Plain, Unary};
 use super::asm::{Alu, Asm, Mem, Reg, Width};
-use super::moves::{From, Scratch, load};
+use super::moves::{From, Scratch, Tweak, load};
 use super::select_flags::width_of;
 use super::vinst::Merge;
 
@@ -18,12 +18,25 @@ use super::vinst::Merge;
 pub enum Src {
     /// The operand with this index in the pool.
     Opnd(u32),
-    /// The operand with this index plus a literal.
-    Sum(u32, i32),
+    /// The operand with this index, changed on the way.
+    Tweaked(u32, Tweak),
     /// A literal.
     Int(u64),
     /// The vector operand with the first index, part of it replaced by the low part of that with the second.
     Merged(u32, u32, Merge),
+    /// The same, but of a lane of that with the second index.
+    MergedLane(u32, u32, Lane),
+}
+
+/// A lane of a vector as an exit takes it out: it is not made in the body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lane {
+    /// Where it begins, in bits.
+    pub bit: u16,
+    /// What it replaces.
+    pub kind: Merge,
+    /// Does the rest of the low 128 bits become zero?
+    pub zero: bool,
 }
 
 /// How an exit makes the flags.
@@ -116,23 +129,25 @@ pub fn flags(
             let width = width_of(ty);
             if op == Op::FlagsLogic {
                 match a {
-                    From::Reg(r, 0) => asm.test(width, Reg(r), Reg(r)),
-                    From::Mem(s, o) => asm.alu_imm(Alu::Cmp, width, Mem::segment(s, o), 0),
+                    // As of any two equal numbers compared.
+                    From::Int(0) => asm.alu(Alu::Cmp, Width::W32, RAX, RAX),
+                    From::Reg(r, Tweak::None) => asm.test(width, Reg(r), Reg(r)),
+                    From::Mem(s, o, Tweak::None) => asm.alu_imm(Alu::Cmp, width, Mem::segment(s, o), 0),
                     _ => with_register(asm, scratch, &[], a, |asm, t| asm.test(width, t, t)),
                 }
                 return Ok(());
             }
             if op == Op::FlagsSub {
                 match (a, b) {
-                    (From::Reg(x, 0), From::Reg(y, 0)) => {
+                    (From::Reg(x, Tweak::None), From::Reg(y, Tweak::None)) => {
                         asm.alu(Alu::Cmp, width, Reg(x), Reg(y));
                         return Ok(());
                     }
-                    (From::Reg(x, 0), From::Mem(s, o)) => {
+                    (From::Reg(x, Tweak::None), From::Mem(s, o, Tweak::None)) => {
                         asm.alu(Alu::Cmp, width, Reg(x), Mem::segment(s, o));
                         return Ok(());
                     }
-                    (From::Mem(s, o), From::Reg(y, 0)) => {
+                    (From::Mem(s, o, Tweak::None), From::Reg(y, Tweak::None)) => {
                         asm.alu_to(Alu::Cmp, width, Mem::segment(s, o), Reg(y));
                         return Ok(());
                     }
@@ -140,11 +155,11 @@ pub fn flags(
                 }
                 if let Some(i) = immediate(b, ty) {
                     match a {
-                        From::Reg(x, 0) => {
+                        From::Reg(x, Tweak::None) => {
                             asm.alu_imm(Alu::Cmp, width, Reg(x), i);
                             return Ok(());
                         }
-                        From::Mem(s, o) => {
+                        From::Mem(s, o, Tweak::None) => {
                             asm.alu_imm(Alu::Cmp, width, Mem::segment(s, o), i);
                             return Ok(());
                         }
@@ -165,7 +180,7 @@ pub fn flags(
             if rax_free {
                 multiply(asm, scratch, op, ty, a, b, t2);
             } else {
-                let avoid = [a, b, c, From::Reg(second, 0)];
+                let avoid = [a, b, c, From::Reg(second, Tweak::None)];
                 with_register(asm, scratch, &avoid, a, |asm, t| {
                     if matches!(op, Op::FlagsAdc | Op::FlagsSbb) {
                         load(asm, second, c);

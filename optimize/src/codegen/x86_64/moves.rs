@@ -5,17 +5,42 @@
 //! that are free for it now.
 
 use super::super::{CodegenError, Segment};
-use super::asm::{Asm, Mem, Reg, Width, integer::SegBase};
+use super::asm::{Asm, Mem, Reg, Rm, Width, integer::SegBase};
+use smallvec::SmallVec;
+
+/// What is done to a value on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tweak {
+    /// Nothing.
+    None,
+    /// A literal is added.
+    Plus(i32),
+    /// The low part is zero-extended.
+    Zext(Width),
+    /// The low part is sign-extended.
+    Sext(Width),
+}
+
+impl Tweak {
+    /// What it makes of a literal.
+    pub fn of(self, i: u64) -> u64 {
+        let bits = |w: Width| 64 - w.bits();
+        match self {
+            Tweak::None => i,
+            Tweak::Plus(k) => i.wrapping_add(k as i64 as u64),
+            Tweak::Zext(w) => i << bits(w) >> bits(w),
+            Tweak::Sext(w) => ((i << bits(w)) as i64 >> bits(w)) as u64,
+        }
+    }
+}
 
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum From {
-    /// A general register plus a literal.
-    Reg(u8, i32),
+    /// A general register.
+    Reg(u8, Tweak),
     /// 8 bytes of the thread's memory.
-    Mem(Segment, i32),
-    /// 8 bytes of the thread's memory, plus a literal.
-    MemPlus(Segment, i32, i32),
+    Mem(Segment, i32, Tweak),
     /// A literal.
     Int(u64),
     /// The base of a segment.
@@ -53,97 +78,122 @@ fn mem(segment: Segment, offset: i32) -> Mem {
     Mem::segment(segment, offset)
 }
 
-/// Loads anything that reads no register.
+/// Puts a value into a register.
 pub fn load(asm: &mut Asm, to: u8, from: From) {
-    let to = Reg(to);
-    match from {
-        From::Reg(r, 0) => {
-            if r != to.0 {
-                asm.mov(Width::W64, to, Reg(r));
-            }
-        }
-        From::Reg(r, k) => asm.lea(Width::W64, to, Mem::base(Reg(r), k)),
-        From::Mem(s, o) => asm.mov(Width::W64, to, mem(s, o)),
-        From::MemPlus(s, o, k) => {
-            asm.mov(Width::W64, to, mem(s, o));
+    let (to, tweak, rm) = match from {
+        From::Int(i) => return asm.mov_imm(Reg(to), i),
+        From::Base(Segment::Fs) => return asm.segment_base(SegBase::Rdfsbase, Reg(to)),
+        From::Base(Segment::Gs) => return asm.segment_base(SegBase::Rdgsbase, Reg(to)),
+        From::Reg(r, tweak) => (Reg(to), tweak, Rm::Reg(Reg(r))),
+        From::Mem(s, o, tweak) => (Reg(to), tweak, Rm::Mem(mem(s, o))),
+    };
+    match (tweak, rm) {
+        (Tweak::None, rm) if rm == Rm::Reg(to) => {}
+        (Tweak::None, rm) => asm.mov(Width::W64, to, rm),
+        (Tweak::Plus(k), Rm::Reg(r)) => asm.lea(Width::W64, to, Mem::base(r, k)),
+        (Tweak::Plus(k), rm) => {
+            asm.mov(Width::W64, to, rm);
             asm.lea(Width::W64, to, Mem::base(to, k));
         }
-        From::Int(i) => asm.mov_imm(to, i),
-        From::Base(Segment::Fs) => asm.segment_base(SegBase::Rdfsbase, to),
-        From::Base(Segment::Gs) => asm.segment_base(SegBase::Rdgsbase, to),
+        (Tweak::Zext(w), rm) => asm.movzx(w, to, rm),
+        (Tweak::Sext(w), rm) => asm.movsx(w, Width::W64, to, rm),
     }
 }
 
 /// Performs the moves. The first two cells of scratch are for callers around this, and for a register in need.
+///
+/// # Errors
+/// When scratch memory does not suffice.
 pub fn parallel(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) -> Result<(), CodegenError> {
     moves.retain(|(from, to)| match (from, to) {
-        (From::Reg(a, 0), To::Reg(b)) => a != b,
-        (From::Mem(s, o), To::Mem(t, p)) => (s, o) != (t, p),
+        (From::Reg(a, Tweak::None), To::Reg(b)) => a != b,
+        (From::Mem(s, o, Tweak::None), To::Mem(t, p)) => (s, o) != (t, p),
         _ => true,
     });
-    if moves.is_empty() {
-        return Ok(());
+    if moves.iter().any(|(_, to)| matches!(to, To::Mem(..))) {
+        into_memory(asm, moves, scratch)?;
     }
-    // Memory that is read and written, and moves from what is no register to memory.
-    let written: Vec<(Segment, i32)> =
+    among_registers(asm, moves);
+    for (from, to) in moves.iter() {
+        if let To::Reg(r) = *to
+            && !matches!(from, From::Reg(..))
+        {
+            load(asm, r, *from);
+        }
+    }
+    Ok(())
+}
+
+/// Does the moves into memory and takes them off the list; what is left and read from memory that is written comes
+/// from scratch memory afterwards.
+fn into_memory(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) -> Result<(), CodegenError> {
+    let written: SmallVec<[(Segment, i32); 8]> =
         moves.iter().filter_map(|(_, t)| if let To::Mem(s, o) = t { Some((*s, *o)) } else { None }).collect();
-    let mut staged = Vec::new();
-    if !written.is_empty() {
-        let mut cell = 2;
-        for (from, to) in moves.iter_mut() {
-            let through = match (*from, *to) {
-                (From::Reg(_, 0), _) => false,
-                (From::Int(i), To::Mem(..)) => i32::try_from(i as i64).is_err(),
-                (_, To::Mem(..)) => true,
-                (From::Mem(s, o) | From::MemPlus(s, o, _), To::Reg(_)) => written.contains(&(s, o)),
-                _ => false,
-            };
-            if through {
-                if cell >= scratch.count {
-                    return Err(CodegenError::TooLarge("moves through memory".into()));
-                }
-                let (s, o) = scratch.cell(cell);
-                staged.push((*from, (s, o)));
-                *from = From::Mem(s, o);
-                cell += 1;
+    let sources = moves.iter().fold(0u32, |m, (f, _)| if let From::Reg(r, _) = f { m | 1 << r } else { m });
+    // A register that is written later and not read by any of the moves serves for all of them.
+    let spare = moves.iter().find_map(|(_, t)| match t {
+        To::Reg(r) if sources & 1 << r == 0 && *r != 4 => Some(*r),
+        _ => None,
+    });
+    let t = spare.or_else(|| (0..16u8).find(|r| sources & 1 << r == 0 && *r != 4));
+    let (s, o) = scratch.cell(1);
+    let save = mem(s, o);
+    let direct = |from: From| match from {
+        From::Reg(_, Tweak::None) => true,
+        From::Int(i) => i32::try_from(i as i64).is_ok(),
+        _ => false,
+    };
+    let needs = moves.iter().any(|(from, to)| match (from, to) {
+        (from, To::Mem(..)) => !direct(*from),
+        (From::Mem(s, o, _), _) => written.contains(&(*s, *o)),
+        _ => false,
+    });
+    let saved = needs && spare.is_none();
+    // All registers are sources: one of them is read from its copy then.
+    let t = t.unwrap_or(0);
+    let from_copy = saved && sources & 1 << t != 0;
+    if saved {
+        asm.store(Width::W64, save, Reg(t));
+    }
+    let read = |from: From| match from {
+        From::Reg(r, tweak) if from_copy && r == t => From::Mem(s, o, tweak),
+        from => from,
+    };
+    let mut cell = 2;
+    for (from, _) in moves.iter_mut() {
+        if let From::Mem(a, b, tweak) = *from
+            && written.contains(&(a, b))
+        {
+            if cell >= scratch.count {
+                return Err(CodegenError::TooLarge("moves through memory".into()));
             }
+            let (c, d) = scratch.cell(cell);
+            load(asm, t, From::Mem(a, b, tweak));
+            asm.store(Width::W64, mem(c, d), Reg(t));
+            *from = From::Mem(c, d, Tweak::None);
+            cell += 1;
         }
     }
-    let (save_segment, save) = scratch.cell(1);
-    if !staged.is_empty() {
-        // Any register will do that none of them starts from; it comes back before it is needed.
-        let used: u32 = staged.iter().map(|(f, _)| if let From::Reg(r, _) = f { 1 << r } else { 0 }).sum();
-        let t = (0..16u8).find(|r| used & 1 << r == 0 && *r != 4).unwrap_or(0);
-        asm.store(Width::W64, mem(save_segment, save), Reg(t));
-        for (from, (s, o)) in &staged {
-            load(asm, t, *from);
-            asm.store(Width::W64, mem(*s, *o), Reg(t));
-        }
-        asm.mov(Width::W64, Reg(t), mem(save_segment, save));
-    }
-    // Into memory: from registers at once; what is staged needs a register again.
-    let mut later: Vec<((Segment, i32), (Segment, i32))> = Vec::new();
     moves.retain(|(from, to)| {
-        let To::Mem(s, o) = *to else { return true };
+        let To::Mem(a, b) = *to else { return true };
         match *from {
-            From::Reg(r, _) => asm.store(Width::W64, mem(s, o), Reg(r)),
-            From::Int(i) => asm.store_imm(Width::W64, mem(s, o), i as i32),
-            From::Mem(a, b) => later.push(((a, b), (s, o))),
-            _ => {}
+            From::Reg(r, Tweak::None) if !(from_copy && r == t) => asm.store(Width::W64, mem(a, b), Reg(r)),
+            From::Int(i) if direct(*from) => asm.store_imm(Width::W64, mem(a, b), i as i32),
+            from => {
+                load(asm, t, read(from));
+                asm.store(Width::W64, mem(a, b), Reg(t));
+            }
         }
         false
     });
-    if !later.is_empty() {
-        let t = Reg(0);
-        asm.store(Width::W64, mem(save_segment, save), t);
-        for ((a, b), (s, o)) in later {
-            asm.mov(Width::W64, t, mem(a, b));
-            asm.store(Width::W64, mem(s, o), t);
-        }
-        asm.mov(Width::W64, t, mem(save_segment, save));
+    if saved {
+        asm.mov(Width::W64, Reg(t), save);
     }
-    // Registers among themselves.
-    let mut pending: Vec<(u8, i32, u8)> = moves
+    Ok(())
+}
+
+fn among_registers(asm: &mut Asm, moves: &[(From, To)]) {
+    let mut pending: SmallVec<[(u8, Tweak, u8); 16]> = moves
         .iter()
         .filter_map(|m| if let (From::Reg(a, k), To::Reg(b)) = *m { Some((a, k, b)) } else { None })
         .collect();
@@ -168,21 +218,122 @@ pub fn parallel(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) ->
                         *c
                     };
                 }
-                if k != 0 {
-                    // Others may want the same value without the literal: they come from here, so they go first.
+                if k != Tweak::None {
+                    // Others may want the same value as it was: they come from here, so they go first.
                     pending.push((b, k, b));
                 }
-                pending.retain(|(a, k, b)| a != b || *k != 0);
+                pending.retain(|(a, k, b)| a != b || *k != Tweak::None);
             }
         }
     }
-    // Everything else.
-    for (from, to) in moves.iter() {
-        if let To::Reg(r) = *to
-            && !matches!(from, From::Reg(..))
-        {
-            load(asm, r, *from);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iced_x86::{Code, Decoder, DecoderOptions, MemorySize, Mnemonic, OpKind, Register};
+    use ir::fuzz::Random;
+    use std::collections::HashMap;
+
+    /// Registers and memory by offset, as the few instructions that moves are made of change them.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Machine {
+        regs: [u64; 16],
+        memory: HashMap<i64, u64>,
+    }
+
+    fn number(r: Register) -> usize {
+        r.full_register().number()
+    }
+
+    impl Machine {
+        fn run(&mut self, code: &[u8]) {
+            for i in Decoder::new(64, code, DecoderOptions::NONE).iter() {
+                let at = i.memory_displacement64() as i32 as i64;
+                let source = |m: &Machine| match i.op1_kind() {
+                    OpKind::Register => m.regs[number(i.op1_register())],
+                    OpKind::Memory
+                        if i.memory_size() == MemorySize::UInt64 || i.mnemonic() != Mnemonic::Lea =>
+                    {
+                        m.memory[&at]
+                    }
+                    _ => i.immediate(1),
+                };
+                let value = match (i.mnemonic(), i.code()) {
+                    (Mnemonic::Xchg, _) => {
+                        self.regs.swap(number(i.op0_register()), number(i.op1_register()));
+                        continue;
+                    }
+                    (Mnemonic::Lea, _) => {
+                        self.regs[number(i.memory_base())].wrapping_add(i.memory_displacement64())
+                    }
+                    (_, Code::Movzx_r32_rm8) => source(self) & 0xff,
+                    (_, Code::Movsxd_r64_rm32) => source(self) as i32 as u64,
+                    (Mnemonic::Mov, _) => source(self),
+                    other => panic!("{other:?} is no move"),
+                };
+                match i.op0_kind() {
+                    OpKind::Register => self.regs[number(i.op0_register())] = value,
+                    _ => {
+                        self.memory.insert(at, value);
+                    }
+                }
+            }
         }
     }
-    Ok(())
+
+    #[test]
+    fn moves_happen_at_once() {
+        let scratch = Scratch { segment: Segment::Gs, start: 0, count: 24 };
+        for seed in 0..3000 {
+            let mut r = Random(seed);
+            let mut moves = Vec::new();
+            let mut targets: Vec<To> = (0..16).map(To::Reg).collect();
+            targets.extend((0..6).map(|i| To::Mem(Segment::Gs, 1000 + 8 * i)));
+            targets.retain(|_| !r.one_in(3));
+            for to in targets {
+                let tweak = match r.below(8) {
+                    0 => Tweak::Plus(5),
+                    1 => Tweak::Zext(Width::W8),
+                    2 => Tweak::Sext(Width::W32),
+                    _ => Tweak::None,
+                };
+                let from = match r.below(6) {
+                    0 => From::Mem(Segment::Gs, 1000 + 8 * r.below(8) as i32, tweak),
+                    1 => From::Int(r.word() >> r.below(64)),
+                    _ => From::Reg(r.below(16) as u8, tweak),
+                };
+                moves.push((from, to));
+            }
+            let mut before = Machine { regs: [0; 16], memory: HashMap::new() };
+            before.regs.fill_with(|| r.word());
+            for i in 0..200 {
+                before.memory.insert(8 * i, r.word());
+            }
+            let mut expected = before.clone();
+            for (from, to) in &moves {
+                let value = match *from {
+                    From::Reg(r, tweak) => tweak.of(before.regs[r as usize]),
+                    From::Mem(_, o, tweak) => tweak.of(before.memory[&i64::from(o)]),
+                    From::Int(i) => i,
+                    From::Base(_) => 0,
+                };
+                match *to {
+                    To::Reg(r) => expected.regs[r as usize] = value,
+                    To::Mem(_, o) => {
+                        expected.memory.insert(o.into(), value);
+                    }
+                }
+            }
+            let text = format!("{moves:?}");
+            let mut asm = Asm::new(0);
+            parallel(&mut asm, &mut moves, scratch).expect("few moves");
+            let mut after = before;
+            after.run(asm.bytes());
+            for memory in [&mut after.memory, &mut expected.memory] {
+                memory.retain(|at, _| *at >= 8 * 24);
+            }
+            assert_eq!(after, expected, "seed {seed}: {text}");
+        }
+    }
 }
