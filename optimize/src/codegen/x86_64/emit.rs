@@ -711,6 +711,9 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         self.exit_vectors(&record)?;
+        if self.s.kit.vex {
+            self.clear_uppers();
+        }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
             let ExitItem { slot, src } = self.s.items[i as usize];
