@@ -165,7 +165,7 @@ impl Machine for Memory {
                 let out = u128::from(a) + u128::from(b) + u128::from(carry) > u128::from(u64::MAX);
                 let overflow = (a ^ sum) & (b ^ sum) & 1 << 63 != 0;
                 let packed = u64::from(out)
-                    | u64::from((sum as u8).count_ones() % 2 == 0) << 2
+                    | u64::from((sum as u8).count_ones().is_multiple_of(2)) << 2
                     | ((a ^ b ^ sum) & 0x10)
                     | u64::from(sum == 0) << 6
                     | (sum >> 63) << 7
