@@ -144,9 +144,9 @@ impl<'a> Selector<'a> {
         for v in 0..n {
             s.program.vregs.push(vreg_of(trace.value_type(Value(v as u32))));
         }
-        for v in s.facts.merged.keys() {
-            // What is merged is as wide as what it is merged into.
-            s.program.vregs[*v as usize].size = 64;
+        if !s.kit.vex {
+            // The upper parts stay where they are.
+            s.program.vregs.iter_mut().for_each(|v| v.size = v.size.min(16));
         }
         s.live.clear();
         s.live.resize(n, false);
@@ -175,6 +175,9 @@ impl<'a> Selector<'a> {
             fused: false,
             done: NONE,
         };
+        if !selector.s.kit.vex && !selector.s.facts.uppers_stay(trace) {
+            return Err(unsupported("a loop that moves the upper parts of vectors"));
+        }
         selector.entry_values()?;
         selector.choose_vectors();
         selector.hints();
@@ -282,7 +285,8 @@ impl<'a> Selector<'a> {
 
     pub(super) fn new_vreg(&mut self, vreg: Vreg) -> u32 {
         let v = self.s.program.vregs.len() as u32;
-        self.s.program.vregs.push(vreg);
+        let size = if self.s.kit.vex { vreg.size } else { vreg.size.min(16) };
+        self.s.program.vregs.push(Vreg { size, ..vreg });
         self.s.live.push(false);
         self.s.next.push(NONE);
         self.s.tail.push(NONE);
@@ -722,10 +726,6 @@ impl Selector<'_> {
             return self.effect(inst);
         }
         let v = inst.res.0;
-        if self.s.facts.merged.contains_key(&v) {
-            // It is made in the register of the value that it is put into.
-            return if self.is_live(self.root(inst.res)) { self.value(inst, v) } else { Ok(()) };
-        }
         if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi | Op::Pick) {
             return Ok(());
         }
