@@ -155,6 +155,9 @@ impl<'a> Emitter<'a> {
         if m.pool {
             return Mem::label(self.pool).offset(m.disp);
         }
+        if m.near {
+            return Mem::address(self.asm.at().wrapping_add_signed(m.disp.into()));
+        }
         let mut k = usize::from(inst.srcs);
         let base = if m.base {
             k += 1;

@@ -102,10 +102,6 @@ impl Emitter<'_> {
         match from {
             VFrom::Reg(r) => kit.copy(&mut self.asm, bytes, to, r),
             VFrom::Mem(m, has) => kit.load(&mut self.asm, has.min(bytes), to, m),
-            VFrom::Zero if bytes > 16 && kit.whole > 0 => {
-                // The whole register, in legacy code too.
-                self.asm.avx(row::XORPS, row::L128, to, to, to);
-            }
             VFrom::Zero => kit.zero(&mut self.asm, to),
         }
     }
@@ -282,17 +278,12 @@ impl Emitter<'_> {
             let to = Xmm(home);
             match item.src {
                 Src::Opnd(o) => {
-                    let (from, has) = self.exit_from(o);
-                    // A shorter value is zero above its bits (and its register is, too).
-                    moves.push(VMove {
-                        from,
-                        to: VTo::Reg(to),
-                        bytes: if matches!(from, VFrom::Reg(_)) { 64 } else { has },
-                    });
+                    // A value shorter than the slot is zero above (VEX), or leaves what is there (legacy).
+                    let (from, bytes) = self.exit_from(o);
+                    moves.push(VMove { from, to: VTo::Reg(to), bytes });
                 }
                 Src::Merged(base, part, kind) => {
-                    let (from, _) = self.exit_from(base);
-                    let bytes = if matches!(from, VFrom::Reg(_)) { 64 } else { self.exit_from(base).1 };
+                    let (from, bytes) = self.exit_from(base);
                     moves.push(VMove { from, to: VTo::Reg(to), bytes });
                     merges.push((to, self.exit_from(part).0, kind));
                 }

@@ -142,6 +142,8 @@ impl MOp {
 pub struct MMem {
     /// The segment whose base is added.
     pub segment: Option<Segment>,
+    /// `disp` counts from the address of the code.
+    pub near: bool,
     /// Is there a base register?
     pub base: bool,
     /// log2 of the index's factor, if there is an index.

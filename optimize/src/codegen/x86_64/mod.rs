@@ -61,7 +61,7 @@ impl Compiler {
     /// # Errors
     /// As there.
     pub fn compile(&mut self, trace: &Trace, host: &dyn Host, at: u64) -> Result<Code, CodegenError> {
-        select::Selector::run(trace, host, &mut self.selected)?;
+        select::Selector::run(trace, host, at, &mut self.selected)?;
         let (_, start, end) = host.spill_area();
         let scratch = emit::SCRATCH_BYTES;
         let area = u32::try_from(end - start - scratch)

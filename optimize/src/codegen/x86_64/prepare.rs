@@ -10,20 +10,11 @@ use ir::op::Op;
 use ir::snapshot::Target;
 use ir::trace::{End, Inst, Trace};
 use ir::types::{Operand, Type};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use super::vinst::{Kit, Merge};
+use super::vinst::Kit;
 use crate::pass::faults_are_final;
 use crate::regalloc::NONE;
-
-/// An operation whose result is put into a wider vector: it is made in that value's register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Merged {
-    /// Root of the value that the result is put into.
-    pub base: u32,
-    /// What is kept of it.
-    pub kind: Merge,
-}
 
 /// What the sweep finds.
 #[derive(Debug, Default)]
@@ -44,16 +35,10 @@ pub struct Facts {
     pub barrier: Vec<u32>,
     /// The last `at` line at or before this one, plus one.
     pub at: Vec<u32>,
-    /// Operations made in the register of the wider value that their result is put into, by result.
-    pub merged: FxHashMap<u32, Merged>,
-    /// Results of the `insert`s that do so: nothing is left to do for them.
-    pub inserts: FxHashSet<u32>,
     /// `insert`s whose results only exits use, which make them.
     pub sunk: FxHashSet<u32>,
-    /// Is what lies above a float in the first 128 bits of its register relied on?
-    pub(super) upper_used: Vec<bool>,
-    /// The last line that uses each root.
-    pub(super) last_use: Vec<u32>,
+    /// Of values wider than 128 bits in legacy code, the slot in whose home the upper part stays.
+    pub upper: Vec<u16>,
     /// Do faults need the exact state?
     pub exact: bool,
     /// The first line that may change the flags.
@@ -74,7 +59,7 @@ impl Facts {
     /// Sweeps.
     pub fn find(&mut self, trace: &Trace, kit: Kit) {
         let n = trace.value_count();
-        self.begin_merging(n);
+        self.begin_vectors(n);
         self.root.clear();
         self.root.extend(0..n as u32);
         self.def.clear();
@@ -131,6 +116,9 @@ impl Facts {
             if inst.has_result() {
                 self.def[inst.res.index()] = i as u32;
             }
+            if inst.ty == Type::V512 && inst.has_result() {
+                self.note_upper(inst);
+            }
             if let Some(of) = self.alias(trace, inst, kit) {
                 let v = inst.res.index();
                 self.root[v] = self.root[of];
@@ -141,7 +129,7 @@ impl Facts {
                 };
                 continue;
             }
-            self.count(trace, inst, i as u32);
+            self.count(trace, inst);
             if inst.has_result() {
                 self.clean[inst.res.index()] = self.is_clean(trace, inst);
             }
@@ -156,7 +144,7 @@ impl Facts {
                 }
             }
         }
-        self.merge(trace, kit);
+        self.sink_inserts(trace);
         for exit in &trace.exits {
             if let Target::Value(v) = exit.target {
                 self.name(v);
@@ -171,7 +159,6 @@ impl Facts {
                 }
             }
         }
-        self.end_merging(trace);
     }
 
     fn name(&mut self, o: Operand) {
@@ -180,7 +167,7 @@ impl Facts {
         }
     }
 
-    fn count(&mut self, trace: &Trace, inst: &Inst, line: u32) {
+    fn count(&mut self, trace: &Trace, inst: &Inst) {
         if inst.op == Op::Phi {
             if let Some(v) = inst.args[0].as_value() {
                 let r = self.root[v.index()] as usize;
@@ -193,9 +180,6 @@ impl Facts {
             if let Some(v) = o.as_value() {
                 let r = self.root[v.index()] as usize;
                 self.uses[r] = self.uses[r].saturating_add(1);
-                if inst.op != Op::Insert {
-                    self.last_use[r] = line;
-                }
             }
         });
         if memory == 1 {
@@ -209,14 +193,14 @@ impl Facts {
     }
 
     /// The value whose register holds this result too.
-    fn alias(&mut self, trace: &Trace, inst: &Inst, kit: Kit) -> Option<usize> {
+    fn alias(&self, trace: &Trace, inst: &Inst, kit: Kit) -> Option<usize> {
         let v = inst.args[0].as_value()?.index();
         let vectors = is_vector(inst.aty) && is_vector(inst.ty);
         let fits = match inst.op {
             Op::Trunc | Op::Bitcast if vectors => true,
             Op::Extract if vectors => inst.args[1].as_index() == Some(0),
             Op::Zext if vectors => return self.zext_alias(trace, inst, kit),
-            Op::Insert if vectors => return self.insert_alias(trace, inst),
+            Op::Insert if is_vector(inst.ty) => return self.insert_alias(trace, inst, kit),
             Op::Trunc => is_general(inst.aty) && is_general(inst.ty) && inst.ty != Type::I1,
             Op::Zext => is_general(inst.aty) && is_general(inst.ty) && self.clean[v],
             Op::Bitcast => is_general(inst.aty) && is_general(inst.ty),

@@ -31,6 +31,9 @@ pub const VECTORS: RegSet = 0xffff << VECTOR;
 /// `rsp`: holds nothing but what it is to hold at exits.
 pub const RSP: u8 = 4;
 
+/// Distance from the start of the code within which all of it addresses memory relative to itself.
+const REACH: u64 = (1 << 31) - (1 << 24);
+
 /// An operand of an operation: in a virtual register, or a literal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Val {
@@ -43,6 +46,8 @@ pub enum Val {
 /// An address in terms of virtual registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Address {
+    /// `disp` counts from the address of the code.
+    pub near: bool,
     /// The segment whose base is added.
     pub segment: Option<Segment>,
     /// A virtual register.
@@ -88,6 +93,8 @@ pub struct Selected {
 pub struct Selector<'a> {
     pub(super) trace: &'a Trace,
     pub(super) s: &'a mut Selected,
+    /// The address of the code.
+    at: u64,
     /// The line of the trace being selected.
     pub(super) here: u32,
     /// What the flags must be behind what was selected last.
@@ -117,7 +124,12 @@ pub(super) fn unsupported(what: impl std::fmt::Display) -> CodegenError {
 
 impl<'a> Selector<'a> {
     /// Selects the whole trace.
-    pub fn run(trace: &'a Trace, host: &'a dyn Host, s: &'a mut Selected) -> Result<(), CodegenError> {
+    pub fn run(
+        trace: &'a Trace,
+        host: &'a dyn Host,
+        at: u64,
+        s: &'a mut Selected,
+    ) -> Result<(), CodegenError> {
         s.kit = Kit::of(trace, host);
         s.facts.find(trace, s.kit);
         s.pool.clear();
@@ -134,9 +146,9 @@ impl<'a> Selector<'a> {
         for v in 0..n {
             s.program.vregs.push(vreg_of(trace.value_type(Value(v as u32))));
         }
-        for v in s.facts.merged.keys() {
-            // What is merged is as wide as what it is merged into.
-            s.program.vregs[*v as usize].size = 64;
+        if !s.kit.vex {
+            // The upper parts stay where they are.
+            s.program.vregs.iter_mut().for_each(|v| v.size = v.size.min(16));
         }
         s.live.clear();
         s.live.resize(n, false);
@@ -150,6 +162,7 @@ impl<'a> Selector<'a> {
         let mut selector = Selector {
             trace,
             s,
+            at,
             here: 0,
             pending: None,
             vectors: false,
@@ -164,6 +177,9 @@ impl<'a> Selector<'a> {
             fused: false,
             done: NONE,
         };
+        if !selector.s.kit.vex && !selector.s.facts.uppers_stay(trace) {
+            return Err(unsupported("a loop that moves the upper parts of vectors"));
+        }
         selector.entry_values()?;
         selector.choose_vectors();
         selector.hints();
@@ -271,7 +287,8 @@ impl<'a> Selector<'a> {
 
     pub(super) fn new_vreg(&mut self, vreg: Vreg) -> u32 {
         let v = self.s.program.vregs.len() as u32;
-        self.s.program.vregs.push(vreg);
+        let size = if self.s.kit.vex { vreg.size } else { vreg.size.min(16) };
+        self.s.program.vregs.push(Vreg { size, ..vreg });
         self.s.live.push(false);
         self.s.next.push(NONE);
         self.s.tail.push(NONE);
@@ -402,6 +419,7 @@ impl<'a> Selector<'a> {
         };
         self.cur.mem = Some(MMem {
             segment: address.segment,
+            near: address.near,
             base: base.is_some(),
             index: index.map(|(_, s)| s),
             disp: address.disp,
@@ -582,8 +600,19 @@ impl<'a> Selector<'a> {
         {
             (base, index) = (Some(i), None);
         }
+        let mut near = false;
+        let distance = (disp as u64).wrapping_sub(self.at) as i64;
         let disp = match i32::try_from(disp) {
             Ok(d) => d,
+            Err(_)
+                if base.is_none()
+                    && index.is_none()
+                    && segment.is_none()
+                    && distance.unsigned_abs() < REACH =>
+            {
+                near = true;
+                distance as i32
+            }
             Err(_) => {
                 let far = self.int_vreg(disp as u64);
                 match (base, index) {
@@ -599,7 +628,7 @@ impl<'a> Selector<'a> {
                 0
             }
         };
-        Address { segment, base, index, disp }
+        Address { segment, near, base, index, disp }
     }
 }
 
@@ -868,10 +897,6 @@ impl Selector<'_> {
             return self.effect(inst);
         }
         let v = inst.res.0;
-        if self.s.facts.merged.contains_key(&v) {
-            // It is made in the register of the value that it is put into.
-            return if self.is_live(self.root(inst.res)) { self.value(inst, v) } else { Ok(()) };
-        }
         if self.s.facts.root[v as usize] != v || matches!(inst.op, Op::Slot | Op::Phi | Op::Pick) {
             return Ok(());
         }

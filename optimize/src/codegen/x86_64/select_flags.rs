@@ -211,6 +211,55 @@ impl Selector<'_> {
                 self.pending = Some(request);
             }
         }
+        // A compare right in front of its jump is one operation with it, so nothing waits in vain.
+        if !self.worth_waiting() {
+            self.flush(self.here);
+        }
+    }
+
+    /// Is there, not far above, an instruction that sets the flags that are pending, or one that asks for the same?
+    fn worth_waiting(&mut self) -> bool {
+        let first =
+            self.here.saturating_sub(12).max(self.trace.loop_at.filter(|l| *l <= self.here).unwrap_or(0));
+        for i in (first..self.here).rev() {
+            let inst = self.trace.insts[i as usize];
+            match inst.op {
+                Op::At
+                | Op::Slot
+                | Op::Phi
+                | Op::Pick
+                | Op::Load
+                | Op::Store
+                | Op::Zext
+                | Op::Sext
+                | Op::Trunc
+                | Op::Cc
+                | Op::Eq
+                | Op::Ne
+                | Op::Ult
+                | Op::Ule
+                | Op::Slt
+                | Op::Sle => {}
+                _ if inst.ty == Type::Flags => {}
+                Op::Guard => {
+                    let (request, _) = self.condition(inst.args[0]);
+                    return self.pending.is_some_and(|p| p.setter == request.setter && p.ty == request.ty);
+                }
+                // The native whose flags these are.
+                Op::Native => return matches!(self.pending, Some(Request { setter: Setter::Value(_), .. })),
+                _ if inst.has_result() => {
+                    let v = inst.res.0;
+                    let f = &self.s.facts;
+                    let used = f.uses[v as usize] > 1 || f.in_exit[v as usize];
+                    if f.root[v as usize] != v {
+                        continue;
+                    }
+                    return (used || inst.op != Op::And) && self.may_satisfy(&inst);
+                }
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Must be called before an instruction that will ask for `request` is begun.
@@ -241,11 +290,29 @@ impl Selector<'_> {
 
     /// Will the instruction for this line set the flags that are pending?
     pub(super) fn satisfies(&mut self, inst: &Inst) -> bool {
+        self.may_satisfy(inst)
+            && (self.is_live(inst.res.0)
+                || matches!(self.pending, Some(Request { setter: Setter::Test(..), .. })))
+    }
+
+    /// The same, if the value is needed.
+    fn may_satisfy(&mut self, inst: &Inst) -> bool {
         let Some(p) = self.pending else { return false };
-        if !matches!(inst.aty, Type::I32 | Type::I64) || inst.aty != p.ty && p.ty != Type::Flags {
+        if inst.aty != p.ty && p.ty != Type::Flags {
             return false;
         }
         let v = inst.res.0;
+        if matches!(inst.aty, Type::I8 | Type::I16) {
+            // An `and` with a literal is done at 32 bits; its result is zero above, and not negative.
+            let zp = (Flag::Z.bit() | Flag::P.bit() | Flag::C.bit() | Flag::O.bit()) as u16;
+            return matches!(p.setter, Setter::Test(a, b) if a == b && a == Val::Reg(v))
+                && inst.op == Op::And
+                && p.need & !zp == 0
+                && self.literal(inst.args[1], inst.aty).is_some();
+        }
+        if !matches!(inst.aty, Type::I32 | Type::I64) {
+            return false;
+        }
         match p.setter {
             Setter::Test(a, b) if a == b && a == Val::Reg(v) => match inst.op {
                 Op::And | Op::Or | Op::Xor => true,
@@ -258,7 +325,6 @@ impl Selector<'_> {
             },
             Setter::Cmp(a, b) => {
                 inst.op == Op::Sub
-                    && self.is_live(v)
                     && self.val(inst.args[0], inst.aty) == a
                     && self.val(inst.args[1], inst.aty) == b
             }
@@ -269,7 +335,6 @@ impl Selector<'_> {
                     return inst.op == op
                         && p.need & Flag::C.bit() as u16 == 0
                         && set.aty == inst.aty
-                        && self.is_live(v)
                         && set.args[0] == inst.args[0]
                         && self.literal(inst.args[1], inst.aty) == Some(1);
                 }
@@ -329,10 +394,10 @@ impl Selector<'_> {
             && !self.is_live(v)
             && f.uses[v as usize] == 1
             && !f.in_exit[v as usize]
-            && f.def[v as usize] + 1 >= at
+            && (self.trace.loop_at.is_none_or(|l| f.def[v as usize] >= l || self.here < l))
         {
             let (a, b) = (self.val(inst.args[0], ty), self.val(inst.args[1], ty));
-            return self.set_by(MOp::Test, MOp::TestMem, ty, a, b, at - 1);
+            return self.set_by(MOp::Test, MOp::TestMem, ty, a, b, at);
         }
         self.begin_raw(MOp::Test, width_of(ty));
         self.src(v, Role::Use);
@@ -433,7 +498,7 @@ impl Selector<'_> {
                     return self.set_by(MOp::Cmp, MOp::CmpMem, ty, a, b, self.here);
                 }
                 match a {
-                    Val::Reg(v) => self.test_self(v, ty, u32::MAX),
+                    Val::Reg(v) => self.test_self(v, ty, self.here),
                     Val::Imm(_) => self.set_by(MOp::Test, MOp::TestMem, ty, a, a, self.here),
                 }
             }

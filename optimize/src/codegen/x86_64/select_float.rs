@@ -1,7 +1,7 @@
 //! Selection of operations on scalar floats.
 //!
 //! Operands keep their order: which NaN an operation gives depends on it. Memory operands are loads that nothing else
-//! uses; an operation on one source takes none unless its result is merged, because its destination would have to be waited for.
+//! uses; an operation on one source takes none, because its destination would have to be waited for.
 
 use ir::op::Op;
 use ir::trace::Inst;
@@ -50,7 +50,7 @@ impl Selector<'_> {
         if let Some((single, double)) = binary {
             let a = self.vec(args[0], ty);
             let last = self.last(args[1], ty, true);
-            self.build(inst, v, What::Bin(pick(ty, single, double)), ty, &[a], Some(last));
+            self.plain(v, What::Bin(pick(ty, single, double)), ty, &[a], Some(last));
             return Ok(());
         }
         match inst.op {
@@ -96,13 +96,8 @@ impl Selector<'_> {
 
     /// An operation on one source that writes the low lane only.
     fn low(&mut self, inst: &Inst, v: u32, what: What) {
-        let merged = self.s.facts.merged.contains_key(&inst.res.0) && v == inst.res.0;
-        let last = if merged {
-            self.last(inst.args[0], inst.aty, true)
-        } else {
-            Last::Reg(self.vec(inst.args[0], inst.aty))
-        };
-        self.build(inst, v, what, inst.ty, &[], Some(last));
+        let last = Last::Reg(self.vec(inst.args[0], inst.aty));
+        self.plain(v, what, inst.ty, &[], Some(last));
     }
 
     fn sign(&mut self, inst: &Inst, v: u32) {
@@ -121,7 +116,7 @@ impl Selector<'_> {
     fn from_integer(&mut self, inst: &Inst, v: u32, o: Operand, from: Type) {
         let op = if inst.ty == Type::F32 { Cross::Cvtsi2ss } else { Cross::Cvtsi2sd };
         let general = self.reg(o, from);
-        self.from_general(inst, v, What::ToFloat(op), width_of(from), general, o, from);
+        self.from_general(v, What::ToFloat(op), width_of(from), general, o, from);
     }
 
     /// `v` is the signed integer in a register.

@@ -266,7 +266,7 @@ impl<'a> Selector<'a> {
             _ => return false,
         };
         self.begin(MOp::Lea, wide_of(inst.aty));
-        self.mem(&Address { segment: None, base, index, disp });
+        self.mem(&Address { base, index, disp, ..Address::default() });
         self.def_(v, Role::Def);
         self.end(0);
         true
@@ -296,8 +296,9 @@ impl<'a> Selector<'a> {
 
     fn and(&mut self, inst: &Inst, v: u32) {
         let (ty, mask) = (inst.aty, inst.aty.mask64() as i64);
+        let narrow_type = matches!(ty, Type::I8 | Type::I16);
         if let Some(i) = self.literal(inst.args[1], ty)
-            && !self.fusing()
+            && (!self.fusing() || narrow_type)
         {
             let a = self.reg(inst.args[0], ty);
             let from = match i & mask {
@@ -306,7 +307,7 @@ impl<'a> Selector<'a> {
                 0xffff_ffff => Some(Width::W32),
                 _ => None,
             };
-            if let Some(from) = from {
+            if let Some(from) = from.filter(|_| !self.fusing()) {
                 self.begin(MOp::Zext(from), Width::W64);
                 self.src(a, Role::Any);
                 self.def_(v, Role::Def);

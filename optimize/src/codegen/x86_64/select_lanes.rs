@@ -16,7 +16,7 @@ use super::select::Selector;
 use super::select_float::round_imm;
 use super::select_vector::{Last, length_of};
 use super::shuffle::{self, Plan, Side};
-use super::vinst::{Merge, VOp, What};
+use super::vinst::{VOp, What};
 use crate::regalloc::Role;
 
 /// Instructions for lanes of 8, 16, 32 and 64 bits.
@@ -132,7 +132,7 @@ impl Selector<'_> {
             }
             let a = self.vec(a, ty);
             let last = self.last(b, ty, false);
-            self.build(inst, v, What::Sym(op), ty, &[a], Some(last));
+            self.plain(v, What::Sym(op), ty, &[a], Some(last));
             return Ok(());
         }
         if let Some(op) = ordered(inst.op, lane) {
@@ -182,7 +182,7 @@ impl Selector<'_> {
     fn two(&mut self, inst: &Inst, v: u32, what: What) {
         let a = self.vec(inst.args[0], inst.ty);
         let last = self.last(inst.args[1], inst.ty, false);
-        self.build(inst, v, what, inst.ty, &[a], Some(last));
+        self.plain(v, what, inst.ty, &[a], Some(last));
     }
 
     fn one(&mut self, inst: &Inst, v: u32, what: What) {
@@ -193,7 +193,7 @@ impl Selector<'_> {
         } else {
             self.last(inst.args[0], inst.ty, false)
         };
-        self.build(inst, v, what, inst.ty, &[], Some(last));
+        self.plain(v, what, inst.ty, &[], Some(last));
     }
 
     // --- floats ------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ impl Selector<'_> {
             self.last(compare.b, inst.ty, false)
         };
         let imm = compare.predicate | u8::from(negated) << 2;
-        self.build(inst, v, What::BinImm(op, imm), inst.ty, &[a], Some(last));
+        self.plain(v, What::BinImm(op, imm), inst.ty, &[a], Some(last));
     }
 
     // --- choices -----------------------------------------------------------------------------------
@@ -240,20 +240,13 @@ impl Selector<'_> {
         // Words have no blend: their top bits are spread over both bytes first.
         let mask = if lane == Type::I16 { self.new_vector(ty) } else { self.vec(args[0], ty) };
         let (a, b) = (self.vec(args[1], ty), self.vec(args[2], ty));
-        let merged = self.s.facts.merged.get(&inst.res.0).copied().filter(|_| v == inst.res.0);
-        let vop = VOp {
-            length: length_of(ty),
-            merge: merged.map_or(Merge::No, |m| m.kind),
-            in_place: merged.is_some(),
-            ..VOp::new(What::Blend(op))
-        };
+        let vop = VOp { length: length_of(ty), ..VOp::new(What::Blend(op)) };
         self.begin(MOp::Vector(vop), Width::W64);
         self.src(b, Role::Use);
         self.src(a, Role::Use);
         let vex = self.s.kit.vex;
         self.src(mask, if vex { Role::Use } else { Role::Fixed(crate::regalloc::VECTOR) });
-        let to = if merged.is_some() { self.s.facts.root[v as usize] } else { v };
-        self.def_(to, if vex { Role::Def } else { Role::Reuse(false) });
+        self.def_(v, if vex { Role::Def } else { Role::Reuse(false) });
         self.end(0);
         if lane == Type::I16 {
             let from = self.vec(args[0], ty);
@@ -291,7 +284,7 @@ impl Selector<'_> {
         if let Some(bits) = self.bits_of(o, lane) {
             let all = splat(splat_of(&bits, lane), lane, ty);
             let c = self.constant_vreg(&all, ty);
-            self.build(inst, v, What::Un(row::MOVAPS), ty, &[], Some(Last::Reg(c)));
+            self.plain(v, What::Un(row::MOVAPS), ty, &[], Some(Last::Reg(c)));
             return Ok(());
         }
         let vex = self.s.kit.vex;
@@ -313,22 +306,22 @@ impl Selector<'_> {
             _ => row::VPBROADCASTQ,
         };
         match lane.bits() {
-            _ if vex => self.build(inst, v, What::Un(broadcast), ty, &[], Some(last)),
-            64 => self.build(inst, v, What::Un(row::MOVDDUP), ty, &[], Some(last)),
+            _ if vex => self.plain(v, What::Un(broadcast), ty, &[], Some(last)),
+            64 => self.plain(v, What::Un(row::MOVDDUP), ty, &[], Some(last)),
             32 => {
                 let last = if let Last::Load(x, _) = last { Last::Reg(x) } else { last };
-                self.build(inst, v, What::UnImm(row::PSHUFD, 0), ty, &[], Some(last));
+                self.plain(v, What::UnImm(row::PSHUFD, 0), ty, &[], Some(last));
             }
             16 => {
                 let pair = self.new_vector(ty);
-                self.build(inst, v, What::UnImm(row::PSHUFD, 0), ty, &[], Some(Last::Reg(pair)));
+                self.plain(v, What::UnImm(row::PSHUFD, 0), ty, &[], Some(Last::Reg(pair)));
                 self.plain(pair, What::UnImm(row::PSHUFLW, 0), ty, &[], Some(last));
             }
             _ => {
                 let (Some(low), zero) = (from, self.constant_vreg(&Wide::default(), ty)) else {
                     return Err(self.refuse(inst));
                 };
-                self.build(inst, v, What::Bin(row::PSHUFB), ty, &[low], Some(Last::Reg(zero)));
+                self.plain(v, What::Bin(row::PSHUFB), ty, &[low], Some(Last::Reg(zero)));
             }
         }
         if let Some(low) = from {
@@ -417,7 +410,7 @@ impl Selector<'_> {
             if q.iter().all(|x| x.0 == q[0].0) {
                 let imm = q.iter().enumerate().fold(0, |imm, (i, x)| imm | x.1 << (2 * i));
                 let last = self.last(sources[q[0].0], ty, false);
-                self.build(inst, v, What::UnImm(row::VPERMQ, imm), ty, &[], Some(last));
+                self.plain(v, What::UnImm(row::VPERMQ, imm), ty, &[], Some(last));
                 return Ok(());
             }
             let half = |k: usize| {
@@ -427,7 +420,7 @@ impl Selector<'_> {
             if let (Some(low), Some(high)) = (half(0), half(1)) {
                 let a = self.vec(sources[0], ty);
                 let last = self.last(sources[1], ty, false);
-                self.build(inst, v, What::BinImm(row::VPERM2I128, low | high << 4), ty, &[a], Some(last));
+                self.plain(v, What::BinImm(row::VPERM2I128, low | high << 4), ty, &[a], Some(last));
                 return Ok(());
             }
         }
@@ -495,43 +488,43 @@ impl Selector<'_> {
         };
         let wide = length_of(ty) > 0;
         match plan {
-            Plan::Zero => self.build(inst, v, What::Zero, ty, &[], None),
+            Plan::Zero => self.plain(v, What::Zero, ty, &[], None),
             Plan::Same(of) => {
                 let last = Last::Reg(self.vec(of_side(of), ty));
-                self.build(inst, v, What::Un(row::MOVAPS), ty, &[], Some(last));
+                self.plain(v, What::Un(row::MOVAPS), ty, &[], Some(last));
             }
             // These work on the whole register, not on each part.
             Plan::Un { op, of } if wide && op != row::MOVDDUP => {
                 let a = self.vec(of_side(of), ty);
                 let table = Last::Pool(self.s.pool.place(&table(of), ty.bytes()));
-                self.build(inst, v, What::Bin(row::PSHUFB), ty, &[a], Some(table));
+                self.plain(v, What::Bin(row::PSHUFB), ty, &[a], Some(table));
             }
             Plan::Un { op, of } => {
                 // Shorter memory than the operand has.
                 let last = Last::Reg(self.vec(of_side(of), ty));
-                self.build(inst, v, What::Un(op), ty, &[], Some(last));
+                self.plain(v, What::Un(op), ty, &[], Some(last));
             }
             Plan::UnImm { op, of, imm } => {
                 let last = self.last(of_side(of), ty, false);
-                self.build(inst, v, What::UnImm(op, imm), ty, &[], Some(last));
+                self.plain(v, What::UnImm(op, imm), ty, &[], Some(last));
             }
             Plan::Shift { op, of, by } => {
                 let a = self.vec(of_side(of), ty);
-                self.build(inst, v, What::Shift(op, by), ty, &[a], None);
+                self.plain(v, What::Shift(op, by), ty, &[a], None);
             }
             Plan::Bin { op, swapped } => {
                 let (a, b) = sides(swapped);
                 if wide && op == row::MOVSD {
                     let a = self.vec(a, ty);
                     let last = self.last(b, ty, false);
-                    self.build(inst, v, What::BinImm(row::BLENDPD, 5), ty, &[a], Some(last));
+                    self.plain(v, What::BinImm(row::BLENDPD, 5), ty, &[a], Some(last));
                     return Ok(());
                 }
                 let a = self.vec(a, ty);
                 let last =
                     if op == row::MOVSD { Last::Reg(self.vec(b, ty)) } else { self.last(b, ty, false) };
                 let last = if op == row::MOVSD { self.without_pool(last, b, ty) } else { last };
-                self.build(inst, v, What::Bin(op), ty, &[a], Some(last));
+                self.plain(v, What::Bin(op), ty, &[a], Some(last));
             }
             Plan::BinImm { op, swapped, imm } => {
                 let (a, b) = sides(swapped);
@@ -543,16 +536,16 @@ impl Selector<'_> {
                 };
                 let a = self.vec(a, ty);
                 let last = self.last(b, ty, false);
-                self.build(inst, v, What::BinImm(op, imm), ty, &[a], Some(last));
+                self.plain(v, What::BinImm(op, imm), ty, &[a], Some(last));
             }
             Plan::Table { of } => {
                 let a = self.vec(of_side(of), ty);
                 let table = Last::Pool(self.s.pool.place(&table(of), ty.bytes()));
-                self.build(inst, v, What::Bin(row::PSHUFB), ty, &[a], Some(table));
+                self.plain(v, What::Bin(row::PSHUFB), ty, &[a], Some(table));
             }
             Plan::Tables => {
                 let (x, y) = (self.new_vector(ty), self.new_vector(ty));
-                self.build(inst, v, What::Sym(row::POR), ty, &[x], Some(Last::Reg(y)));
+                self.plain(v, What::Sym(row::POR), ty, &[x], Some(Last::Reg(y)));
                 for (to, side) in [(y, Side::Second), (x, Side::First)] {
                     let a = self.vec(of_side(side), ty);
                     let table = Last::Pool(self.s.pool.place(&table(side), ty.bytes()));
@@ -595,16 +588,16 @@ impl Selector<'_> {
         };
         if let Some(n) = known {
             if n >= bits && inst.op != Op::VSar {
-                self.build(inst, v, What::Zero, ty, &[], None);
+                self.plain(v, What::Zero, ty, &[], None);
                 return Ok(());
             }
             let a = self.vec(inst.args[0], ty);
-            self.build(inst, v, What::Shift(by_literal, n.min(bits - 1) as u8), ty, &[a], None);
+            self.plain(v, What::Shift(by_literal, n.min(bits - 1) as u8), ty, &[a], None);
             return Ok(());
         }
         let made = self.amount_vector(inst.args[1]);
         let a = self.vec(inst.args[0], ty);
-        self.build(inst, v, What::Bin(by_vector), ty, &[a], Some(Last::Reg(made.unwrap_or_else(|v| v))));
+        self.plain(v, What::Bin(by_vector), ty, &[a], Some(Last::Reg(made.unwrap_or_else(|v| v))));
         if let Err(amount) = made {
             self.make_amount(amount, inst.args[1]);
         }
@@ -650,20 +643,20 @@ impl Selector<'_> {
                     (self.new_vector(ty), self.new_vector(ty), self.new_vector(ty));
                 let at = self.s.pool.place(&m, ty.bytes());
                 let low = self.s.pool.place(&splat(0xff >> n, Type::I8, ty), ty.bytes());
-                self.build(inst, v, What::Bin(row::PSUBB), ty, &[flipped], Some(Last::Pool(at)));
+                self.plain(v, What::Bin(row::PSUBB), ty, &[flipped], Some(Last::Pool(at)));
                 self.plain(flipped, What::Sym(row::PXOR), ty, &[shifted], Some(Last::Pool(at)));
                 self.plain(shifted, What::Sym(row::PAND), ty, &[words], Some(Last::Pool(low)));
                 self.plain(words, What::Shift(VShift::Psrlw, n as u8), ty, &[a], None);
                 return Ok(());
             }
             _ => {
-                self.build(inst, v, What::Zero, ty, &[], None);
+                self.plain(v, What::Zero, ty, &[], None);
                 return Ok(());
             }
         };
         let words = self.new_vector(ty);
         let mask = Last::Pool(self.s.pool.place(&splat(mask, Type::I8, ty), ty.bytes()));
-        self.build(inst, v, What::Sym(row::PAND), ty, &[words], Some(mask));
+        self.plain(v, What::Sym(row::PAND), ty, &[words], Some(mask));
         self.plain(words, What::Shift(shift, n as u8), ty, &[a], None);
         Ok(())
     }
@@ -677,7 +670,7 @@ impl Selector<'_> {
         let m = splat(1 << (63 - n), Type::I64, ty);
         let at = self.s.pool.place(&m, ty.bytes());
         let (flipped, shifted) = (self.new_vector(ty), self.new_vector(ty));
-        self.build(inst, v, What::Bin(row::PSUBQ), ty, &[flipped], Some(Last::Pool(at)));
+        self.plain(v, What::Bin(row::PSUBQ), ty, &[flipped], Some(Last::Pool(at)));
         self.plain(flipped, What::Sym(row::PXOR), ty, &[shifted], Some(Last::Pool(at)));
         self.plain(shifted, What::Shift(VShift::Psrlq, n as u8), ty, &[a], None);
         Ok(())
@@ -691,7 +684,7 @@ impl Selector<'_> {
         let (a, b) = (self.vec(inst.args[0], ty), self.vec(inst.args[1], ty));
         let [low, cross, sum, ab, ba, a_high, b_high] = std::array::from_fn(|_| self.new_vector(ty));
         let reg = |v| Some(Last::Reg(v));
-        self.build(inst, v, What::Sym(row::PADDQ), ty, &[cross], reg(low));
+        self.plain(v, What::Sym(row::PADDQ), ty, &[cross], reg(low));
         self.plain(low, What::Sym(row::PMULUDQ), ty, &[a], reg(b));
         self.plain(cross, What::Shift(VShift::Psllq, 32), ty, &[sum], None);
         self.plain(sum, What::Sym(row::PADDQ), ty, &[ab], reg(ba));
@@ -708,7 +701,7 @@ impl Selector<'_> {
         let (a, b) = (self.vec(inst.args[0], ty), self.vec(inst.args[1], ty));
         let [down, even, odd, a_odd, b_odd] = std::array::from_fn(|_| self.new_vector(ty));
         let reg = |v| Some(Last::Reg(v));
-        self.build(inst, v, What::BinImm(row::PBLENDW, 0xcc), ty, &[down], reg(odd));
+        self.plain(v, What::BinImm(row::PBLENDW, 0xcc), ty, &[down], reg(odd));
         self.plain(down, What::Shift(VShift::Psrlq, 32), ty, &[even], None);
         self.plain(even, What::Sym(op), ty, &[a], reg(b));
         self.plain(odd, What::Sym(op), ty, &[a_odd], reg(b_odd));
@@ -725,7 +718,7 @@ impl Selector<'_> {
         let (then, other) = if min { (b, a) } else { (a, b) };
         let [chosen, kept] = std::array::from_fn(|_| self.new_vector(ty));
         let reg = |v| Some(Last::Reg(v));
-        self.build(inst, v, What::Sym(row::POR), ty, &[chosen], reg(kept));
+        self.plain(v, What::Sym(row::POR), ty, &[chosen], reg(kept));
         self.plain(kept, What::Bin(row::PANDN), ty, &[greater], reg(other));
         self.plain(chosen, What::Sym(row::PAND), ty, &[greater], reg(then));
         if matches!(inst.op, Op::VSmin | Op::VSmax) {

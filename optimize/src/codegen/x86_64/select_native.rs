@@ -158,6 +158,9 @@ impl Selector<'_> {
                     self.src(v, Role::Fixed(r));
                 }
                 Home::Flags => request = Some(self.request(bind.value, Flag::MASK as u16)),
+                Home::Vector(_) if self.is_managed(slot) && !self.upper_is(bind.value, slot) => {
+                    return Err(unsupported("a native that reads the upper part of another slot"));
+                }
                 Home::Vector(r) if self.is_managed(slot) => {
                     let v = self.vec(bind.value, self.trace.decls.slots[slot].ty);
                     self.src(v, Role::Fixed(VECTOR + r));
@@ -200,6 +203,12 @@ impl Selector<'_> {
         if !unchanged && !(self.in_place(slot) && self.is_current(bound, slot, self.here)) {
             self.error.get_or_insert_with(|| unsupported(format_args!("an exit that changes {home:?}")));
         }
+    }
+
+    /// Does what lies above 128 bits of the value stay in this slot's home? (With VEX, values are whole.)
+    fn upper_is(&self, o: Operand, slot: usize) -> bool {
+        let upper = o.as_value().map(|v| self.s.facts.upper[v.index()]);
+        self.s.kit.vex || upper == Some(slot as u16)
     }
 
     /// Vector slots whose values are allocated like all others.

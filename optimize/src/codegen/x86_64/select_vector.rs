@@ -1,8 +1,7 @@
 //! Selection of operations on vector registers: moves, parts, bits. Lanes are in `lanes`, scalar floats in `float`.
 //!
 //! A float or vector lives in a vector register; what lies above its bits there is undefined. [`super::vinst`] says how
-//! the two encodings differ and what it means that an instruction is merged into a wider value; which are is decided by
-//! [`super::prepare`], beforehand. Here a merged operation is recognised by [`Selector::build`] alone.
+//! the two encodings differ, `prepare_vector` what becomes of vectors wider than 128 bits in legacy code.
 //!
 //! Literals come from a pool of constants behind the code, as memory operands where they come last, else as values that
 //! are loaded again wherever the allocator wants.
@@ -137,6 +136,16 @@ impl Selector<'_> {
         if !self.managed[slot] {
             return self.exit_elsewhere(slot, self.homes[slot], bound);
         }
+        let upper = |s: &Self, o: Operand| match s.trace.recipe(o) {
+            Some(r) if r.op == Op::Insert => r.args[0].as_value(),
+            Some(_) => None,
+            None => o.as_value(),
+        };
+        let stays = bound.is_none()
+            || upper(self, bound).is_some_and(|v| self.s.facts.upper[v.index()] == slot as u16);
+        if !self.s.kit.vex && !stays {
+            return self.fail("the upper part of another vector slot");
+        }
         let src = if bound.is_none() {
             let v = self.entry(slot);
             Src::Opnd(self.exit_operand(v))
@@ -235,6 +244,8 @@ impl Selector<'_> {
         let only_register = match what {
             What::Bin(v) => !v.in_memory(),
             What::From(op) => !op.converts(),
+            // The rest of the result is that of the source's register.
+            What::Low(_) | What::LowImm(..) => true,
             _ => false,
         };
         match last {
@@ -243,7 +254,14 @@ impl Selector<'_> {
                 self.src(v, if fits && !only_register { Role::Any } else { Role::Use });
             }
             Last::Pool(at) => {
-                let pool = MMem { segment: None, base: false, index: None, disp: at as i32, pool: true };
+                let pool = MMem {
+                    segment: None,
+                    near: false,
+                    base: false,
+                    index: None,
+                    disp: at as i32,
+                    pool: true,
+                };
                 self.cur().mem = Some(pool);
             }
             Last::Load(v, address) => {
@@ -261,76 +279,6 @@ impl Selector<'_> {
             Some(Last::Load(..)) => self.end_faulting(0),
             _ => self.end(0),
         }
-    }
-
-    /// `inst`'s result by one instruction on registers `srcs` and `last`; merged if it is to be.
-    pub(super) fn build(
-        &mut self,
-        inst: &Inst,
-        v: u32,
-        what: What,
-        ty: Type,
-        srcs: &[u32],
-        last: Option<Last>,
-    ) {
-        match self.s.facts.merged.get(&inst.res.0).copied() {
-            Some(merged) if v == inst.res.0 => {
-                let z = self.s.facts.root[v as usize];
-                self.build_merged(z, merged.kind, merged.base, what, srcs, last);
-            }
-            _ => self.plain(v, what, ty, srcs, last),
-        }
-    }
-
-    /// `v` by one instruction that keeps the rest of `base`.
-    pub(super) fn build_merged(
-        &mut self,
-        v: u32,
-        merge: Merge,
-        base: u32,
-        what: What,
-        srcs: &[u32],
-        last: Option<Last>,
-    ) {
-        let takes_first = matches!(
-            what,
-            What::Bin(_)
-                | What::Sym(_)
-                | What::BinImm(..)
-                | What::Shift(..)
-                | What::Insert(_)
-                | What::Blend(_)
-        );
-        let swapped;
-        let (srcs, last) = match (what, srcs, last) {
-            (What::Sym(_), [a], Some(Last::Reg(b))) if b == base && *a != base => {
-                swapped = [b];
-                (&swapped[..], Some(Last::Reg(*a)))
-            }
-            _ => (srcs, last),
-        };
-        let in_place = takes_first && srcs.first() == Some(&base);
-        if takes_first && !in_place && matches!(last, Some(Last::Reg(b)) if b == base) {
-            // The second source is in the register that the first would be copied to.
-            let t = self.new_vector(Type::V128);
-            let (copy, from) = match merge {
-                Merge::F32 => (What::Bin(row::MOVSS), &[base][..]),
-                Merge::F64 => (What::Bin(row::MOVSD), &[base][..]),
-                _ => (What::Un(row::MOVAPS), &[][..]),
-            };
-            self.build_merged(v, merge, base, copy, from, Some(Last::Reg(t)));
-            return self.plain(t, what, Type::V128, srcs, last);
-        }
-        self.begin(MOp::Vector(VOp { what, length: 0, merge, in_place }), Width::W64);
-        self.src(base, Role::Use);
-        for s in &srcs[usize::from(in_place)..] {
-            self.src(*s, Role::Use);
-        }
-        if let Some(last) = last {
-            self.last_src(last, what, 16);
-        }
-        self.def_(v, Role::Reuse(false));
-        self.end_vector(last);
     }
 
     /// `v` by one instruction, the rest of its register undefined.
@@ -408,15 +356,7 @@ impl Selector<'_> {
     fn vector_load(&mut self, inst: &Inst, v: u32) {
         let Some(addr) = self.trace.addr(inst) else { return self.fail("an address that is not a literal") };
         let address = self.address(&addr);
-        // Merging is for 128 bits only: shorter loads clear what is above them.
-        self.build(
-            inst,
-            v,
-            What::Un(Self::load_row(inst.ty)),
-            inst.ty,
-            &[],
-            Some(Last::Load(inst.res.0, address)),
-        );
+        self.plain(v, What::Un(Self::load_row(inst.ty)), inst.ty, &[], Some(Last::Load(inst.res.0, address)));
     }
 
     /// A store from a vector register.
@@ -514,7 +454,7 @@ impl Selector<'_> {
                     (_, Type::F64) => (What::Un(row::MOVQ), small),
                     _ => (What::LowImm(row::INSERTPS, 0x0e), small),
                 };
-                self.build(inst, v, what, Type::V128, &[], Some(last));
+                self.plain(v, what, Type::V128, &[], Some(last));
             }
             Type::V128 | Type::V256 => {
                 let last = self.last(o, from, false);
@@ -523,7 +463,7 @@ impl Selector<'_> {
                 } else {
                     What::Un(row::MOVAPS)
                 };
-                self.build(inst, v, what, from, &[], Some(last));
+                self.plain(v, what, from, &[], Some(last));
             }
             _ => {
                 let narrow = matches!(from, Type::I1 | Type::I8 | Type::I16);
@@ -531,7 +471,7 @@ impl Selector<'_> {
                 let made = narrow && !clean && !o.is_literal();
                 let width = width_of(from);
                 let general = if made { self.new_general() } else { self.reg(o, from) };
-                self.from_general(inst, v, What::To, width, general, o, from);
+                self.from_general(v, What::To, width, general, o, from);
                 if made {
                     self.zext(o, from, general);
                 }
@@ -541,10 +481,8 @@ impl Selector<'_> {
     }
 
     /// `v` from a general register, or from the load that makes it.
-    #[expect(clippy::too_many_arguments, reason = "the source as a register and as an operand")]
     pub(super) fn from_general(
         &mut self,
-        inst: &Inst,
         v: u32,
         what: What,
         width: Width,
@@ -554,24 +492,17 @@ impl Selector<'_> {
     ) {
         let foldable = matches!(from, Type::I32 | Type::I64) && o.as_value().is_some_and(|x| x.0 == general);
         let address = if foldable { self.load_of(general, from, self.here) } else { None };
-        let merged = self.s.facts.merged.get(&inst.res.0).copied().filter(|_| v == inst.res.0);
-        let op = VOp { merge: merged.map_or(Merge::No, |m| m.kind), ..VOp::new(what) };
-        self.begin(MOp::Vector(op), width);
-        if let Some(m) = merged {
-            self.src(m.base, Role::Use);
-        }
-        let to = if merged.is_some() { self.s.facts.root[v as usize] } else { v };
-        let role = if merged.is_some() { Role::Reuse(false) } else { Role::Def };
+        self.begin(MOp::Vector(VOp::new(what)), width);
         match address {
             Some(address) => {
                 self.fault_exit_of(general);
                 self.mem(&address);
-                self.def_(to, role);
+                self.def_(v, Role::Def);
                 self.end_faulting(0);
             }
             None => {
                 self.src(general, Role::Use);
-                self.def_(to, role);
+                self.def_(v, Role::Def);
                 self.end(0);
             }
         }
@@ -612,7 +543,7 @@ impl Selector<'_> {
             (true, false) if is_general(inst.ty) => self.low_part(inst, v, o)?,
             (false, true) if is_general(inst.aty) => {
                 let general = self.reg(o, inst.aty);
-                self.from_general(inst, v, What::To, width_of(inst.aty), general, o, inst.aty);
+                self.from_general(v, What::To, width_of(inst.aty), general, o, inst.aty);
             }
             _ => return Err(self.refuse(inst)),
         }
@@ -622,10 +553,6 @@ impl Selector<'_> {
     // --- parts -------------------------------------------------------------------------------------
 
     fn insert_part(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
-        if self.s.facts.inserts.contains(&v) {
-            // Made by the operation that makes the part.
-            return Ok(());
-        }
         let (part_ty, ty) = (inst.aty, inst.ty);
         let bit = inst.args[2].as_index().unwrap_or(0) as u32;
         if !is_vector(ty) || !bit.is_multiple_of(part_ty.bits()) {
@@ -637,11 +564,10 @@ impl Selector<'_> {
             if bit + part_ty.bits() > 128 {
                 return Err(self.refuse(inst));
             }
-            let merge = if wide { Merge::V128 } else { Merge::No };
-            return self.insert_low(inst, v, container, merge, bit);
+            return self.insert_low(inst, v, container, bit);
         }
         if !wide {
-            return self.insert_low(inst, v, container, Merge::No, bit);
+            return self.insert_low(inst, v, container, bit);
         }
         if part_ty.bits() >= 128 {
             let part = self.vec(inst.args[1], part_ty);
@@ -651,7 +577,7 @@ impl Selector<'_> {
         // Through the 128 bits that it lies in.
         let (old, new) = (self.new_vector(Type::V128), self.new_vector(Type::V128));
         self.put_part(v, container, new, ty, Type::V128, bit / 128 * 128);
-        self.insert_low(inst, new, if bit < 128 { container } else { old }, Merge::No, bit % 128)?;
+        self.insert_low(inst, new, if bit < 128 { container } else { old }, bit % 128)?;
         if bit >= 128 {
             self.get_part(old, container, ty, Type::V128, bit / 128 * 128);
         }
@@ -675,31 +601,16 @@ impl Selector<'_> {
         self.plain(v, What::GetPart(part_ty.bits() as u16, at), ty, &[container], None);
     }
 
-    /// `v = container` with a part of its low 128 bits replaced. With [`Merge::V128`] the container is wider, and its rest stays.
-    fn insert_low(
-        &mut self,
-        inst: &Inst,
-        v: u32,
-        container: u32,
-        merge: Merge,
-        bit: u32,
-    ) -> Result<(), CodegenError> {
+    /// `v = container` of 128 bits with a part replaced.
+    fn insert_low(&mut self, inst: &Inst, v: u32, container: u32, bit: u32) -> Result<(), CodegenError> {
         let (part, part_ty) = (inst.args[1], inst.aty);
-        let make = |s: &mut Self, what: What, last: Last| match merge {
-            Merge::No => s.build(inst, v, what, Type::V128, &[container], Some(last)),
-            _ => s.build_merged(v, merge, container, what, &[container], Some(last)),
-        };
+        let make =
+            |s: &mut Self, what: What, last: Last| s.plain(v, what, Type::V128, &[container], Some(last));
         match (part_ty, bit) {
             (Type::V128, _) => {
-                // Only in a wider container.
-                let zero = self.bits_of(part, part_ty).is_some_and(|b| b.iter().all(|w| *w == 0));
-                let last = if zero { None } else { Some(self.last(part, part_ty, true)) };
-                let what = match last {
-                    None => What::Zero,
-                    Some(Last::Load(..)) => What::Un(row::MOVUPS),
-                    Some(_) => What::Un(row::MOVAPS),
-                };
-                self.build_merged(v, merge, container, what, &[], last);
+                // All of it (of a wider container, whose upper part stays where it is).
+                let part = self.vec(part, part_ty);
+                self.plain(v, What::Un(row::MOVAPS), Type::V128, &[], Some(Last::Reg(part)));
             }
             (Type::F64, _) => {
                 let last = self.last(part, part_ty, true);
@@ -729,7 +640,7 @@ impl Selector<'_> {
                 let general = self.reg(part, part_ty);
                 let foldable = part.as_value().is_some_and(|x| x.0 == general);
                 let address = if foldable { self.load_of(general, part_ty, self.here) } else { None };
-                let op = VOp { merge, in_place: merge != Merge::No, ..VOp::new(what) };
+                let op = VOp::new(what);
                 self.begin(MOp::Vector(op), width_of(part_ty));
                 self.src(container, Role::Use);
                 let reuse = op.reuses(self.s.kit.vex).is_some();
@@ -817,7 +728,7 @@ impl Selector<'_> {
             bits[..ty.bytes() as usize / 8].copy_from_slice(&ones[..ty.bytes() as usize / 8]);
             let last = Last::Pool(self.s.pool.place(&bits, ty.bytes()));
             let a = self.vec(a, ty);
-            return self.build(inst, v, What::Sym(row::PXOR), ty, &[a], Some(last));
+            return self.plain(v, What::Sym(row::PXOR), ty, &[a], Some(last));
         }
         if inst.op != Op::Andn
             && (a.is_literal() || self.is_vector_load(a, ty) && !self.is_vector_load(b, ty))
@@ -840,7 +751,7 @@ impl Selector<'_> {
         };
         let a = self.vec(a, ty);
         let last = self.last(b, ty, false);
-        self.build(inst, v, what, ty, &[a], Some(last));
+        self.plain(v, what, ty, &[a], Some(last));
     }
 
     /// Equality of whole vectors, as a number.

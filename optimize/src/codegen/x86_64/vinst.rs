@@ -3,13 +3,8 @@
 //! A [`VOp`] is one instruction in either of the two encodings. A trace is compiled with one of them ([`Kit::vex`]):
 //!
 //! - *legacy*: nothing in it works on more than 128 bits. The destination is the first source too, and what lies above the
-//!   bits written stays in the register. So a guest's `addsd xmm0, xmm1`, which is
-//!   `insert %zmm0, fadd(extract %zmm0, extract %zmm1), 0` in the IR, is one instruction again if its result has the
-//!   register of `%zmm0`: it is *merged* ([`Merge`]) into that value.
+//!   bits written stays in the register.
 //! - *VEX*: destinations of their own; everything above the bits written becomes 0.
-//!
-//! Operands of a merged instruction: the value it is merged into, then its own sources, the first of which is missing
-//! if it is the low part of that value ([`VOp::in_place`]).
 
 use super::super::Host;
 use super::asm::vector::{self as row, Blendv, Cross, L128, L256, Length, V, VShift};
@@ -27,16 +22,14 @@ pub struct Kit {
     pub whole: u8,
 }
 
-/// What the result keeps of its first operand.
+/// How much of a vector an exit replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Merge {
-    /// Nothing: the rest of the register is undefined.
-    No,
-    /// All but the low 32 bits.
+    /// The low 32 bits.
     F32,
-    /// All but the low 64 bits.
+    /// The low 64 bits.
     F64,
-    /// All but the low 128 bits.
+    /// The low 128 bits.
     V128,
 }
 
@@ -96,16 +89,12 @@ pub struct VOp {
     pub what: What,
     /// On how much: [`L128`] (also scalars), [`L256`], or 2 for 512 bits.
     pub length: u8,
-    /// What the result keeps of the first operand.
-    pub merge: Merge,
-    /// `a` is the low part of the first operand of a merged instruction.
-    pub in_place: bool,
 }
 
 impl VOp {
-    /// Not merged, 128 bits.
+    /// On 128 bits, or scalar.
     pub fn new(what: What) -> VOp {
-        VOp { what, length: 0, merge: Merge::No, in_place: false }
+        VOp { what, length: 0 }
     }
 
     /// Does it change the status flags?
@@ -115,9 +104,6 @@ impl VOp {
 
     /// Must the result have the register of the first operand in this encoding, and may it have that of the second instead?
     pub fn reuses(self, vex: bool) -> Option<bool> {
-        if self.merge != Merge::No {
-            return Some(false);
-        }
         match self.what {
             What::Select(_) => Some(false),
             What::Sym(_) if !vex => Some(true),
@@ -170,9 +156,11 @@ impl Kit {
     /// What a trace needs: VEX when something in it works on more than 128 bits, or clears what lies above them.
     pub fn of(trace: &Trace, host: &dyn Host) -> Kit {
         let wide = |ty: Type| matches!(ty, Type::V256 | Type::V512);
+        let above = |bit: Option<usize>, part: Type| bit.unwrap_or(0) + part.bits() as usize > 128;
         let needs = trace.insts.iter().any(|i| match i.op {
-            Op::Slot | Op::Phi | Op::Pick | Op::Insert => i.ty == Type::V256,
-            Op::Trunc | Op::Extract | Op::Native | Op::Call => i.ty == Type::V256,
+            Op::Slot | Op::Phi | Op::Pick | Op::Native | Op::Call | Op::Trunc => i.ty == Type::V256,
+            Op::Insert => i.ty == Type::V256 || above(i.args[2].as_index(), i.aty),
+            Op::Extract => i.ty == Type::V256 || above(i.args[1].as_index(), i.ty),
             _ => wide(i.ty) || wide(i.aty),
         });
         let whole = match host.vector_bytes() {
@@ -229,6 +217,8 @@ impl Kit {
     /// Vector length for this many bytes, as far as the machine has it.
     fn length(self, bytes: u32) -> u8 {
         let wanted = match bytes {
+            // Legacy code never touches upper parts.
+            _ if !self.vex => 0,
             64 => 2,
             32 => 1,
             _ => 0,
@@ -256,37 +246,23 @@ impl Kit {
 
     fn emit_legacy(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
         let dst = def.map_or(Xmm(0), Place::xmm);
-        let merged = op.merge != Merge::No;
-        let mut own = srcs;
-        if merged && let Some((base, rest)) = srcs.split_first() {
-            self.copy(asm, 64, dst, base.xmm());
-            own = rest;
-        }
         // What the two-operand forms start from.
         let start = |asm: &mut Asm, a: Place| {
             let a = a.xrm();
             if a == XRm::Reg(dst) {
                 return;
             }
-            match (op.merge, a) {
-                (Merge::F64, XRm::Reg(_)) => asm.sse(row::MOVSD, dst, a),
-                (Merge::F32, XRm::Reg(_)) => asm.sse(row::MOVSS, dst, a),
-                _ => asm.sse(row::MOVAPS, dst, a),
-            }
+            asm.sse(row::MOVAPS, dst, a);
         };
-        let place = |n: usize| own.get(n).copied().unwrap_or(Place::Vector(dst));
-        let last = own.last().copied().unwrap_or(Place::Vector(dst));
+        let place = |n: usize| srcs.get(n).copied().unwrap_or(Place::Vector(dst));
+        let last = srcs.last().copied().unwrap_or(Place::Vector(dst));
         match op.what {
             What::Bin(v) => {
-                if !op.in_place {
-                    start(asm, place(0));
-                }
+                start(asm, place(0));
                 asm.sse(v, dst, last.xrm());
             }
             What::Sym(v) => {
-                if op.in_place {
-                    asm.sse(v, dst, last.xrm());
-                } else if last.xrm() == XRm::Reg(dst) {
+                if last.xrm() == XRm::Reg(dst) {
                     asm.sse(v, dst, place(0).xrm());
                 } else {
                     start(asm, place(0));
@@ -294,29 +270,25 @@ impl Kit {
                 }
             }
             What::BinImm(v, imm) => {
-                if !op.in_place {
-                    start(asm, place(0));
-                }
+                start(asm, place(0));
                 asm.sse_imm(v, dst, last.xrm(), imm);
             }
             What::Un(v) => asm.sse(v, dst, last.xrm()),
             What::UnImm(v, imm) => asm.sse_imm(v, dst, last.xrm(), imm),
             What::Low(v) => {
-                let from = self.low_source(asm, merged, dst, last);
+                let from = Self::low_source(asm, dst, last);
                 asm.sse(v, dst, from);
             }
             What::LowImm(v, imm) => {
-                let from = self.low_source(asm, merged, dst, last);
+                let from = Self::low_source(asm, dst, last);
                 asm.sse_imm(v, dst, from, imm);
             }
             What::Shift(v, by) => {
-                if !op.in_place {
-                    start(asm, place(0));
-                }
+                start(asm, place(0));
                 asm.sse_shift(v, dst, by);
             }
             What::Store(v) | What::StoreImm(v, _) => {
-                if let (Some(Place::Vector(from)), XRm::Mem(to)) = (own.first(), last.xrm()) {
+                if let (Some(Place::Vector(from)), XRm::Mem(to)) = (srcs.first(), last.xrm()) {
                     match op.what {
                         What::StoreImm(v, imm) => asm.sse_imm(v, *from, to, imm),
                         _ => asm.sse(v, *from, to),
@@ -325,10 +297,8 @@ impl Kit {
             }
             What::To => asm.sse_from(Cross::MovTo, width, dst, last.rm()),
             What::ToFloat(v) => {
-                if !merged {
-                    // The rest of the register is not to be waited for.
-                    asm.sse(row::XORPS, dst, dst);
-                }
+                // The rest of the register is not to be waited for.
+                asm.sse(row::XORPS, dst, dst);
                 asm.sse_from(v, width, dst, last.rm());
             }
             What::From(v) => {
@@ -337,9 +307,7 @@ impl Kit {
                 }
             }
             What::Insert(lane) => {
-                if !op.in_place {
-                    start(asm, place(0));
-                }
+                start(asm, place(0));
                 asm.sse_insert(width, dst, last.rm(), lane);
             }
             What::Extract(lane) => {
@@ -348,10 +316,8 @@ impl Kit {
             }
             What::Blend(v) => {
                 // The mask is in xmm0, by its role.
-                if !op.in_place {
-                    start(asm, place(0));
-                }
-                asm.sse_blendv(v, dst, place(usize::from(!op.in_place)).xrm());
+                start(asm, place(0));
+                asm.sse_blendv(v, dst, place(1).xrm());
             }
             What::Zero => asm.sse(row::XORPS, dst, dst),
             What::Ones => asm.sse(row::PCMPEQD, dst, dst),
@@ -368,9 +334,9 @@ impl Kit {
     }
 
     /// The source of an instruction on the low lane, brought into the destination first if its rest would else be waited for.
-    fn low_source(self, asm: &mut Asm, merged: bool, dst: Xmm, from: Place) -> XRm {
+    fn low_source(asm: &mut Asm, dst: Xmm, from: Place) -> XRm {
         match from.xrm() {
-            XRm::Reg(x) if !merged && x != dst => {
+            XRm::Reg(x) if x != dst => {
                 asm.sse(row::MOVAPS, dst, x);
                 XRm::Reg(dst)
             }
@@ -379,7 +345,6 @@ impl Kit {
     }
 
     fn emit_vex(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
-        debug_assert_eq!(op.merge, Merge::No, "merged instructions are legacy");
         let dst = def.map_or(Xmm(0), Place::xmm);
         let place = |n: usize| srcs.get(n).copied().unwrap_or(Place::Vector(dst));
         let (a, last) = (place(0), srcs.last().copied().unwrap_or(Place::Vector(dst)));
