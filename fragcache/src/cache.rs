@@ -210,6 +210,8 @@ impl std::fmt::Debug for Cache {
 pub const EXIT_STUB: usize = 20;
 /// Most bytes of any other stub: a counter, an indirect entry, a far jump.
 pub(crate) const STUB_ROOM: usize = 128;
+/// Fragments that even a small program has.
+const LIKELY: usize = 1 << 10;
 /// Bytes of each unit kept for stubs that fragments need later: counters, indirect entries.
 const LATE_ROOM: usize = UNIT_SIZE / 32;
 
@@ -234,7 +236,7 @@ impl Cache {
             free_exits: BTreeMap::new(),
             far: Vec::new(),
             free_far: Vec::new(),
-            lookup: HashTable::new(),
+            lookup: HashTable::with_capacity(LIKELY),
             pages: FxHashMap::default(),
             failures: FxHashMap::default(),
             current: Vec::new(),
@@ -248,6 +250,23 @@ impl Cache {
             revoked: 0,
             buffer: Vec::new(),
         })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &CacheConfig {
+        &self.config
+    }
+
+    /// Takes the place of `old` in a forked child, without its code: log, counts, and what is known about facts go
+    /// on. Its code memory is unmapped, so no thread may be inside. What it has on the heap stays there unused: the
+    /// pages are the parent's, and touching them to free them would copy them.
+    pub fn succeed(&mut self, mut old: Cache) {
+        self.revoked = old.revoked;
+        self.stats = old.stats;
+        std::mem::swap(&mut self.events, &mut old.events);
+        old.memory.unmap();
+        old.table.unmap();
+        std::mem::forget(old);
     }
 
     /// The policy in force.
@@ -369,7 +388,7 @@ impl Cache {
     ///
     /// Until its links are made nothing leads to it, so no thread sees it half made.
     pub fn commit(&mut self, mut new: NewFragment<'_>) -> FragId {
-        let (id, replaced) = self.place(&mut new);
+        let (id, replaced) = self.place(&mut new, None);
         self.connect(id, new.exits);
         if let Some(old) = replaced {
             self.supersede(old, id);
@@ -383,8 +402,8 @@ impl Cache {
 
     /// The first half of [`Cache::commit`]: the fragment exists and can be looked up, but must not run before
     /// [`Cache::connect`]. Also returns the fragment that it replaces. So several fragments can be made
-    /// whose exits then find each other.
-    pub fn place(&mut self, new: &mut NewFragment<'_>) -> (FragId, Option<FragId>) {
+    /// whose exits then find each other. `packed`: the map, when it was [packed](crate::pack_map) before.
+    pub fn place(&mut self, new: &mut NewFragment<'_>, packed: Option<&[u8]>) -> (FragId, Option<FragId>) {
         let start = self.memory.place_of(new.at).expect("begin() gave the address");
         let unit = start.unit();
         let id = self.free_frags.pop().unwrap_or(FragId(self.frags.len()));
@@ -397,14 +416,17 @@ impl Cache {
             u.live += 1;
             // Each exit has a stub or the right to one.
             u.owed += patched * EXIT_STUB;
-            let mut packed = std::mem::take(&mut self.buffer);
-            packed.clear();
-            pcmap::pack(new.map, &mut packed);
-            u.cold -= packed.len();
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.clear();
+            let map = packed.unwrap_or_else(|| {
+                pcmap::pack(new.map, &mut buffer);
+                &buffer
+            });
+            u.cold -= map.len();
             assert!(u.hot + u.owed <= u.cold, "a fragment larger than begin() was told");
             let at = Place::new(unit, u.cold - u.start);
-            self.memory.write(at, &packed);
-            self.buffer = packed;
+            self.memory.write(at, map);
+            self.buffer = buffer;
             at
         };
         self.memory.write(start, new.code);

@@ -270,6 +270,13 @@ impl IndirectTable {
         HostPc(unsafe { AtomicU64::from_ptr(at as *mut u64) }.load(Ordering::Acquire) as usize)
     }
 
+    /// Gives the tables back; nothing may use them any more.
+    pub(crate) fn unmap(&mut self) {
+        let (start, end) = self.range();
+        // SAFETY: mappings of this module's that nobody uses, as the caller knows.
+        unsafe { libc::munmap(start as *mut libc::c_void, end - start) };
+    }
+
     /// The address range of the tables.
     pub fn range(&self) -> (usize, usize) {
         (self.base, self.base + 2 * BYTES + COUNTERS)

@@ -38,4 +38,5 @@ mod verify;
 
 pub use cache::{Cache, CacheConfig, CacheError, NewExit, NewFragment, StubWriter};
 pub use fragment::{Exit, ExitId, ExitKind, FragId, Fragment, FragmentKind, GuestPc, HostPc};
+pub use pcmap::pack as pack_map;
 pub use places::{FaultPlace, Places};

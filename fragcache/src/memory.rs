@@ -9,7 +9,7 @@
 //!
 //! Invariants: every address handed out lies in exactly one unit; `rx - rw` is constant within a
 //! region; nothing here is ever unmapped while the process lives, so a stale host address is
-//! always readable.
+//! always readable (but for a forked child that begins anew, see [`crate::Cache::succeed`]).
 //!
 //! Resident memory: pages seen through both views count twice. The writable view is needed only
 //! where code is being placed and, now and then, where a field is patched; so its page table
@@ -329,6 +329,16 @@ impl CodeMemory {
             u.cold_present = u.end();
         }
         Ok(())
+    }
+
+    /// Gives all of it back, for ever; nothing may lead there any more.
+    pub(crate) fn unmap(&mut self) {
+        for (start, end) in self.ranges() {
+            // SAFETY: mappings of this module's, with their guards; nobody uses them, as the caller knows.
+            unsafe { libc::munmap(start as *mut libc::c_void, end - start) };
+        }
+        self.regions.clear();
+        self.units.clear();
     }
 
     /// Address ranges that belong to code memory, both views with their guards.

@@ -13,7 +13,7 @@
 //! Instructions of no guest have more than 15 bytes here; a longer one is refused by assertion.
 
 /// Appends the packed form of `pairs`.
-pub(crate) fn pack(pairs: &[(u8, u8)], out: &mut Vec<u8>) {
+pub fn pack(pairs: &[(u8, u8)], out: &mut Vec<u8>) {
     for &(host, guest) in pairs {
         assert!(guest < 16, "a guest instruction of {guest} bytes");
         if host == guest && host != 0 {

@@ -190,6 +190,17 @@ pub fn map_file(fd: i32, size: usize) -> Option<&'static [u8]> {
     }
 }
 
+/// Zeroed memory, for ever, that a forked child shares with its parent.
+pub fn map_shared(size: usize) -> std::io::Result<usize> {
+    let size = size.next_multiple_of(PAGE);
+    let at = map(size)?;
+    let (prot, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
+    // SAFETY: replaces fresh pages of our own, which nobody else knows.
+    let p = unsafe { libc::mmap(at as *mut libc::c_void, size, prot, flags, -1, 0) };
+    if p == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(at) }
+}
+
 /// Where the heap gets its memory.
 struct Pages;
 

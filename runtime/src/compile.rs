@@ -68,6 +68,8 @@ pub struct CompileStats {
     pub traces: u64,
     /// Of them, loops.
     pub loops: u64,
+    /// Of these, with a vector trace in front.
+    pub vectors: u64,
     /// Paths without one, by reason.
     pub refused: BTreeMap<String, u64>,
     /// IR operations as lifted.
@@ -179,12 +181,26 @@ impl Compiler {
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
         let copy = worth::of_copy(trace);
         let used = self.env.used();
-        self.pipeline.run(trace, &mut self.env, |_, _| {});
+        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
         if let Some(t) = &mut text {
             t.push_str(&format!("  optimised\n{trace}"));
+            if let Some(v) = &vector {
+                t.push_str(&format!("  in vectors\n{v}"));
+            }
         }
-        let frag = install(cache, trace, &self.host, steps, lengths, copy);
+        let mut frag = install(cache, trace, &self.host, steps, lengths, copy);
+        if let (Ok(scalar), Some(v)) = (&frag, &vector) {
+            // It takes the scalar trace's place and declines to it.
+            match install(cache, v, &self.host, steps, lengths, u32::MAX) {
+                Ok(front) => {
+                    self.stats.vectors += 1;
+                    self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
+                    frag = Ok(front);
+                }
+                Err(e) => tracing::debug!(head = %steps[0].pc, why = %e, "no vector trace"),
+            }
+        }
         let s = &mut self.stats;
         s.operations += operations;
         s.operations_left += trace.insts.len() as u64;

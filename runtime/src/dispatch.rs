@@ -111,8 +111,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
         let f = shared.cache.frag(frag);
         let bytes: u32 = f.source().map(|s| s.1).sum();
         // One pass through an optimised loop may be several of the guest's.
-        let passes = if f.places().is_some() { MOST_PASSES } else { 1 };
-        lockstep::departing(thread, bytes as usize * passes, f.facts & assume::FP_DEFAULT != 0);
+        let optimized = f.places().is_some();
+        let bound = bytes as usize * if optimized { MOST_PASSES } else { 1 };
+        lockstep::departing(thread, bound, optimized, f.facts & assume::FP_DEFAULT != 0);
     }
     Ok(())
 }
@@ -356,8 +357,10 @@ fn finish(thread: &mut Thread, shared: &mut Shared) {
         }
         code.push((s.pc, bytes));
     }
+    let options = &process().options;
     let Shared { cache, translator, compiler, .. } = shared;
-    if let Some(compiler) = compiler {
+    if options.optimizes() {
+        let compiler = compiler.get_or_insert_with(|| crate::compile::Compiler::new(options));
         let lengths: Vec<u32> =
             r.steps.iter().zip(&code).map(|(s, c)| translator.length(&c.1, s.pc, s.instructions)).collect();
         if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths).is_ok() {

@@ -150,23 +150,26 @@ fn start(options: Options) -> ! {
         indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
-    let cache = match Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss())) {
+    let cache = match new_cache(config) {
         Ok(c) => c,
         Err(e) => report::fatal(&e.to_string()),
     };
     let mut translator = translate::Translator::default();
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
-    let compiler = options.optimizes().then(|| {
-        translator.watch_fp = true;
-        compile::Compiler::new(&options)
-    });
+    translator.watch_fp = options.optimizes();
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
         options,
         exe: image.exe.clone(),
         view,
-        shared: Mutex::new(Some(Shared { cache, map: CodeMap::default(), translator, compiler, store })),
+        shared: Mutex::new(Some(Shared {
+            cache,
+            map: CodeMap::default(),
+            translator,
+            compiler: None,
+            store,
+        })),
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
@@ -197,6 +200,11 @@ fn start(options: Options) -> ! {
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)
+}
+
+/// An empty code cache.
+fn new_cache(config: CacheConfig) -> Result<Cache, fragcache::CacheError> {
+    Cache::new(config, Box::new(stubs::Stubs), HostPc(enter::Labels::miss()))
 }
 
 /// Whether this process is to have random addresses (`setarch -R` forbids it).

@@ -19,7 +19,7 @@ pub struct Shared {
     pub map: CodeMap,
     /// Makes the former from the latter.
     pub translator: Translator,
-    /// Makes optimised traces, at the levels that have them.
+    /// Makes optimised traces, at the levels that have them; made for the first one.
     pub compiler: Option<Compiler>,
     /// What earlier processes translated, and what later ones need not.
     pub store: crate::store::Store,

@@ -2,7 +2,7 @@
 //!
 //! A recording follows one thread: from a hot head on, blocks are executed one basic block at a
 //! time in private fragments, and the path they take is noted. It ends when the path returns to
-//! its head, reaches another trace or a place already on it, gets too long, or needs the runtime.
+//! its head, reaches another trace or a place already on it (but for calls that have returned), gets too long, or needs the runtime.
 
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
@@ -26,6 +26,12 @@ pub struct Recording {
     pub ends: bool,
     /// Calls on the path that have not returned yet.
     pub depth: usize,
+    /// By block: the call that it belongs to.
+    calls: Vec<u32>,
+    /// Calls that have not returned yet, innermost last; 0 is what the path began in.
+    active: Vec<u32>,
+    /// Calls so far.
+    made: u32,
     /// The last block ends in a call: what follows is worth having in line even if it is a trace.
     pub called: bool,
 }
@@ -42,6 +48,9 @@ impl Recording {
             stops: false,
             ends: false,
             depth: 0,
+            calls: Vec::new(),
+            active: vec![0],
+            made: 0,
             called: false,
         }
     }
@@ -58,6 +67,17 @@ impl Recording {
     pub fn block(&mut self, pc: GuestPc, shape: BlockShape) {
         self.instructions += shape.instructions;
         self.called = shape.end == BlockEnd::Call;
+        self.calls.push(self.active.last().copied().unwrap_or(0));
+        match shape.end {
+            BlockEnd::Call => {
+                self.made += 1;
+                self.active.push(self.made);
+            }
+            BlockEnd::Return if self.depth > 0 => {
+                self.active.pop();
+            }
+            _ => {}
+        }
         match shape.end {
             BlockEnd::Plain => {}
             BlockEnd::Call => self.depth += 1,
@@ -68,8 +88,9 @@ impl Recording {
         self.steps.push(Step { pc, next: pc, instructions: shape.instructions });
     }
 
-    /// True when `pc` is on the path already.
+    /// True when `pc` is on the path already, in what is being executed: a loop or a recursion. In a call that has returned it does
+    /// not count: a short function that is called twice stands in the trace twice.
     pub fn visited(&self, pc: GuestPc) -> bool {
-        self.steps.iter().any(|s| s.pc == pc)
+        self.steps.iter().zip(&self.calls).any(|(s, call)| s.pc == pc && self.active.contains(call))
     }
 }

@@ -121,6 +121,7 @@ pub fn init() {
 
 /// The process goes on as another program.
 pub fn at_exec(thread: &mut Thread) {
+    crate::syscall::habit::executes();
     at_exit(thread);
 }
 

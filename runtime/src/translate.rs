@@ -222,7 +222,7 @@ impl Default for Translator {
             entry: (0, None),
             exact: false,
             verifying: false,
-            return_sites: Default::default(),
+            return_sites: rustc_hash::FxHashSet::with_capacity_and_hasher(1 << 10, Default::default()),
         }
     }
 }

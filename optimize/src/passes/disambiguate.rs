@@ -16,6 +16,7 @@
 //!
 //! - *Windows.* What is worth keeping of one root is gathered into windows: bytes that are taken from the table across some store, with gaps of
 //!   less than [`GAP`] bytes filled. Larger gaps are left out, as they hold the arrays of the frame, which stores do mean.
+//!   A store through a pointer that has nothing to do with the root is compared with fewer, wider windows: up to [`WIDEST_WINDOW`] bytes, gaps included.
 //! - *Where.* In front of the store, leaving by the exit of its instruction's `at` line, while nothing has happened since that
 //!   line. If store and window are invariant, in front of the loop, leaving with the state at the head. If the store's address is made of an
 //!   invariant part and one that varies, the invariant part (less the window's root) is added up in front of the loop, so the body has one
@@ -39,6 +40,9 @@ use smallvec::SmallVec;
 
 /// Smallest gap between two windows.
 const GAP: i64 = 16;
+
+/// Widest window with larger gaps.
+const WIDEST_WINDOW: i64 = 256;
 
 /// Windows of one root; beyond, the least used are not kept.
 const MOST_WINDOWS: usize = 4;
@@ -163,7 +167,7 @@ pub(super) fn make_plan(pass: &mut LoadForward, trace: &Trace) {
     plan.reach.retain(|_, r| r.len() <= WIDEST_CHECK);
     let needed = if trace.loop_at.is_some() { 1 } else { 2 };
     uses.sort_unstable_by_key(|u| (u.root, u.span.start, u.span.end));
-    let mut windows: Vec<(Span, u32)> = Vec::new();
+    let (mut windows, mut wide): (Vec<(Span, u32)>, Vec<(Span, u32)>) = (Vec::new(), Vec::new());
     for uses in uses.chunk_by(|a, b| a.root == b.root) {
         windows.clear();
         for u in uses {
@@ -174,11 +178,25 @@ pub(super) fn make_plan(pass: &mut LoadForward, trace: &Trace) {
                 _ => windows.push((u.span, u.weight)),
             }
         }
-        windows.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
-        windows.truncate(MOST_WINDOWS);
+        wide.clear();
+        for (w, weight) in &windows {
+            match wide.last_mut() {
+                Some((hull, sum)) if hull.hull(*w).len() <= WIDEST_WINDOW => {
+                    (*hull, *sum) = (hull.hull(*w), sum.saturating_add(*weight));
+                }
+                _ => wide.push((*w, *weight)),
+            }
+        }
+        for list in [&mut windows, &mut wide] {
+            list.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+            list.truncate(MOST_WINDOWS);
+        }
         let root = uses[0].root;
+        let own = pass.addresses.terms(root);
         for s in stores.iter().filter(|s| s.root != root) {
-            for (w, _) in &windows {
+            let terms = pass.addresses.terms(s.root);
+            let foreign = !own.is_empty() && own.iter().all(|(v, _)| terms.iter().all(|(u, _)| u != v));
+            for (w, _) in if foreign { &wide } else { &windows } {
                 let spoiled = uses.iter().filter(|u| {
                     u.from < s.at
                         && s.at < u.to

@@ -38,6 +38,9 @@
 //! it is that of less). A value `t = c + f·ext(p)` hence goes monotonically from its first value over a distance of at most `f·(last - first)`, which is below 2^63 for the
 //! bounds taken here ([`FARTHEST`]). If t does not wrap on the way and is above the constant at its lower end, it is above it everywhere.
 //!
+//! A term that has few bits (a byte, a masked or shifted value) is bounded by them: then all values from 0 up to the largest are checked, whatever
+//! it does in the loop.
+//!
 //! Assumes: a peeled loop: the line in front of it says where to go on with the state at the head. Guarantees: checks in front of the loop are stronger than those
 //! removed, so a trace may leave earlier than before, never later. Only the guards named above are touched; other invariant lines are hoisted by peeling.
 
@@ -96,11 +99,19 @@ struct Check {
     /// It must be greater than this, unsigned.
     above: i128,
     form: Linear,
-    /// The term that varies: the parameter, maybe extended.
-    param: Value,
+    /// The term that varies.
     term: Value,
-    extend: Option<Op>,
     factor: i64,
+    range: Range,
+}
+
+/// Where a term's values lie.
+#[derive(Clone, Copy, Debug)]
+enum Range {
+    /// It is this parameter, maybe extended.
+    Param(Value, Option<Op>),
+    /// From 0 up to this, whatever happens: it has few bits.
+    UpTo(i64),
 }
 
 impl Hoist {
@@ -170,13 +181,42 @@ impl Hoist {
         }
         let (term, factor) = varying?;
         let line = self.line(trace, Operand::value(term))?;
-        let (param, extend) = match line.op {
-            Op::Phi => (term, None),
-            Op::Sext | Op::Zext if line.aty == Type::I32 => (line.args[0].as_value()?, Some(line.op)),
-            _ => return None,
+        let range = match line.op {
+            Op::Phi => Range::Param(term, None),
+            Op::Sext | Op::Zext if line.aty == Type::I32 && self.is_param(trace, line.args[0]) => {
+                Range::Param(line.args[0].as_value()?, Some(line.op))
+            }
+            _ => Range::UpTo(self.largest(trace, Operand::value(term), 0).filter(|n| *n < FARTHEST >> 20)?),
         };
         let small = factor.unsigned_abs() <= STEEPEST && (0..1 << 32).contains(&above);
-        small.then_some(Check { above, form, param, term, extend, factor })
+        small.then_some(Check { above, form, term, factor, range })
+    }
+
+    fn is_param(&self, trace: &Trace, o: Operand) -> bool {
+        self.line(trace, o).is_some_and(|l| l.op == Op::Phi)
+    }
+
+    /// The largest value that an operand can have, unsigned, as far as one can see at a glance.
+    fn largest(&self, trace: &Trace, o: Operand, depth: u32) -> Option<i64> {
+        let line = self.line(trace, o)?;
+        let all = |ty: Type| if ty.bits() < 64 { Some(ty.mask64() as i64) } else { None };
+        let [a, b, ..] = line.args;
+        let literal = trace.literal_int(b).map(|n| n as i64);
+        if depth > 4 || !line.ty.is_int() {
+            return None;
+        }
+        match line.op {
+            Op::Zext if line.aty.is_int() => self.largest(trace, a, depth + 1).or(all(line.aty)),
+            Op::And => match literal.filter(|n| *n >= 0) {
+                Some(mask) => Some(mask),
+                None => self.largest(trace, a, depth + 1).or_else(|| self.largest(trace, b, depth + 1)),
+            },
+            Op::Shr => {
+                let amount = literal.filter(|n| (1..i64::from(line.ty.bits())).contains(n))?;
+                Some((line.ty.mask64() >> amount) as i64)
+            }
+            _ => all(line.ty),
+        }
     }
 }
 
@@ -218,6 +258,9 @@ impl Writer<'_> {
     }
 
     fn times(&mut self, o: Operand, factor: u64) -> Operand {
+        if let Some(n) = self.trace.literal_int(o) {
+            return self.literal(Type::I64, n.wrapping_mul(factor.into()));
+        }
         match factor {
             1 => o,
             _ if factor.is_power_of_two() => {
@@ -321,7 +364,7 @@ impl Pass for Hoist {
                 trips.push(trip);
             }
         }
-        if checks.is_empty() || trips.is_empty() {
+        if checks.is_empty() {
             return false;
         }
         let exit = declining(trace, mark);
@@ -329,24 +372,32 @@ impl Pass for Hoist {
         self.gone.clear();
         let mut distances: Vec<(Value, Option<Op>, Operand)> = Vec::new();
         for (i, check) in &checks {
-            // An inequality may be about one special value rather than the last.
-            let of_param = trips.iter().filter(|t| t.param.res == check.param);
-            let Some(trip) = of_param.min_by_key(|t| t.compare == Compare::NotEqual) else { continue };
             let written = self.ahead.len();
             let mut w = Writer { trace, out: &mut self.ahead, exit };
-            let known = distances.iter().find(|d| (d.0, d.1) == (check.param, check.extend)).map(|d| d.2);
-            let Some(distance) = known.or_else(|| w.distance(trip, check.extend)) else {
+            let factor = check.factor.unsigned_abs();
+            // The first value of the term times its factor, how far it goes from there, and whether upwards.
+            let found = match check.range {
+                Range::UpTo(most) => {
+                    let (zero, most) = (w.literal(Type::I64, 0), w.literal(Type::I64, most.into()));
+                    Some((zero, most, true))
+                }
+                Range::Param(param, extend) => {
+                    // An inequality may be about one special value rather than the last.
+                    let of_param = trips.iter().filter(|t| t.param.res == param);
+                    of_param.min_by_key(|t| t.compare == Compare::NotEqual).and_then(|trip| {
+                        let known = distances.iter().find(|d| (d.0, d.1) == (param, extend)).map(|d| d.2);
+                        let distance = known.or_else(|| w.distance(trip, extend))?;
+                        distances.push((param, extend, distance));
+                        Some((w.extended(extend, trip.param.args[0]), distance, trip.step > 0))
+                    })
+                }
+            };
+            let Some((first, distance, rising)) = found.filter(|_| env.burn()) else {
                 self.ahead.truncate(written);
+                distances.retain(|d| is_written(&self.ahead, trace, d.2));
                 continue;
             };
-            if !env.burn() {
-                self.ahead.truncate(written);
-                break;
-            }
-            distances.push((check.param, check.extend, distance));
-            // The first value: the invariant part, and the factor times the entry value.
-            let first = w.extended(check.extend, trip.param.args[0]);
-            let mut sum = w.times(first, check.factor.unsigned_abs());
+            let mut sum = w.times(first, factor);
             if check.factor < 0 {
                 let zero = w.literal(Type::I64, 0);
                 sum = w.i64(Op::Sub, zero, sum);
@@ -359,9 +410,9 @@ impl Pass for Hoist {
                 let disp = w.literal(Type::I64, check.form.disp.into());
                 sum = w.i64(Op::Add, sum, disp);
             }
-            let way = w.times(distance, check.factor.unsigned_abs());
+            let way = w.times(distance, factor);
             let above = w.literal(Type::I64, check.above);
-            if (check.factor > 0) == (trip.step > 0) {
+            if (check.factor > 0) == rising {
                 w.guard(Op::Ult, Type::I64, above, sum);
                 let end = w.i64(Op::Add, sum, way);
                 w.guard(Op::Ule, Type::I64, sum, end);
@@ -383,6 +434,13 @@ impl Pass for Hoist {
         trace.loop_at = Some((head + added) as u32);
         true
     }
+}
+
+/// Is the operand a literal, or still among the lines written, or older than them?
+fn is_written(ahead: &[Inst], trace: &Trace, o: Operand) -> bool {
+    let Some(v) = o.as_value() else { return true };
+    ahead.iter().any(|l| l.res == v && l.has_result())
+        || trace.insts.iter().any(|l| l.res == v && l.has_result())
 }
 
 impl Hoist {

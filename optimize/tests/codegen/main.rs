@@ -35,7 +35,8 @@ fn captured_traces() {
     let Ok(dir) = std::env::var("CODEGEN_TRACES") else { return };
     let mut machine = Machine::new();
     let mut pipeline = Pipeline::new(Level::Full);
-    let mut files: Vec<_> = std::fs::read_dir(&dir).expect("the directory").flatten().map(|e| e.path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&dir).expect("the directory").flatten().map(|e| e.path()).collect();
     files.sort();
     let (mut same, mut wrong) = (0, 0);
     for path in &files {

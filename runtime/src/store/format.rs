@@ -25,7 +25,7 @@ use crate::translate::{Saved, site};
 use fragcache::{ExitKind, GuestPc, NewExit};
 use loader::FileIdentity as Identity;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"dynrun\x01\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"dynrun\x01\x02");
 const HEADER: usize = 128;
 const HEAD: usize = 32;
 const EXIT: usize = 16;
@@ -78,20 +78,24 @@ impl Key {
     }
 }
 
-/// A sum over bytes that accidents hardly ever keep.
+/// A sum over bytes that accidents hardly ever keep: four lanes of multiplications, which processors do at once.
 fn sum(bytes: &[u8]) -> u64 {
-    let mut h = 0x9e37_79b9_7f4a_7c15u64 ^ bytes.len() as u64;
-    let mut step = |w: u64| {
-        let m = u128::from(h ^ w) * 0xd6e8_feb8_6659_fd93;
-        h = (m as u64 ^ (m >> 64) as u64).wrapping_add(0x2545_f491_4f6c_dd1d);
-    };
-    let mut words = bytes.chunks_exact(8);
-    for w in &mut words {
-        step(u64::from_le_bytes(w.try_into().unwrap_or_default()));
+    const K: u64 = 0xd6e8_feb8_6659_fd93;
+    let word = |b: &[u8]| u64::from_le_bytes(b.try_into().unwrap_or_default());
+    let mut lanes = [K, !K, K.rotate_left(21), K.rotate_left(42) ^ bytes.len() as u64];
+    let mut blocks = bytes.chunks_exact(32);
+    for b in &mut blocks {
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane = (*lane ^ word(&b[8 * i..8 * i + 8])).wrapping_mul(K).rotate_left(29);
+        }
     }
-    let mut last = [0; 8];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    step(u64::from_le_bytes(last));
+    let mut last = [0; 32];
+    last[..blocks.remainder().len()].copy_from_slice(blocks.remainder());
+    let mut h = 0u64;
+    for (i, lane) in lanes.into_iter().enumerate() {
+        h = (h ^ lane ^ word(&last[8 * i..8 * i + 8])).wrapping_mul(K);
+        h ^= h >> 32;
+    }
     h
 }
 
@@ -193,7 +197,7 @@ impl Image {
 /// | 8 | 4 | size of the record |
 /// | 12 | 4 | key |
 /// | 16 | 2 × 5 | lengths of guest code, code, entry; number of exits, of places |
-/// | 26 | 2 | number of pairs in the map of instructions |
+/// | 26 | 2 | bytes of the packed map of instructions |
 /// | 28 | 1 | flags |
 /// | 29 | 1 | offset of the code modulo 8 |
 /// | 30 | 1 × 2 | where in the indirect entry the check begins, and its mismatch field |
@@ -216,7 +220,8 @@ pub struct Record<'a> {
     pub code: &'a [u8],
     flags: u8,
     places: &'a [u8],
-    map: &'a [u8],
+    /// The packed map of instructions.
+    pub map: &'a [u8],
     exits: &'a [u8],
 }
 
@@ -227,11 +232,11 @@ fn padded(n: usize) -> usize {
 impl<'a> Record<'a> {
     fn parse(b: &'a [u8]) -> Option<Record<'a>> {
         let half = |at: usize| u16_at(b, at).map(usize::from);
-        let (code_len, exits, places, pairs) = (half(18)?, half(22)?, half(24)?, half(26)?);
+        let (code_len, exits, places, map_len) = (half(18)?, half(22)?, half(24)?, half(26)?);
         let code_at = HEAD;
         let places_at = code_at + padded(code_len);
         let map_at = places_at + padded(places * 2);
-        let exits_at = map_at + padded(pairs * 2);
+        let exits_at = map_at + padded(map_len);
         let (flags, phase) = (*b.get(28)?, *b.get(29)? & 7);
         let indirect = (u32::from(*b.get(30)?), u32::from(*b.get(31)?));
         Some(Record {
@@ -244,7 +249,7 @@ impl<'a> Record<'a> {
             code: b.get(code_at..code_at + code_len)?,
             flags,
             places: b.get(places_at..places_at + 2 * places)?,
-            map: b.get(map_at..map_at + 2 * pairs)?,
+            map: b.get(map_at..map_at + map_len)?,
             exits: b.get(exits_at..exits_at + EXIT * exits)?,
         })
     }
@@ -264,11 +269,6 @@ impl<'a> Record<'a> {
     /// Number of exits.
     pub fn exit_count(&self) -> usize {
         self.exits.len() / EXIT
-    }
-
-    /// The map of instructions, as for `NewFragment::map`.
-    pub fn map(&self) -> impl Iterator<Item = (u8, u8)> + 'a {
-        self.map.chunks_exact(2).map(|p| (p[0], p[1]))
     }
 
     /// The exits of the block at `pc`.
@@ -367,8 +367,9 @@ impl Journal {
         let out = &mut self.bytes;
         out.extend_from_slice(&[0; 12]);
         out.extend_from_slice(&key.to_le_bytes());
-        let counts =
-            [s.guest_len, s.code.len(), s.entry as usize, s.exits.len(), s.places.len(), s.map.len()];
+        let mut map = Vec::with_capacity(s.map.len() + 8);
+        fragcache::pack_map(s.map, &mut map);
+        let counts = [s.guest_len, s.code.len(), s.entry as usize, s.exits.len(), s.places.len(), map.len()];
         for n in counts {
             out.extend_from_slice(&(n as u16).to_le_bytes());
         }
@@ -399,9 +400,7 @@ impl Journal {
             out.extend_from_slice(&p.to_le_bytes());
         }
         pad(out);
-        for &(host, guest) in s.map {
-            out.extend_from_slice(&[host, guest]);
-        }
+        out.extend_from_slice(&map);
         pad(out);
         for e in s.exits {
             let (kind, to, what) = match e.kind {

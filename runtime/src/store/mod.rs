@@ -73,7 +73,6 @@ pub struct Store {
     place: Option<files::Directory>,
     modules: Vec<Module>,
     relocated: Vec<u8>,
-    map: Vec<(u8, u8)>,
     exits: Vec<fragcache::NewExit>,
     /// Blocks installed from images.
     pub installed: u64,
@@ -117,6 +116,11 @@ impl Store {
         if let Some(key) = key(pc.0, bias, variant) {
             new.push(key, bias, pc, saved);
         }
+    }
+
+    /// Whether there are images from which code comes.
+    pub fn is_in_use(&self) -> bool {
+        self.modules.iter().any(|m| m.image.is_some())
     }
 
     /// In a forked child: what the parent made, the parent keeps.
@@ -195,24 +199,25 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
         record.relocate(to.0 as u64, bias, &mut store.relocated, |site| {
             translator.return_sites.insert(site);
         });
-        store.map.clear();
-        store.map.extend(record.map());
         store.exits.clear();
         store.exits.extend(record.exits(from));
-        let (id, replaced) = cache.place(&mut NewFragment {
-            pc: from,
-            kind: fragcache::FragmentKind::Block,
-            at: to,
-            entry: record.entry,
-            code: &store.relocated,
-            exits: &store.exits,
-            source: &[(from, record.guest_len as u32)],
-            map: &store.map,
-            indirect: record.indirect,
-            facts: 0,
-            places: None,
-            front: None,
-        });
+        let (id, replaced) = cache.place(
+            &mut NewFragment {
+                pc: from,
+                kind: fragcache::FragmentKind::Block,
+                at: to,
+                entry: record.entry,
+                code: &store.relocated,
+                exits: &store.exits,
+                source: &[(from, record.guest_len as u32)],
+                map: &[],
+                indirect: record.indirect,
+                facts: 0,
+                places: None,
+                front: None,
+            },
+            Some(record.map),
+        );
         debug_assert!(replaced.is_none(), "what is there was looked up");
         placed[n] = (id, here);
         n += 1;

@@ -9,6 +9,7 @@
 
 pub mod exec;
 pub mod files;
+pub mod habit;
 pub mod limits;
 pub mod memory;
 pub mod proc;

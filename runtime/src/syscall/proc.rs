@@ -27,7 +27,7 @@ pub struct Before {
 impl Before {
     /// Takes note. It is looked at only when somebody asks.
     pub fn take() -> Before {
-        Before { text: std::fs::read("/proc/self/maps").unwrap_or_default(), ranges: OnceLock::new() }
+        Before { text: read("/proc/self/maps").unwrap_or_default(), ranges: OnceLock::new() }
     }
 
     fn ranges(&self) -> &[(u64, u64)] {
@@ -44,6 +44,14 @@ impl Before {
                 .collect()
         })
     }
+}
+
+/// Reads a file of the kernel's in few calls: it says of each that it is empty.
+fn read(path: &str) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut text = Vec::with_capacity(8192);
+    std::fs::File::open(path)?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// What the guest sees of itself under `/proc`.
@@ -142,7 +150,7 @@ impl ProcessMap {
 
     /// What the kernel has now.
     fn current() -> Option<ProcessMap> {
-        let text = std::fs::read("/proc/self/stat").ok()?;
+        let text = read("/proc/self/stat").ok()?;
         let after_name = text.iter().rposition(|&b| b == b')')? + 2;
         let rest = std::str::from_utf8(text.get(after_name..)?).ok()?;
         let fields: Vec<u64> = rest.split_whitespace().map(|f| f.parse().unwrap_or_default()).collect();

@@ -1,6 +1,7 @@
 //! Threads and processes: creation and ends.
 
 use super::Call;
+use super::habit;
 use crate::assume;
 use crate::enter;
 use crate::process::process;
@@ -123,6 +124,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     let Some(copied) = Flag::new() else { return -i64::from(libc::EAGAIN) };
     signal::block_all();
     let mut shared = process().lock();
+    let anew = habit::child_begins_anew() && shared.store.is_in_use() && process().options.dump.is_none();
     let threads = process().threads.lock().unwrap_or_else(|e| e.into_inner());
     let ended = process().ended.lock().unwrap_or_else(|e| e.into_inner());
     let brk = process().brk.lock().unwrap_or_else(|e| e.into_inner());
@@ -140,10 +142,15 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     };
     drop(heap);
     if v == 0 {
-        if shared.cache.memory.unshare().is_err() || shared.cache.table.unshare().is_err() {
+        let made = match anew {
+            true => begin_anew(thread, &mut shared),
+            false => shared.cache.memory.unshare().and_then(|()| shared.cache.table.unshare()).is_ok(),
+        };
+        if !made {
             crate::report::fatal("no memory for the code cache of a forked child");
         }
         copied.raise();
+        habit::is_child();
         shared.store.forget_new();
         shared.cache.events.push(EventKind::Fork, GuestPc(thread.context.pc), 0);
         drop(brk);
@@ -168,12 +175,22 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         signal::set_host_mask(thread.mask);
         return 0;
     }
-    if v > 0 {
+    if v > 0 && !anew {
         copied.wait(v as i32);
     }
     drop(shared);
     signal::set_host_mask(thread.mask);
     v
+}
+
+/// Gives a forked child an empty code cache; see [`habit`].
+fn begin_anew(thread: &mut Thread, shared: &mut crate::process::Shared) -> bool {
+    let Ok(fresh) = crate::new_cache(shared.cache.config().clone()) else { return false };
+    let old = std::mem::replace(&mut shared.cache, fresh);
+    shared.cache.succeed(old);
+    // What the thread knows of the old one's fragments.
+    (thread.last_exit, thread.recording, thread.by_indirect, thread.parked) = (None, None, false, false);
+    true
 }
 
 /// A word that parent and child of a `fork` both see. No descriptors: the program may have used up

@@ -683,7 +683,7 @@ impl<'a> Emitter<'a> {
             self.from(o.vreg, o.loc)
         };
         match src {
-            Src::Opnd(i) | Src::Merged(i, ..) => at(i),
+            Src::Opnd(i) | Src::Merged(i, ..) | Src::MergedLane(i, ..) => at(i),
             Src::Int(i) => From::Int(i),
             Src::Tweaked(i, tweak) => match at(i) {
                 From::Reg(r, _) => From::Reg(r, tweak),
@@ -711,6 +711,9 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         self.exit_vectors(&record)?;
+        if self.s.kit.vex {
+            self.clear_uppers();
+        }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
             let ExitItem { slot, src } = self.s.items[i as usize];

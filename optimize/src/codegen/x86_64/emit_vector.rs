@@ -7,9 +7,9 @@ use ir::types::{SlotId, Type};
 
 use super::super::{CodegenError, Home};
 use super::asm::vector as row;
-use super::asm::{Mem, Reg, Xmm};
+use super::asm::{Mem, Reg, Width, Xmm};
 use super::emit::{Emitter, SCRATCH_CELLS, VECTOR_CELLS};
-use super::exits::{ExitRecord, FlagsAt, Src};
+use super::exits::{ExitRecord, FlagsAt, Lane, Src};
 use super::inst::{MInst, Remat};
 use super::vinst::{Merge, Place, VOp};
 use crate::regalloc::{Loc, VECTOR};
@@ -204,8 +204,27 @@ impl Emitter<'_> {
                     kit.copy(&mut self.asm, bytes, b, a);
                 }
                 None => {
-                    // Only cycles are left: one of a cycle's values waits in memory until all others have moved.
+                    // Only cycles are left. Exchanging two registers puts one of them right.
                     let (a, b, bytes) = pending.swap_remove(0);
+                    if bytes == 16 && pending.iter().all(|p| p.2 == 16) {
+                        for (x, y) in [(a, b), (b, a), (a, b)] {
+                            if kit.vex {
+                                self.asm.avx(row::XORPS, row::L128, x, x, y);
+                            } else {
+                                self.asm.sse(row::XORPS, x, y);
+                            }
+                        }
+                        for (from, _, _) in &mut pending {
+                            *from = match *from {
+                                f if f == a => b,
+                                f if f == b => a,
+                                f => f,
+                            };
+                        }
+                        pending.retain(|(from, to, _)| from != to);
+                        continue;
+                    }
+                    // Of wider ones, one value waits in memory until all others have moved.
                     if next >= VECTOR_CELLS {
                         return Err(CodegenError::TooLarge("cycles of vector moves".into()));
                     }
@@ -272,6 +291,7 @@ impl Emitter<'_> {
     pub(super) fn exit_vectors(&mut self, record: &ExitRecord) -> Result<(), CodegenError> {
         let mut moves = Vec::new();
         let mut merges: Vec<(Xmm, VFrom, Merge)> = Vec::new();
+        let mut lanes: Vec<(Xmm, VFrom, Lane)> = Vec::new();
         for i in record.items.0..record.items.1 {
             let item = self.s.items[i as usize];
             let Home::Vector(home) = self.host_home(SlotId(item.slot)) else { continue };
@@ -286,6 +306,12 @@ impl Emitter<'_> {
                     let (from, bytes) = self.exit_from(base);
                     moves.push(VMove { from, to: VTo::Reg(to), bytes });
                     merges.push((to, self.exit_from(part).0, kind));
+                }
+                Src::MergedLane(base, vector, lane) => {
+                    let (from, has) = self.exit_from(base);
+                    let bytes = if matches!(from, VFrom::Reg(_)) { 64 } else { has };
+                    moves.push(VMove { from, to: VTo::Reg(to), bytes });
+                    lanes.push((to, self.exit_from(vector).0, lane));
                 }
                 _ => return Err(CodegenError::Unsupported("a vector slot from this source".into())),
             }
@@ -312,6 +338,27 @@ impl Emitter<'_> {
                 cell += 1;
             }
         }
+        // So do lanes, always.
+        for (_, from, lane) in &mut lanes {
+            let at = i32::from(lane.bit / 8);
+            match *from {
+                VFrom::Reg(x) => {
+                    if cell >= VECTOR_CELLS + 16 {
+                        return Err(CodegenError::TooLarge("vector parts at an exit".into()));
+                    }
+                    let mem = self.cell_16(cell - VECTOR_CELLS);
+                    if at < 16 {
+                        kit.store(&mut self.asm, 16, mem, x);
+                    } else {
+                        self.asm.avx_un_imm(row::VEXTRACTF128, row::L256, x, mem, 1);
+                    }
+                    *from = VFrom::Mem(mem.offset(at % 16), 16);
+                    cell += 1;
+                }
+                VFrom::Mem(m, _) => *from = VFrom::Mem(m.offset(at), 16),
+                VFrom::Zero => {}
+            }
+        }
         self.parallel_vectors(&mut moves)?;
         // Legacy instructions keep what lies above, in VEX code too.
         for (to, part, kind) in merges {
@@ -327,7 +374,67 @@ impl Emitter<'_> {
                 (_, VFrom::Zero) => self.asm.sse(row::XORPS, to, to),
             }
         }
+        for (to, part, lane) in lanes {
+            let VFrom::Mem(m, _) = part else {
+                match (lane.kind, lane.zero) {
+                    (Merge::F32, false) => self.asm.sse_imm(row::INSERTPS, to, to, 1),
+                    (Merge::F64, false) => self.asm.sse_imm(row::INSERTPS, to, to, 3),
+                    _ => self.asm.sse(row::XORPS, to, to),
+                }
+                continue;
+            };
+            match (lane.kind, lane.zero) {
+                (Merge::F32, true) => self.asm.sse(row::MOVSS_LOAD, to, m),
+                (Merge::F32, false) => self.asm.sse_imm(row::INSERTPS, to, m, 0),
+                (Merge::F64, true) => self.asm.sse(row::MOVSD_LOAD, to, m),
+                (Merge::F64, false) => self.asm.sse(row::MOVLPS, to, m),
+                _ => self.asm.sse(row::MOVUPS, to, m),
+            }
+        }
         Ok(())
+    }
+
+    /// If nothing is left above 128 bits in any vector register, tells the machine so: else it would carry upper parts
+    /// along in all legacy instructions from here on. Touches no flags.
+    pub(super) fn clear_uppers(&mut self) {
+        let kit = self.s.kit;
+        let (a, b) = (Xmm(14), Xmm(15));
+        let cells = [self.cell(0), self.cell(1)];
+        let (segment, start) = self.scratch_at();
+        let rcx = Mem::segment(segment, start);
+        let asm = &mut self.asm;
+        asm.store(Width::W64, rcx, Reg::RCX);
+        kit.store(asm, 64, cells[0], a);
+        kit.store(asm, 64, cells[1], b);
+        let length = row::Length(kit.whole.min(1));
+        for r in 0..15 {
+            if kit.whole == 2 {
+                asm.evex(row::POR, 2, b, b, Xmm(r));
+            } else {
+                asm.avx(row::POR, length, b, b, Xmm(r));
+            }
+        }
+        if kit.whole == 2 {
+            asm.evex_extract(256, a, b, 1);
+        } else {
+            asm.avx(row::PXOR, row::L256, a, a, a);
+        }
+        // The second quarter, then the third, then the fourth.
+        asm.avx_un_imm(row::VEXTRACTF128, row::L256, b, b, 1);
+        asm.avx(row::POR, row::L128, b, b, a);
+        asm.avx_un_imm(row::VEXTRACTF128, row::L256, a, a, 1);
+        asm.avx(row::POR, row::L128, b, b, a);
+        asm.avx_shift(row::VShift::Psrldq, row::L128, a, b, 8);
+        asm.avx(row::POR, row::L128, b, b, a);
+        asm.avx_to(row::Cross::MovFrom, Width::W64, row::L128, Reg::RCX, b);
+        kit.load(asm, 64, a, cells[0]);
+        kit.load(asm, 64, b, cells[1]);
+        let clean = asm.jrcxz_short();
+        let done = asm.jmp_short();
+        asm.land(clean);
+        asm.vzeroupper();
+        asm.land(done);
+        asm.mov(Width::W64, Reg::RCX, rcx);
     }
 
     /// 16 bytes of scratch memory behind the cells of 64.

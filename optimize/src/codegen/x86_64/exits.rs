@@ -24,6 +24,19 @@ pub enum Src {
     Int(u64),
     /// The vector operand with the first index, part of it replaced by the low part of that with the second.
     Merged(u32, u32, Merge),
+    /// The same, but of a lane of that with the second index.
+    MergedLane(u32, u32, Lane),
+}
+
+/// A lane of a vector as an exit takes it out: it is not made in the body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lane {
+    /// Where it begins, in bits.
+    pub bit: u16,
+    /// What it replaces.
+    pub kind: Merge,
+    /// Does the rest of the low 128 bits become zero?
+    pub zero: bool,
 }
 
 /// How an exit makes the flags.

@@ -1026,7 +1026,7 @@ impl Selector<'_> {
         let Some(record) = self.s.exits.get_mut(record as usize) else { return };
         let shift = |src: &mut Src| match src {
             Src::Opnd(i) | Src::Tweaked(i, _) => *i += by,
-            Src::Merged(i, j, _) => {
+            Src::Merged(i, j, _) | Src::MergedLane(i, j, _) => {
                 *i += by;
                 *j += by;
             }

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::super::{CodegenError, Home};
 use super::asm::Width;
 use super::asm::vector::{self as row, Cross, V};
-use super::exits::{ExitItem, Src};
+use super::exits::{ExitItem, Lane, Src};
 use super::inst::{MMem, MOp, Remat};
 use super::prepare::{is_general, is_vector};
 use super::prepare_vector::part_kind;
@@ -179,9 +179,37 @@ impl Selector<'_> {
         {
             base = inner.args[0];
         }
+        if let Some((vector, lane)) = self.lane_of(insert.args[1], kind) {
+            let base = self.vec(base, ty);
+            let base = self.exit_operand(base);
+            return Src::MergedLane(base, self.exit_operand(vector), lane);
+        }
         let (base, part) = (self.vec(base, ty), self.vec(insert.args[1], insert.aty));
         let base = self.exit_operand(base);
         Src::Merged(base, self.exit_operand(part), kind)
+    }
+
+    /// The vector of which a value is a lane, if nothing in the body needs the value.
+    fn lane_of(&self, o: Operand, kind: Merge) -> Option<(u32, Lane)> {
+        if !self.s.kit.vex {
+            return None;
+        }
+        let uses = |v: u32| self.s.facts.uses[v as usize];
+        let mut def = *self.def(self.root(o.as_value()?)).filter(|i| i.ty.bits() <= 128)?;
+        let (mut kind, mut zero) = (kind, false);
+        if def.op == Op::Zext && kind == Merge::V128 && uses(def.res.0) == 1 {
+            kind = match def.aty {
+                Type::F32 => Merge::F32,
+                Type::F64 => Merge::F64,
+                _ => return None,
+            };
+            zero = true;
+            def = *self.def(self.root(def.args[0].as_value()?))?;
+        }
+        let vector = def.args[0].as_value().filter(|_| def.op == Op::Extract && def.aty == Type::V256)?;
+        let fits = uses(def.res.0) == 1 && matches!(def.ty, Type::F32 | Type::F64 | Type::V128);
+        let bit = def.args[1].as_index().filter(|_| fits)? as u16;
+        Some((self.root(vector), Lane { bit, kind, zero }))
     }
 
     // --- operands ----------------------------------------------------------------------------------
