@@ -256,7 +256,14 @@ pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
         }
         state.set_wide(SlotId(i as u16), &bits);
     }
-    let bytes = (0..WINDOW / 8).flat_map(|_| random.word().to_le_bytes()).collect();
+    // Memory holds pointers into itself too, so that traces which follow them can be compared.
+    let bytes = (0..WINDOW / 8)
+        .flat_map(|_| {
+            let word = random.word();
+            let pointer = base + (random.word() % (WINDOW as u64 / 2)) / 8 * 8 + WINDOW as u64 / 4;
+            if random.one_in(2) { pointer } else { word }.to_le_bytes()
+        })
+        .collect();
     (state, Memory { base, bytes, strayed: false })
 }
 
