@@ -7,6 +7,7 @@
 
 use crate::assume;
 use crate::dump;
+use crate::gain;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
@@ -38,6 +39,9 @@ pub enum NoTrace {
     /// The code cache has no room for it.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The straight trace seems no worse.
+    #[error("nothing gained")]
+    NoGain,
     /// There are as many as `--paths` allows.
     #[error("no more are wanted")]
     Enough,
@@ -51,7 +55,7 @@ impl NoTrace {
             NoTrace::Code(CodegenError::Unsupported(what)) => format!("unsupported: {what}"),
             NoTrace::Code(e) => e.to_string(),
             NoTrace::Cache(e) => e.to_string(),
-            NoTrace::Enough => self.to_string(),
+            NoTrace::NoGain | NoTrace::Enough => self.to_string(),
         }
     }
 }
@@ -113,6 +117,8 @@ pub struct Compiler {
     traces: Option<PathBuf>,
     /// Traces to be made at most.
     most: u64,
+    /// Also of paths that gain nothing.
+    always: bool,
 }
 
 impl Compiler {
@@ -134,6 +140,7 @@ impl Compiler {
             listings: options.dump.is_some().then(Vec::new),
             traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
+            always: options.always_optimize,
         }
     }
 
@@ -168,6 +175,7 @@ impl Compiler {
         }
         let start = Instant::now();
         let facts = (0..32).map(|n| 1 << n).filter(|&f| cache.holds(f)).sum();
+        let most = if self.always { u32::MAX } else { gain::of_path(steps, &code) };
         let trace = self.lifter.lift(steps, code, facts)?;
         let lifted = Instant::now();
         let operations = trace.insts.len() as u64;
@@ -183,10 +191,11 @@ impl Compiler {
                 t.push_str(&format!("  in vectors\n{v}"));
             }
         }
-        let mut frag = install(cache, trace, &self.host, steps, lengths);
+        let mut frag =
+            install(cache, trace, &self.host, steps, lengths, if vector.is_some() { u32::MAX } else { most });
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
-            match install(cache, v, &self.host, steps, lengths) {
+            match install(cache, v, &self.host, steps, lengths, u32::MAX) {
                 Ok(front) => {
                     self.stats.vectors += 1;
                     self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
@@ -249,12 +258,15 @@ fn guess(trace: &Trace) -> usize {
 }
 
 /// Compiles for the place where the code will lie, and commits it.
+///
+/// `most`: it must not cost more than this by [`gain`]'s measure.
 fn install(
     cache: &mut Cache,
     trace: &Trace,
     host: &X86Host,
     steps: &[Step],
     lengths: &[u32],
+    most: u32,
 ) -> Result<FragId, NoTrace> {
     let pc = steps[0].pc;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);
@@ -271,6 +283,9 @@ fn install(
         }
         (room, exits) = (prefix.len() + code.bytes.len() + 128, code.exits.len() + 8);
     };
+    if most < u32::MAX && gain::of_trace(&code) > most {
+        return Err(NoTrace::NoGain);
+    }
     let shift = prefix.len() as u32;
     let exits = exits_of(&code, pc, shift)?;
     let faults: Vec<FaultPlace> = code.faults.iter().map(|f| fault_place(f, shift)).collect();
