@@ -7,12 +7,12 @@
 
 use crate::assume;
 use crate::dump;
-use crate::gain;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
+use crate::worth::{self, NoGain};
 use fragcache::{
     Cache, CacheError, ExitKind, FaultPlace, FragId, FragmentKind, GuestPc, NewExit, NewFragment, Places,
 };
@@ -36,12 +36,12 @@ pub enum NoTrace {
     /// It has no machine code.
     #[error(transparent)]
     Code(#[from] CodegenError),
+    /// It would not be faster.
+    #[error(transparent)]
+    Gain(#[from] NoGain),
     /// The code cache has no room for it.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The straight trace seems no worse.
-    #[error("nothing gained")]
-    NoGain,
     /// There are as many as `--paths` allows.
     #[error("no more are wanted")]
     Enough,
@@ -54,8 +54,9 @@ impl NoTrace {
             NoTrace::Lift(e) => e.to_string(),
             NoTrace::Code(CodegenError::Unsupported(what)) => format!("unsupported: {what}"),
             NoTrace::Code(e) => e.to_string(),
+            NoTrace::Gain(e) => e.to_string(),
             NoTrace::Cache(e) => e.to_string(),
-            NoTrace::NoGain | NoTrace::Enough => self.to_string(),
+            NoTrace::Enough => self.to_string(),
         }
     }
 }
@@ -175,13 +176,13 @@ impl Compiler {
         }
         let start = Instant::now();
         let facts = (0..32).map(|n| 1 << n).filter(|&f| cache.holds(f)).sum();
-        let most = if self.always { u32::MAX } else { gain::of_path(steps, &code) };
         let trace = self.lifter.lift(steps, code, facts)?;
         let lifted = Instant::now();
         let operations = trace.insts.len() as u64;
         let mut text =
             (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
+        let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
         let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
@@ -191,8 +192,9 @@ impl Compiler {
                 t.push_str(&format!("  in vectors\n{v}"));
             }
         }
-        let mut frag =
-            install(cache, trace, &self.host, steps, lengths, if vector.is_some() { u32::MAX } else { most });
+        // A vector trace needs the scalar one behind it.
+        let most = if vector.is_some() { u32::MAX } else { copy };
+        let mut frag = install(cache, trace, &self.host, steps, lengths, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
             match install(cache, v, &self.host, steps, lengths, u32::MAX) {
@@ -258,15 +260,13 @@ fn guess(trace: &Trace) -> usize {
 }
 
 /// Compiles for the place where the code will lie, and commits it.
-///
-/// `most`: it must not cost more than this by [`gain`]'s measure.
 fn install(
     cache: &mut Cache,
     trace: &Trace,
     host: &X86Host,
     steps: &[Step],
     lengths: &[u32],
-    most: u32,
+    copy: u32,
 ) -> Result<FragId, NoTrace> {
     let pc = steps[0].pc;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);
@@ -278,14 +278,14 @@ fn install(
         let reached = cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect);
         let indirect = reached.then(|| stubs::indirect_entry(&mut prefix, at.0, pc, DeadAtEntry::default()));
         let code = codegen::compile(trace, host, (at.0 + prefix.len()) as u64)?;
+        if worth::of_code(trace, &code, at.0 as u64) > copy {
+            return Err(NoGain { pc }.into());
+        }
         if prefix.len() + code.bytes.len() <= room && code.exits.len() <= exits {
             break (at, code, indirect);
         }
         (room, exits) = (prefix.len() + code.bytes.len() + 128, code.exits.len() + 8);
     };
-    if most < u32::MAX && gain::of_trace(&code) > most {
-        return Err(NoTrace::NoGain);
-    }
     let shift = prefix.len() as u32;
     let exits = exits_of(&code, pc, shift)?;
     let faults: Vec<FaultPlace> = code.faults.iter().map(|f| fault_place(f, shift)).collect();

@@ -2,7 +2,7 @@
 //!
 //! Reading order of this crate: `options`, `main` (start), `process` and `thread` (who runs),
 //! `context` and `enter` (the switch between guest and runtime), `translate` and `stubs` (guest code
-//! to fragments), `dispatch` and `record` (what runs next), `lift`, `compile`, `gain` and `host` (hot paths through
+//! to fragments), `dispatch` and `record` (what runs next), `lift`, `compile`, `worth` and `host` (hot paths through
 //! the optimizer), `assume` and `fpenv` (what their code rests on), `codemap` (code that changes), `signal`,
 //! `syscall` and `seccomp`, `emulate`, `report`, `stats` and `dump`.
 //!
@@ -22,7 +22,6 @@ mod dump;
 mod emulate;
 mod enter;
 mod fpenv;
-mod gain;
 mod host;
 mod interp;
 mod lift;
@@ -39,6 +38,7 @@ mod stubs;
 mod syscall;
 mod thread;
 mod translate;
+mod worth;
 
 use clap::{CommandFactory, Parser};
 use codemap::{CodeMap, CodeRange};

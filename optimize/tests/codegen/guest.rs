@@ -165,7 +165,7 @@ impl Machine for Memory {
                 let out = u128::from(a) + u128::from(b) + u128::from(carry) > u128::from(u64::MAX);
                 let overflow = (a ^ sum) & (b ^ sum) & 1 << 63 != 0;
                 let packed = u64::from(out)
-                    | u64::from((sum as u8).count_ones() % 2 == 0) << 2
+                    | u64::from((sum as u8).count_ones().is_multiple_of(2)) << 2
                     | ((a ^ b ^ sum) & 0x10)
                     | u64::from(sum == 0) << 6
                     | (sum >> 63) << 7
@@ -256,7 +256,14 @@ pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
         }
         state.set_wide(SlotId(i as u16), &bits);
     }
-    let bytes = (0..WINDOW / 8).flat_map(|_| random.word().to_le_bytes()).collect();
+    // Memory holds pointers into itself too, so that traces which follow them can be compared.
+    let bytes = (0..WINDOW / 8)
+        .flat_map(|_| {
+            let word = random.word();
+            let pointer = base + (random.word() % (WINDOW as u64 / 2)) / 8 * 8 + WINDOW as u64 / 4;
+            if random.one_in(2) { pointer } else { word }.to_le_bytes()
+        })
+        .collect();
     (state, Memory { base, bytes, strayed: false })
 }
 
