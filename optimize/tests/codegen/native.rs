@@ -317,12 +317,7 @@ impl Machine {
     /// Maps everything. One per thread: `gs` is the thread's.
     pub fn new() -> Machine {
         handle_faults();
-        Machine {
-            code: map(CODE, true),
-            context: map(16384, false),
-            window: window(),
-            carries_uppers: false,
-        }
+        Machine { code: map(CODE, true), context: map(16384, false), window: window(), carries_uppers: false }
     }
 
     /// Where code will stand.
