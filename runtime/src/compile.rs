@@ -189,7 +189,9 @@ impl Compiler {
                 t.push_str(&format!("  in vectors\n{v}"));
             }
         }
-        let mut frag = install(cache, trace, &self.host, steps, lengths, copy);
+        // What a vector trace declines to may be no better than a copy: it only does the rest.
+        let most = if vector.is_some() { u32::MAX } else { copy };
+        let mut frag = install(cache, trace, &self.host, steps, lengths, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
             match install(cache, v, &self.host, steps, lengths, u32::MAX) {
