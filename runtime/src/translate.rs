@@ -493,7 +493,8 @@ impl Translator {
         for s in steps {
             bounds.push(self.line.len());
             let bytes = bytes_at(s.pc).ok_or(TranslateError::NotExecutable(s.pc))?;
-            self.decode(bytes, s.pc, MAX_BLOCK, 0, false, |_| false);
+            // A step may end before its block does, where a loop begins that has a trace.
+            self.decode(bytes, s.pc, s.instructions, 0, false, |_| false);
         }
         bounds.push(self.line.len());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
