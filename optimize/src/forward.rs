@@ -523,6 +523,8 @@ fn end_loop(cx: &mut Cx<'_>) {
     for p in &mut params {
         p.args[1] = cx.resolve(p.args[1]);
     }
+    // What guards of the body have shown does not hold at its beginning.
+    cx.tables.now.clone_from(&cx.tables.same);
     merge_params(cx, &mut params);
     if params.len() < count {
         // Lines of the body were written with parameters that are gone.

@@ -111,8 +111,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
         let f = shared.cache.frag(frag);
         let bytes: u32 = f.source().map(|s| s.1).sum();
         // One pass through an optimised loop may be several of the guest's.
-        let passes = if f.places().is_some() { MOST_PASSES } else { 1 };
-        lockstep::departing(thread, bytes as usize * passes, f.facts & assume::FP_DEFAULT != 0);
+        let optimized = f.places().is_some();
+        let bound = bytes as usize * if optimized { MOST_PASSES } else { 1 };
+        lockstep::departing(thread, bound, optimized, f.facts & assume::FP_DEFAULT != 0);
     }
     Ok(())
 }

@@ -104,7 +104,7 @@ pub fn run(thread: &mut Thread) -> Next {
     if thread.context.rflags & TRAP != 0 {
         return Next::Native;
     }
-    lockstep::departing(thread, 1, false);
+    lockstep::departing(thread, 1, false, false);
     let mut tier = thread.interp.take().unwrap_or_default();
     let left = tier.run(thread);
     thread.interp = Some(tier);

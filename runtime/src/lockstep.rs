@@ -29,6 +29,7 @@ use crate::signal::{self, Arrived, read_guest};
 use crate::thread::Thread;
 use iced_x86::{
     Code, Decoder, DecoderOptions, Formatter, GasFormatter, Instruction, Mnemonic, OpKind, Register,
+    RflagsBits,
 };
 use loader::{GuestAddr, Image, Mirror, MirrorError, Request, Stop, TraceError, Tracee, load_like};
 use std::collections::VecDeque;
@@ -59,6 +60,8 @@ pub struct Verifier {
     bound: usize,
     /// What ran last leaves sticky floating point flags as it happens to raise them.
     forgets_sticky: bool,
+    /// What ran last went through the optimizer: flags that the manuals leave undefined may be anything.
+    optimized: bool,
     /// Addresses of the instructions stepped since the last comparison.
     trail: Vec<u64>,
     /// Signals that wait for a boundary.
@@ -100,6 +103,7 @@ pub fn start(request: &Request) -> Result<(Image, Verifier), VerifyError> {
                     mirror,
                     bound: 0,
                     forgets_sticky: false,
+                    optimized: false,
                     trail: Vec::new(),
                     signals: VecDeque::new(),
                     layout: Components::get(),
@@ -136,11 +140,12 @@ fn keep_heap_room(start: &Option<u64>) -> Option<u64> {
     (got as u64 == at).then_some(at)
 }
 
-/// A fragment or interpreted block of at most `bound` instructions is about to run. `default_fp`: it rests on the
-/// default floating point control word, and sticky flags come as they may.
-pub fn departing(thread: &mut Thread, bound: usize, default_fp: bool) {
+/// A fragment or interpreted block of at most `bound` instructions is about to run. `optimized`: it went through the
+/// optimizer. `default_fp`: it rests on the default floating point control word, and sticky flags come as they may.
+pub fn departing(thread: &mut Thread, bound: usize, optimized: bool, default_fp: bool) {
     if let Some(v) = &mut thread.verifier {
         v.bound = bound;
+        v.optimized = optimized;
         v.forgets_sticky = default_fp;
     }
 }
@@ -407,8 +412,15 @@ impl Verifier {
         };
         let interpreted = process().options.tier == Tier::Interp;
         let last = self.trail.last().and_then(|&pc| decode(pc));
-        if interpreted && let Some(i) = &last {
-            let undefined = undefined_flags(i);
+        let undefined = match &last {
+            Some(i) if interpreted => undefined_flags(i),
+            _ if self.optimized => {
+                let path = self.trail.iter().filter_map(|&pc| decode(pc));
+                path.fold(0, |u, i| u & !killed_flags(&i) | undefined_flags(&i))
+            }
+            _ => 0,
+        };
+        if undefined != 0 {
             let c = &mut thread.context;
             c.rflags = c.rflags & !undefined | native.flags & undefined;
         }
@@ -720,6 +732,9 @@ impl Verifier {
         if let Some(why) = stopped {
             report::line(&format!("at {:#x} natively: {why}", native.pc));
         }
+        if let Some(what) = &process().options.dump {
+            report::line(&crate::dump::dump(what));
+        }
         report::fatal("verification failed");
     }
 }
@@ -780,6 +795,16 @@ fn undefined_flags(i: &Instruction) -> u64 {
         M::Bextr => p | a | s,
         _ => 0,
     }
+}
+
+/// Flags that an instruction certainly replaces.
+fn killed_flags(i: &Instruction) -> u64 {
+    use RflagsBits as R;
+    if matches!(i.mnemonic(), Mnemonic::Shl | Mnemonic::Sal | Mnemonic::Shr | Mnemonic::Sar) {
+        return 0; // Not when the count is zero.
+    }
+    let bits = [(R::CF, 1), (R::PF, 4), (R::AF, 0x10), (R::ZF, 0x40), (R::SF, 0x80), (R::OF, 0x800)];
+    bits.iter().filter(|b| i.rflags_modified() & b.0 != 0).map(|b| b.1).sum()
 }
 
 /// Whether an instruction leaves vector and x87 registers alone.

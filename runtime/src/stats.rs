@@ -509,7 +509,10 @@ impl Statistics {
         let share = self.samples.optimized as f64 / self.samples.traces.max(1) as f64 * 100.0;
         let mut row = |name: &str, value: String| out.push_str(&format!("  {name:<20}{value}\n"));
         let refused: u64 = o.refused.values().sum();
-        row("optimised traces", format!("{} ({} loops), {refused} refused", o.traces, o.loops));
+        row(
+            "optimised traces",
+            format!("{} ({} loops, {} in vectors), {refused} refused", o.traces, o.loops, o.vectors),
+        );
         row("executed in them", format!("{share:.1} % of what was executed in traces"));
         row(
             "optimizer",

@@ -169,10 +169,6 @@ impl<'a> Emitter<'a> {
         Mem { segment: m.segment, base, index, disp: m.disp }
     }
 
-    fn temp_at(&self, line: u32, inst: &MInst, k: usize) -> Reg {
-        self.reg_at(line, usize::from(inst.srcs) + Self::mem_count(inst) + k)
-    }
-
     fn def_at(&self, line: u32, inst: &MInst, k: usize) -> Reg {
         self.reg_at(line, usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps) + k)
     }
@@ -711,6 +707,9 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         self.exit_vectors(&record)?;
+        if self.s.kit.vex {
+            self.clear_uppers();
+        }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
             let ExitItem { slot, src } = self.s.items[i as usize];

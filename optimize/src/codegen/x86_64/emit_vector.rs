@@ -7,7 +7,7 @@ use ir::types::{SlotId, Type};
 
 use super::super::{CodegenError, Home};
 use super::asm::vector as row;
-use super::asm::{Mem, Reg, Xmm};
+use super::asm::{Mem, Reg, Width, Xmm};
 use super::emit::{Emitter, SCRATCH_CELLS, VECTOR_CELLS};
 use super::exits::{ExitRecord, FlagsAt, Lane, Src};
 use super::inst::{MInst, Remat};
@@ -204,8 +204,27 @@ impl Emitter<'_> {
                     kit.copy(&mut self.asm, bytes, b, a);
                 }
                 None => {
-                    // Only cycles are left: one of a cycle's values waits in memory until all others have moved.
+                    // Only cycles are left. Exchanging two registers puts one of them right.
                     let (a, b, bytes) = pending.swap_remove(0);
+                    if bytes == 16 && pending.iter().all(|p| p.2 == 16) {
+                        for (x, y) in [(a, b), (b, a), (a, b)] {
+                            if kit.vex {
+                                self.asm.avx(row::XORPS, row::L128, x, x, y);
+                            } else {
+                                self.asm.sse(row::XORPS, x, y);
+                            }
+                        }
+                        for (from, _, _) in &mut pending {
+                            *from = match *from {
+                                f if f == a => b,
+                                f if f == b => a,
+                                f => f,
+                            };
+                        }
+                        pending.retain(|(from, to, _)| from != to);
+                        continue;
+                    }
+                    // Of wider ones, one value waits in memory until all others have moved.
                     if next >= VECTOR_CELLS {
                         return Err(CodegenError::TooLarge("cycles of vector moves".into()));
                     }
@@ -373,6 +392,49 @@ impl Emitter<'_> {
             }
         }
         Ok(())
+    }
+
+    /// If nothing is left above 128 bits in any vector register, tells the machine so: else it would carry upper parts
+    /// along in all legacy instructions from here on. Touches no flags.
+    pub(super) fn clear_uppers(&mut self) {
+        let kit = self.s.kit;
+        let (a, b) = (Xmm(14), Xmm(15));
+        let cells = [self.cell(0), self.cell(1)];
+        let (segment, start) = self.scratch_at();
+        let rcx = Mem::segment(segment, start);
+        let asm = &mut self.asm;
+        asm.store(Width::W64, rcx, Reg::RCX);
+        kit.store(asm, 64, cells[0], a);
+        kit.store(asm, 64, cells[1], b);
+        let length = row::Length(kit.whole.min(1));
+        for r in 0..15 {
+            if kit.whole == 2 {
+                asm.evex(row::POR, 2, b, b, Xmm(r));
+            } else {
+                asm.avx(row::POR, length, b, b, Xmm(r));
+            }
+        }
+        if kit.whole == 2 {
+            asm.evex_extract(256, a, b, 1);
+        } else {
+            asm.avx(row::PXOR, row::L256, a, a, a);
+        }
+        // The second quarter, then the third, then the fourth.
+        asm.avx_un_imm(row::VEXTRACTF128, row::L256, b, b, 1);
+        asm.avx(row::POR, row::L128, b, b, a);
+        asm.avx_un_imm(row::VEXTRACTF128, row::L256, a, a, 1);
+        asm.avx(row::POR, row::L128, b, b, a);
+        asm.avx_shift(row::VShift::Psrldq, row::L128, a, b, 8);
+        asm.avx(row::POR, row::L128, b, b, a);
+        asm.avx_to(row::Cross::MovFrom, Width::W64, row::L128, Reg::RCX, b);
+        kit.load(asm, 64, a, cells[0]);
+        kit.load(asm, 64, b, cells[1]);
+        let clean = asm.jrcxz_short();
+        let done = asm.jmp_short();
+        asm.land(clean);
+        asm.vzeroupper();
+        asm.land(done);
+        asm.mov(Width::W64, Reg::RCX, rcx);
     }
 
     /// 16 bytes of scratch memory behind the cells of 64.

@@ -144,7 +144,7 @@ impl Facts {
                 }
             }
         }
-        self.sink_inserts(trace);
+        self.sink_inserts(trace, kit);
         for exit in &trace.exits {
             if let Target::Value(v) = exit.target {
                 self.name(v);

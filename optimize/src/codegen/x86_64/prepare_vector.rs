@@ -132,12 +132,15 @@ impl Facts {
         fits.then_some(part.index())
     }
 
-    /// Finds the `insert`s into wide vectors that only exits use: they make them.
-    pub(super) fn sink_inserts(&mut self, trace: &Trace) {
+    /// Finds the `insert`s into vectors of slots that only exits use: they make them.
+    pub(super) fn sink_inserts(&mut self, trace: &Trace, kit: Kit) {
         for inst in &trace.insts {
+            if inst.op != Op::Insert {
+                continue;
+            }
             let z = inst.res.index();
-            if inst.op == Op::Insert
-                && inst.ty == Type::V512
+            // In legacy code a slot's value is its low part.
+            if (inst.ty == Type::V512 || inst.ty == Type::V128 && !kit.vex)
                 && part_kind(inst).is_some()
                 && self.root[z] as usize == z
                 && self.uses[z] == 0

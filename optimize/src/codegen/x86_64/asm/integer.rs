@@ -672,6 +672,12 @@ impl Asm {
         Short(self.offset() - 1)
     }
 
+    /// `jrcxz` with an 8-bit distance, forward: jumps if `rcx` is 0, whatever the flags.
+    pub fn jrcxz_short(&mut self) -> Short {
+        self.code.extend_from_slice(&[0xe3, 0]);
+        Short(self.offset() - 1)
+    }
+
     /// `jmp` to a host address in reach.
     pub fn jmp_address(&mut self, address: u64) {
         self.code.push(0xe9);

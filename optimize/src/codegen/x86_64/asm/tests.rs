@@ -426,6 +426,8 @@ fn labels() {
     let short = asm.jcc_short(Cond::G);
     asm.call(ahead);
     asm.land(short);
+    let zero = asm.jrcxz_short();
+    asm.land(zero);
     asm.jmp_address(AT - 0x1000);
     asm.bind(ahead);
     asm.align(16);
@@ -439,7 +441,8 @@ fn labels() {
     assert_eq!(decoded[3].memory_displacement64() - AT, u64::from(data));
     assert_eq!(target(4), decoded[6].ip() - AT);
     assert_eq!(target(5), u64::from(ahead));
-    assert_eq!(decoded[6].near_branch_target(), AT - 0x1000);
+    assert_eq!((decoded[6].mnemonic(), target(6)), (Mnemonic::Jrcxz, decoded[7].ip() - AT));
+    assert_eq!(decoded[7].near_branch_target(), AT - 0x1000);
 
     let mut asm = Asm::new(AT);
     let nowhere = asm.label();
