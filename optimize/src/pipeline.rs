@@ -73,6 +73,7 @@ impl Pipeline {
                 Box::new(passes::param_sink::ParamSink::default()),
                 passes::forward(),
                 Box::new(passes::hoist::Hoist::default()),
+                passes::forward(),
                 Box::new(passes::dead_store::DeadStore::default()),
                 Box::new(passes::dce::Dce::default()),
             ],

@@ -752,9 +752,9 @@ impl Allocator {
                 v => self.loc(program, v),
             })
             .collect();
-        for k in 0..count {
+        for (k, entry) in entries.iter().enumerate() {
             let o = program.opnds[range.start + k];
-            program.opnds[range.start + k].loc = entries[k];
+            program.opnds[range.start + k].loc = *entry;
             if o.vreg != NONE && !o.live {
                 self.dies(o.vreg, at);
             }
@@ -768,14 +768,14 @@ impl Allocator {
             }
         }
         let first_move = out.moves.len() as u32;
-        for k in 0..count {
+        for (k, entry) in entries.iter().enumerate() {
             let i = range.start + count + k;
             let o = program.opnds[i];
             let vreg = program.vregs[o.vreg as usize];
             self.def_line[o.vreg as usize] = at;
             self.s.next[o.vreg as usize] = o.next;
             let allowed = self.allowed(program, o.vreg);
-            let own = match entries[k] {
+            let own = match *entry {
                 Loc::Reg(r) if allowed & self.s.free & bit(r) != 0 => r,
                 _ => NO_REG,
             };

@@ -331,8 +331,7 @@ mod tests {
     fn finds_a_value_read_from_the_wrong_place() {
         let mut p = program();
         let out = allocate(&mut p);
-        let other = |loc| if loc == Loc::Reg(0) { Loc::Reg(1) } else { Loc::Reg(0) };
-        p.opnds[0].loc = other(p.opnds[0].loc);
+        p.opnds[0].loc = if p.opnds[0].loc == Loc::Reg(0) { Loc::Reg(1) } else { Loc::Reg(0) };
         assert!(check(&p, &out).is_err());
     }
 

@@ -10,7 +10,7 @@ use lift::lift_loop;
 use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
 
-/// How many loops.
+/// How many loops; `GUEST_CODE_COUNT` asks for more.
 const COUNT: u64 = 1500;
 
 fn instructions() -> Vec<Vec<u8>> {
@@ -47,7 +47,8 @@ fn random_code_means_the_same() {
         (Pipeline::new(Level::Full), Features::default()),
     ];
     let (mut before, mut after) = (0, 0);
-    for seed in 0..COUNT {
+    let count = std::env::var("GUEST_CODE_COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(COUNT);
+    for seed in 0..count {
         let mut random = Random(ir::fuzz::mix(seed));
         let code = code(&mut random, &all);
         let Ok(mut trace) = lift_loop(&code, 0x40_0000) else { continue };

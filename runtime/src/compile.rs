@@ -12,6 +12,7 @@ use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
+use crate::worth::{self, NoGain};
 use fragcache::{
     Cache, CacheError, ExitKind, FaultPlace, FragId, FragmentKind, GuestPc, NewExit, NewFragment, Places,
 };
@@ -35,6 +36,9 @@ pub enum NoTrace {
     /// It has no machine code.
     #[error(transparent)]
     Code(#[from] CodegenError),
+    /// It would not be faster.
+    #[error(transparent)]
+    Gain(#[from] NoGain),
     /// The code cache has no room for it.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -50,6 +54,7 @@ impl NoTrace {
             NoTrace::Lift(e) => e.to_string(),
             NoTrace::Code(CodegenError::Unsupported(what)) => format!("unsupported: {what}"),
             NoTrace::Code(e) => e.to_string(),
+            NoTrace::Gain(e) => e.to_string(),
             NoTrace::Cache(e) => e.to_string(),
             NoTrace::Enough => self.to_string(),
         }
@@ -113,6 +118,8 @@ pub struct Compiler {
     traces: Option<PathBuf>,
     /// Traces to be made at most.
     most: u64,
+    /// Also of paths that gain nothing.
+    always: bool,
 }
 
 impl Compiler {
@@ -134,6 +141,7 @@ impl Compiler {
             listings: options.dump.is_some().then(Vec::new),
             traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
+            always: options.always_optimize,
         }
     }
 
@@ -174,6 +182,7 @@ impl Compiler {
         let mut text =
             (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
+        let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
         let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
@@ -183,10 +192,12 @@ impl Compiler {
                 t.push_str(&format!("  in vectors\n{v}"));
             }
         }
-        let mut frag = install(cache, trace, &self.host, steps, lengths);
+        // A vector trace needs the scalar one behind it.
+        let most = if vector.is_some() { u32::MAX } else { copy };
+        let mut frag = install(cache, trace, &self.host, steps, lengths, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
-            match install(cache, v, &self.host, steps, lengths) {
+            match install(cache, v, &self.host, steps, lengths, u32::MAX) {
                 Ok(front) => {
                     self.stats.vectors += 1;
                     self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
@@ -255,6 +266,7 @@ fn install(
     host: &X86Host,
     steps: &[Step],
     lengths: &[u32],
+    copy: u32,
 ) -> Result<FragId, NoTrace> {
     let pc = steps[0].pc;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);
@@ -266,6 +278,9 @@ fn install(
         let reached = cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect);
         let indirect = reached.then(|| stubs::indirect_entry(&mut prefix, at.0, pc, DeadAtEntry::default()));
         let code = codegen::compile(trace, host, (at.0 + prefix.len()) as u64)?;
+        if worth::of_code(trace, &code, at.0 as u64) > copy {
+            return Err(NoGain { pc }.into());
+        }
         if prefix.len() + code.bytes.len() <= room && code.exits.len() <= exits {
             break (at, code, indirect);
         }

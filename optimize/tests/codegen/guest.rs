@@ -165,7 +165,7 @@ impl Machine for Memory {
                 let out = u128::from(a) + u128::from(b) + u128::from(carry) > u128::from(u64::MAX);
                 let overflow = (a ^ sum) & (b ^ sum) & 1 << 63 != 0;
                 let packed = u64::from(out)
-                    | u64::from((sum as u8).count_ones() % 2 == 0) << 2
+                    | u64::from((sum as u8).count_ones().is_multiple_of(2)) << 2
                     | ((a ^ b ^ sum) & 0x10)
                     | u64::from(sum == 0) << 6
                     | (sum >> 63) << 7
@@ -241,6 +241,7 @@ pub fn lane(r: &mut Random) -> u64 {
 pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
     let mut random = Random(mix(seed));
     let mut state = State::new(&trace.decls);
+    let narrow = random.one_in(3);
     for (i, slot) in trace.decls.slots.iter().enumerate() {
         let mut bits = random.bits(&trace.decls);
         if slot.ty == Type::I64 && (random.one_in(3) || slot.name == "rsp") {
@@ -251,12 +252,22 @@ pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
         if slot.ty == Type::V512 && random.one_in(2) {
             bits = std::array::from_fn(|_| lane(&mut random));
         }
+        if slot.ty == Type::V512 && narrow {
+            bits[2..].fill(0);
+        }
         if slot.ty == Type::Flags {
             bits[0] &= Flag::MASK;
         }
         state.set_wide(SlotId(i as u16), &bits);
     }
-    let bytes = (0..WINDOW / 8).flat_map(|_| random.word().to_le_bytes()).collect();
+    // Memory holds pointers into itself too, so that traces which follow them can be compared.
+    let bytes = (0..WINDOW / 8)
+        .flat_map(|_| {
+            let word = random.word();
+            let pointer = base + (random.word() % (WINDOW as u64 / 2)) / 8 * 8 + WINDOW as u64 / 4;
+            if random.one_in(2) { pointer } else { word }.to_le_bytes()
+        })
+        .collect();
     (state, Memory { base, bytes, strayed: false })
 }
 

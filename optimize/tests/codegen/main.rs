@@ -28,6 +28,39 @@ fn random_integer_traces() {
     assert!(same > 500, "only {same} traces could be compared");
 }
 
+/// Traces that `dynrun --traces DIR` wrote, when the variable CODEGEN_TRACES names the directory: as lifted, and after the
+/// passes.
+#[test]
+fn captured_traces() {
+    let Ok(dir) = std::env::var("CODEGEN_TRACES") else { return };
+    let mut machine = Machine::new();
+    let mut pipeline = Pipeline::new(Level::Full);
+    let mut files: Vec<_> =
+        std::fs::read_dir(&dir).expect("the directory").flatten().map(|e| e.path()).collect();
+    files.sort();
+    let (mut same, mut wrong) = (0, 0);
+    for path in &files {
+        let text = std::fs::read_to_string(path).expect("a readable file");
+        let Ok(parsed) = ir::parse::parse(&text) else { continue };
+        let mut trace = parsed.trace;
+        for passes in [false, true] {
+            if passes {
+                pipeline.run(&mut trace, &mut Env::default(), |_, _| {});
+            }
+            match check(&trace, &mut machine, 7, 400) {
+                Ok(Verdict::Same) => same += 1,
+                Ok(Verdict::Skipped) => {}
+                Err(e) => {
+                    wrong += 1;
+                    println!("{}, passes {passes}: {e}", path.display());
+                }
+            }
+        }
+    }
+    println!("{same} the same, {wrong} not, of {} files", files.len());
+    assert_eq!(wrong, 0);
+}
+
 /// Operations on floats and vectors, each at each of its types. Those without machine code are listed.
 #[test]
 fn every_vector_operation() {

@@ -4,7 +4,7 @@ use std::arch::global_asm;
 
 use ir::interp::State;
 use ir::trace::Trace;
-use ir::types::{ExitId, SlotId};
+use ir::types::{ExitId, SlotId, Wide};
 use optimize::codegen::{Code, Home, Host, Leaving, Segment};
 
 use super::guest::{self, Memory, TestHost, WINDOW};
@@ -35,6 +35,10 @@ global_asm!(
     "wrgsbase rdi",
     "mov gs:[144], rsp",
     "mov gs:[152], rsi",
+    "cmp byte ptr gs:[161], 0",
+    "je 6f",
+    "vzeroupper",
+    "6:",
     "cmp byte ptr gs:[160], 1",
     "jb 3f",
     "je 2f",
@@ -132,7 +136,13 @@ global_asm!(
     "pushfq",
     "pop qword ptr gs:[128]",
     "cld",
-    "cmp byte ptr gs:[160], 1",
+    "cmp byte ptr gs:[162], 0",
+    "je 5f",
+    "mov ecx, 1",
+    "xgetbv",
+    "mov gs:[168], eax",
+    "5:",
+    "cmp byte ptr gs:[161], 1",
     "jb 3f",
     "je 2f",
     "vmovups gs:[1024], zmm0",
@@ -209,6 +219,23 @@ pub struct Machine {
     code: *mut u8,
     context: *mut u8,
     window: *mut u8,
+    /// Behind the last run: does the machine carry anything above 128 bits of the first 16 vector registers?
+    pub carries_uppers: bool,
+}
+
+/// The vector slots of a state.
+pub fn vectors<'a>(
+    trace: &'a Trace,
+    host: &'a TestHost,
+    state: &'a State,
+) -> impl Iterator<Item = Wide> + 'a {
+    let slots = (0..trace.decls.slots.len()).map(|i| SlotId(i as u16));
+    slots.filter(|s| matches!(host.home(*s), Home::Vector(_))).map(|s| *state.get_wide(s))
+}
+
+/// Can `xgetbv` tell which parts of the vector state are in use?
+fn has_xgetbv1() -> bool {
+    std::arch::is_x86_feature_detected!("xsavec") && std::arch::x86_64::__cpuid_count(0xd, 1).eax & 4 != 0
 }
 
 fn map(len: usize, executable: bool) -> *mut u8 {
@@ -224,7 +251,12 @@ fn map(len: usize, executable: bool) -> *mut u8 {
 impl Machine {
     /// Maps everything. One per thread: `gs` is the thread's.
     pub fn new() -> Machine {
-        Machine { code: map(CODE, true), context: map(16384, false), window: map(WINDOW, false) }
+        Machine {
+            code: map(CODE, true),
+            context: map(16384, false),
+            window: map(WINDOW, false),
+            carries_uppers: false,
+        }
     }
 
     /// Where code will stand.
@@ -298,7 +330,12 @@ impl Machine {
                     _ => {}
                 }
             }
-            *self.context.add(160) = (host.vector_bytes() / 32) as u8;
+            let whole = (host.vector_bytes() / 32) as u8;
+            let clean = vectors(trace, host, state).all(|v| v[2..].iter().all(|w| *w == 0));
+            *self.context.add(160) = if clean { 0 } else { whole };
+            *self.context.add(161) = whole;
+            *self.context.add(162) = u8::from(has_xgetbv1());
+            *self.word(168) = 0;
             test_enter(self.context, self.code_address() + u64::from(code.entry));
             let mut after = state.clone();
             for i in 0..trace.decls.slots.len() {
@@ -319,6 +356,7 @@ impl Machine {
             }
             let mut bytes = vec![0; WINDOW];
             std::ptr::copy_nonoverlapping(self.window, bytes.as_mut_ptr(), WINDOW);
+            self.carries_uppers = *self.word(168) & 0x44 != 0;
             let left = code.exits[*self.word(guest::EXIT) as u32 as usize];
             let target = (left.leaving == Leaving::Indirect).then(|| *self.word(guest::TARGET));
             (after, Memory { bytes, ..memory.clone() }, Left { exit: left.exit, target })

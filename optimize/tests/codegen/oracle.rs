@@ -6,7 +6,7 @@ use ir::types::{Flag, Pc, SlotId, Type};
 use optimize::codegen::{Code, CodegenError, Home, Host, compile};
 
 use super::guest::{self, TestHost};
-use super::native::Machine;
+use super::native::{self, Machine};
 
 /// What became of a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +63,7 @@ pub fn check(trace: &Trace, machine: &mut Machine, seed: u64, states: u64) -> Re
             continue;
         }
         let (after, after_memory, left) = machine.run(trace, &host, &code, &state, &memory);
+        let carries = machine.carries_uppers;
         let context = |what: String| {
             let wrong = difference(trace, &host, id, &expected, &after);
             format!(
@@ -85,6 +86,10 @@ pub fn check(trace: &Trace, machine: &mut Machine, seed: u64, states: u64) -> Re
         let wrong = difference(trace, &host, id, &expected, &after);
         if !wrong.is_empty() {
             return Err(context("slots differ".into()));
+        }
+        let uppers = native::vectors(trace, &host, &after).any(|v| v[2..].iter().any(|w| *w != 0));
+        if carries && !uppers {
+            return Err(context("the machine carries upper parts that are all zero".into()));
         }
         if after_memory.bytes != expected_memory.bytes {
             let at = after_memory.bytes.iter().zip(&expected_memory.bytes).position(|(a, b)| a != b);

@@ -169,10 +169,6 @@ impl<'a> Emitter<'a> {
         Mem { segment: m.segment, base, index, disp: m.disp }
     }
 
-    fn temp_at(&self, line: u32, inst: &MInst, k: usize) -> Reg {
-        self.reg_at(line, usize::from(inst.srcs) + Self::mem_count(inst) + k)
-    }
-
     fn def_at(&self, line: u32, inst: &MInst, k: usize) -> Reg {
         self.reg_at(line, usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps) + k)
     }

@@ -1,6 +1,6 @@
 //! The host x86-64.
 //!
-//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_native`,
+//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_exits`, `select_native`,
 //! `select_vector`
 //! (lines to instructions over virtual registers, last first: [`inst`]), [`crate::regalloc`], [`emit`] (bytes, by
 //! [`asm`]), [`exits`] and [`moves`] (what exits put in place).
@@ -19,6 +19,8 @@ pub mod select;
 mod select_int;
 
 pub mod select_flags;
+
+mod select_exits;
 
 mod select_native;
 

@@ -7,18 +7,16 @@
 //! itself. What each operation becomes stands in `select_int`, `select_flags` (conditions and flags), and `select_vector`.
 
 use ir::op::Op;
-use ir::snapshot::Target;
 use ir::trace::{Addr, End, Inst, Trace};
-use ir::types::{ExitId, Operand, SlotId, Type, Value};
+use ir::types::{Operand, SlotId, Type, Value};
 use rustc_hash::FxHashMap;
 
 use super::super::{CodegenError, Home, Host, Segment};
 use super::asm::Width;
-use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
+use super::exits::{ExitItem, ExitRecord};
 use super::inst::{MInst, MMem, MOp, Remat};
-use super::moves::Tweak;
 use super::prepare::{Facts, is_general, is_vector};
-use super::select_flags::{Request, width_of};
+use super::select_flags::Request;
 use super::select_native::Natives;
 use super::select_vector::Pool;
 use super::vinst::Kit;
@@ -108,9 +106,9 @@ pub struct Selector<'a> {
     pub(super) homes: Vec<Home>,
     /// Slots at home in vector registers that values may be in, by slot.
     pub(super) managed: Vec<bool>,
-    binds: Vec<Operand>,
+    pub(super) binds: Vec<Operand>,
     /// Recipes to be performed before the instruction selected last.
-    recipes: Vec<(u32, Inst)>,
+    pub(super) recipes: Vec<(u32, Inst)>,
     pub(super) error: Option<CodegenError>,
     /// The next instruction begun must set the flags.
     fused: bool,
@@ -386,7 +384,7 @@ impl<'a> Selector<'a> {
         &mut self.cur
     }
 
-    fn operand(&mut self, vreg: u32, role: Role) {
+    pub(super) fn operand(&mut self, vreg: u32, role: Role) {
         let (next, live) = if vreg == NONE {
             (NONE, false)
         } else {
@@ -435,13 +433,6 @@ impl<'a> Selector<'a> {
 
     fn wants_rsp(&self, v: u32) -> bool {
         self.s.program.vregs[v as usize].hint == RSP
-    }
-
-    /// A general register for this instruction alone.
-    pub(super) fn temp(&mut self) {
-        let v = self.new_general();
-        self.cur.temps += 1;
-        self.operand(v, Role::Temp);
     }
 
     pub(super) fn def_(&mut self, vreg: u32, role: Role) {
@@ -514,7 +505,7 @@ impl<'a> Selector<'a> {
     // --- addresses ---------------------------------------------------------------------------------
 
     /// May the addition (or shift) that makes `v` be done by every address that uses it?
-    fn folds(&self, v: u32) -> Option<&'a Inst> {
+    pub(super) fn folds(&self, v: u32) -> Option<&'a Inst> {
         let f = &self.s.facts;
         let inst = self.def(v)?;
         (inst.aty == Type::I64 && f.uses[v as usize] == f.addr_uses[v as usize]).then_some(inst)
@@ -679,168 +670,6 @@ impl Selector<'_> {
             }
         }
         self.end(clobbers);
-    }
-
-    // --- exits -------------------------------------------------------------------------------------
-
-    /// A value that out-of-line code needs.
-    fn exit_src(&mut self, o: Operand, ty: Type) -> Src {
-        let Some(v) = o.as_value() else {
-            return Src::Int(self.literal(o, ty).unwrap_or(0) as u64 & ty.mask64());
-        };
-        let root = self.root(v);
-        self.exit_vreg(root)
-    }
-
-    fn exit_vreg(&mut self, root: u32) -> Src {
-        let tweaked = match self.def(root) {
-            // Sums that only addresses use besides, which fold them.
-            Some(inst) if matches!(inst.op, Op::Add | Op::Sub) && self.folds(root).is_some() => {
-                let k = self.imm32(inst.args[1], Type::I64);
-                let k = if inst.op == Op::Add { k } else { k.and_then(i32::checked_neg) };
-                k.map(|k| (inst.args[0], Tweak::Plus(k)))
-            }
-            // Extensions that nothing else uses.
-            Some(inst)
-                if matches!(inst.op, Op::Zext | Op::Sext)
-                    && self.s.facts.uses[root as usize] == 0
-                    && inst.ty == Type::I64
-                    && matches!(inst.aty, Type::I8 | Type::I16 | Type::I32) =>
-            {
-                let width = width_of(inst.aty);
-                Some((
-                    inst.args[0],
-                    if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) },
-                ))
-            }
-            _ => None,
-        };
-        if let Some((x, tweak)) = tweaked
-            && let Some(x) = x.as_value()
-        {
-            let x = self.root(x);
-            if !self.s.program.vregs[x as usize].remat {
-                return Src::Tweaked(self.exit_operand(x), tweak);
-            }
-        }
-        Src::Opnd(self.exit_operand(root))
-    }
-
-    pub(super) fn exit_operand(&mut self, vreg: u32) -> u32 {
-        self.operand(vreg, Role::Exit);
-        self.s.program.opnds.len() as u32 - 1
-    }
-
-    /// The current instruction leaves (or faults) by this exit.
-    pub(super) fn exit(&mut self, id: ExitId) {
-        let Some(exit) = self.trace.exit(id).copied() else {
-            self.error.get_or_insert(unsupported("an exit that does not exist"));
-            return;
-        };
-        let mut binds = std::mem::take(&mut self.binds);
-        binds.fill(Operand::NONE);
-        self.trace.for_each_bind(id, |b| binds[b.slot.index()] = b.value);
-        let first = self.s.items.len() as u32;
-        let mut flags = FlagsAt::Keep;
-        for slot in 0..binds.len() {
-            let bound = binds[slot];
-            let ty = self.trace.decls.slots[slot].ty;
-            match self.homes[slot] {
-                Home::General(_) => {
-                    let src = if bound.is_none() {
-                        let v = self.entry(slot);
-                        self.exit_vreg(v)
-                    } else if let Some(recipe) = self.trace.recipe(bound) {
-                        let what = recipe.op.name();
-                        self.error.get_or_insert_with(|| unsupported(format_args!("recipe {what}")));
-                        Src::Int(0)
-                    } else {
-                        self.exit_src(bound, ty)
-                    };
-                    self.s.items.push(ExitItem { slot: slot as u16, src });
-                }
-                Home::Flags => flags = self.exit_flags(slot, bound),
-                Home::Memory(..) if !bound.is_none() => {
-                    if bound.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]) {
-                        let src = self.exit_src(bound, ty);
-                        self.s.items.push(ExitItem { slot: slot as u16, src });
-                    }
-                }
-                Home::Vector(_) if self.vectors => self.exit_vector(slot, bound),
-                home => self.exit_elsewhere(slot, home, bound),
-            }
-        }
-        let target = match exit.target {
-            Target::Pc(_) => None,
-            Target::Value(o) => Some(self.exit_src(o, Type::I64)),
-        };
-        self.binds = binds;
-        self.cur.exit = self.s.exits.len() as u32;
-        let items = (first, self.s.items.len() as u32);
-        self.s.exits.push(ExitRecord { id, items, flags, target });
-    }
-
-    /// How out-of-line code makes the flags.
-    fn exit_flags(&mut self, slot: usize, bound: Operand) -> FlagsAt {
-        if bound.is_none() {
-            let entry = self.s.entries[slot];
-            // Nothing has touched them yet, as far as that is known without looking at what was selected.
-            let once = self.trace.loop_at.is_none_or(|l| self.here < l);
-            if once && self.here < self.s.facts.first_clobber && entry == NONE {
-                return FlagsAt::Keep;
-            }
-            let v = self.entry(slot);
-            return FlagsAt::Image(self.exit_operand(v));
-        }
-        let recipe = match self.trace.recipe(bound) {
-            Some(recipe) => *recipe,
-            None => match bound.as_value() {
-                None => return FlagsAt::Literal(self.literal(bound, Type::I64).unwrap_or(0) as u64),
-                Some(v) => match self.def(self.root(v)) {
-                    Some(inst) if inst.op != Op::Slot => *inst,
-                    _ => {
-                        let v = self.entry(slot);
-                        return FlagsAt::Image(self.exit_operand(v));
-                    }
-                },
-            },
-        };
-        let args = recipe.args;
-        let two = |s: &mut Self| [s.exit_src(args[0], recipe.aty), s.exit_src(args[1], recipe.aty)];
-        let width = recipe.aty;
-        match recipe.op {
-            Op::FlagsSub | Op::FlagsAdd | Op::FlagsUmul | Op::FlagsSmul => {
-                let [a, b] = two(self);
-                FlagsAt::Op { op: recipe.op, ty: width, a, b, c: Src::Int(0) }
-            }
-            Op::FlagsLogic => {
-                let a = self.exit_src(args[0], width);
-                FlagsAt::Op { op: recipe.op, ty: width, a, b: a, c: Src::Int(0) }
-            }
-            Op::FlagsFcmp => {
-                let (a, b) = (self.vec(args[0], width), self.vec(args[1], width));
-                FlagsAt::Float { ty: width, a: self.exit_operand(a), b: self.exit_operand(b) }
-            }
-            Op::FlagsAdc | Op::FlagsSbb => {
-                let [a, b] = two(self);
-                let c = self.exit_src(args[2], Type::I1);
-                FlagsAt::Op { op: recipe.op, ty: width, a, b, c }
-            }
-            _ => match bound.as_value() {
-                Some(v) => {
-                    let v = self.root(v);
-                    FlagsAt::Image(self.exit_operand(v))
-                }
-                None => FlagsAt::Image(self.hot_recipe(&recipe)),
-            },
-        }
-    }
-
-    /// A recipe that is performed before the exit after all: its value as an operand of the exit.
-    pub(super) fn hot_recipe(&mut self, recipe: &Inst) -> u32 {
-        let v = self.new_vreg(vreg_of(recipe.ty));
-        self.recipes.push((v, *recipe));
-        self.exit_operand(v)
     }
 
     // --- the walk ----------------------------------------------------------------------------------
@@ -1019,34 +848,6 @@ impl Selector<'_> {
         (line.start, line.len) = (start, len);
         self.shift_exit(self.s.insts[0].exit, by);
         Ok(())
-    }
-
-    /// The operands of an exit have moved within the pool.
-    fn shift_exit(&mut self, record: u32, by: u32) {
-        let Some(record) = self.s.exits.get_mut(record as usize) else { return };
-        let shift = |src: &mut Src| match src {
-            Src::Opnd(i) | Src::Tweaked(i, _) => *i += by,
-            Src::Merged(i, j, _) | Src::MergedLane(i, j, _) => {
-                *i += by;
-                *j += by;
-            }
-            Src::Int(_) => {}
-        };
-        for item in &mut self.s.items[record.items.0 as usize..record.items.1 as usize] {
-            shift(&mut item.src);
-        }
-        if let Some(target) = &mut record.target {
-            shift(target);
-        }
-        match &mut record.flags {
-            FlagsAt::Keep | FlagsAt::Literal(_) => {}
-            FlagsAt::Image(i) => *i += by,
-            FlagsAt::Float { a, b, .. } => {
-                *a += by;
-                *b += by;
-            }
-            FlagsAt::Op { a, b, c, .. } => [a, b, c].into_iter().for_each(shift),
-        }
     }
 
     fn entry_line(&mut self) -> Result<(), CodegenError> {

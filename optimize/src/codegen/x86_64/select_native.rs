@@ -200,7 +200,8 @@ impl Selector<'_> {
     pub(super) fn exit_elsewhere(&mut self, slot: usize, home: Home, bound: Operand) {
         let same = bound.as_value().is_some_and(|v| self.root(v) == self.s.entries[slot]);
         let unchanged = (bound.is_none() || same) && !self.s.natives.writes.contains_key(&(slot as u16));
-        if !unchanged && !(self.in_place(slot) && self.is_current(bound, slot, self.here)) {
+        let stays = || self.in_place(slot) && self.is_current(bound, slot, self.here);
+        if !unchanged && !stays() {
             self.error.get_or_insert_with(|| unsupported(format_args!("an exit that changes {home:?}")));
         }
     }
