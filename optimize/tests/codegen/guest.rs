@@ -241,6 +241,7 @@ pub fn lane(r: &mut Random) -> u64 {
 pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
     let mut random = Random(mix(seed));
     let mut state = State::new(&trace.decls);
+    let narrow = random.one_in(3);
     for (i, slot) in trace.decls.slots.iter().enumerate() {
         let mut bits = random.bits(&trace.decls);
         if slot.ty == Type::I64 && (random.one_in(3) || slot.name == "rsp") {
@@ -250,6 +251,9 @@ pub fn random_state(trace: &Trace, base: u64, seed: u64) -> (State, Memory) {
         }
         if slot.ty == Type::V512 && random.one_in(2) {
             bits = std::array::from_fn(|_| lane(&mut random));
+        }
+        if slot.ty == Type::V512 && narrow {
+            bits[2..].fill(0);
         }
         if slot.ty == Type::Flags {
             bits[0] &= Flag::MASK;

@@ -66,7 +66,7 @@ impl Selector<'_> {
             Op::Feq => {
                 let (mask, bits) = (self.new_vector(ty), self.new_general());
                 self.step32(MOp::Alu(Alu::And), v, bits, 1);
-                self.to_general(bits, What::From(Cross::MovFrom), Width::W32, 0, Last::Reg(mask));
+                self.move_to_general(bits, What::From(Cross::MovFrom), Width::W32, 0, Last::Reg(mask));
                 let a = self.vec(args[0], ty);
                 let last = self.last(args[1], ty, true);
                 self.plain(mask, What::BinImm(pick(ty, row::CMPSS, row::CMPSD), 0), ty, &[a], Some(last));
@@ -87,7 +87,7 @@ impl Selector<'_> {
                     _ => Cross::Cvtsd2si,
                 };
                 let last = self.last(args[0], ty, true);
-                self.to_general(v, What::From(op), width_of(inst.ty), 0, last);
+                self.move_to_general(v, What::From(op), width_of(inst.ty), 0, last);
             }
             _ => return Err(self.refuse(inst)),
         }
@@ -116,7 +116,7 @@ impl Selector<'_> {
     fn from_integer(&mut self, inst: &Inst, v: u32, o: Operand, from: Type) {
         let op = if inst.ty == Type::F32 { Cross::Cvtsi2ss } else { Cross::Cvtsi2sd };
         let general = self.reg(o, from);
-        self.from_general(v, What::ToFloat(op), width_of(from), general, o, from);
+        self.move_from_general(v, What::ToFloat(op), width_of(from), general, o, from);
     }
 
     /// `v` is the signed integer in a register.

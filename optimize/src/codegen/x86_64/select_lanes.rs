@@ -270,12 +270,12 @@ impl Selector<'_> {
                 // Words become bytes, saturating, twice; the upper eight signs go.
                 let (bytes, all) = (self.new_vector(ty), self.new_general());
                 self.step32(MOp::Alu(super::asm::Alu::And), v, all, 0xff);
-                self.to_general(all, What::From(Cross::Pmovmskb), Width::W32, 0, Last::Reg(bytes));
+                self.move_to_general(all, What::From(Cross::Pmovmskb), Width::W32, 0, Last::Reg(bytes));
                 self.plain(bytes, What::Bin(row::PACKSSWB), ty, &[src], Some(Last::Reg(src)));
                 return Ok(());
             }
         };
-        self.to_general(v, What::From(op), Width::W32, length, Last::Reg(src));
+        self.move_to_general(v, What::From(op), Width::W32, length, Last::Reg(src));
         Ok(())
     }
 

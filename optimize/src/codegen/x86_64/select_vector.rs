@@ -333,7 +333,7 @@ impl Selector<'_> {
     }
 
     /// `v` (general) from a vector register.
-    pub(super) fn to_general(&mut self, v: u32, what: What, width: Width, length: u8, src: Last) {
+    pub(super) fn move_to_general(&mut self, v: u32, what: What, width: Width, length: u8, src: Last) {
         self.begin(MOp::Vector(VOp { length, ..VOp::new(what) }), width);
         self.last_src(src, what, 16 << length);
         self.def_(v, Role::Def);
@@ -468,7 +468,7 @@ impl Selector<'_> {
             // A float's bits.
             let src = self.last(o, from, true);
             let src = self.in_register(src, from);
-            self.to_general(v, What::From(Cross::MovFrom), width_of_float(from), 0, src);
+            self.move_to_general(v, What::From(Cross::MovFrom), width_of_float(from), 0, src);
             return Ok(());
         }
         if !is_vector(to) || from == Type::I128 {
@@ -499,7 +499,7 @@ impl Selector<'_> {
                 let made = narrow && !clean && !o.is_literal();
                 let width = width_of(from);
                 let general = if made { self.new_general() } else { self.reg(o, from) };
-                self.from_general(v, What::To, width, general, o, from);
+                self.move_from_general(v, What::To, width, general, o, from);
                 if made {
                     self.zext(o, from, general);
                 }
@@ -509,7 +509,7 @@ impl Selector<'_> {
     }
 
     /// `v` from a general register, or from the load that makes it.
-    pub(super) fn from_general(
+    pub(super) fn move_from_general(
         &mut self,
         v: u32,
         what: What,
@@ -561,7 +561,7 @@ impl Selector<'_> {
         }
         let src = self.vec(o, inst.aty);
         let width = if inst.ty == Type::I64 { Width::W64 } else { Width::W32 };
-        self.to_general(v, What::From(Cross::MovFrom), width, 0, Last::Reg(src));
+        self.move_to_general(v, What::From(Cross::MovFrom), width, 0, Last::Reg(src));
         Ok(())
     }
 
@@ -571,7 +571,7 @@ impl Selector<'_> {
             (true, false) if is_general(inst.ty) => self.low_part(inst, v, o)?,
             (false, true) if is_general(inst.aty) => {
                 let general = self.reg(o, inst.aty);
-                self.from_general(v, What::To, width_of(inst.aty), general, o, inst.aty);
+                self.move_from_general(v, What::To, width_of(inst.aty), general, o, inst.aty);
             }
             _ => return Err(self.refuse(inst)),
         }
@@ -728,9 +728,9 @@ impl Selector<'_> {
             Type::F32 if bit == 0 => self.plain(v, What::Un(row::MOVAPS), Type::V128, &[], Some(last)),
             Type::F64 => self.plain(v, What::UnImm(row::PSHUFD, 0xee), Type::V128, &[], Some(last)),
             Type::F32 => self.plain(v, What::UnImm(row::PSHUFD, lane * 0x55), Type::V128, &[], Some(last)),
-            Type::I64 if bit == 0 => self.to_general(v, What::From(Cross::MovFrom), Width::W64, 0, last),
+            Type::I64 if bit == 0 => self.move_to_general(v, What::From(Cross::MovFrom), Width::W64, 0, last),
             Type::I8 | Type::I16 | Type::I32 if bit == 0 => {
-                self.to_general(v, What::From(Cross::MovFrom), Width::W32, 0, last);
+                self.move_to_general(v, What::From(Cross::MovFrom), Width::W32, 0, last);
             }
             Type::I8 | Type::I16 | Type::I32 | Type::I64 => {
                 self.begin(MOp::Vector(VOp::new(What::Extract(lane))), width_of(part_ty));
