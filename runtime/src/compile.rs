@@ -118,6 +118,8 @@ pub struct Compiler {
     traces: Option<PathBuf>,
     /// Traces to be made at most.
     most: u64,
+    /// Also of paths that gain nothing.
+    always: bool,
 }
 
 impl Compiler {
@@ -139,6 +141,7 @@ impl Compiler {
             listings: options.dump.is_some().then(Vec::new),
             traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
+            always: options.always_optimize,
         }
     }
 
@@ -179,7 +182,7 @@ impl Compiler {
         let mut text =
             (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
-        let copy = worth::of_copy(trace);
+        let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
         let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
         let optimized = Instant::now();
@@ -189,7 +192,9 @@ impl Compiler {
                 t.push_str(&format!("  in vectors\n{v}"));
             }
         }
-        let mut frag = install(cache, trace, &self.host, steps, lengths, copy);
+        // A vector trace needs the scalar one behind it.
+        let most = if vector.is_some() { u32::MAX } else { copy };
+        let mut frag = install(cache, trace, &self.host, steps, lengths, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
             match install(cache, v, &self.host, steps, lengths, u32::MAX) {

@@ -2,8 +2,8 @@
 //!
 //! Reading order of this crate: `options`, `main` (start), `process` and `thread` (who runs),
 //! `context` and `enter` (the switch between guest and runtime), `translate` and `stubs` (guest code
-//! to fragments), `dispatch` and `record` (what runs next), `lift`, `compile` and `host` (hot paths through the
-//! optimizer), `assume` and `fpenv` (what their code rests on), `codemap` (code that changes), `signal`,
+//! to fragments), `dispatch` and `record` (what runs next), `lift`, `compile`, `worth` and `host` (hot paths through
+//! the optimizer), `assume` and `fpenv` (what their code rests on), `codemap` (code that changes), `signal`,
 //! `syscall` and `seccomp`, `emulate`, `report`, `stats` and `dump`.
 //!
 //! `unsafe` stands in the modules that touch guest memory, the machine or the kernel: `alloc`, `dump`,

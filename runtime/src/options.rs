@@ -41,6 +41,11 @@ pub struct Options {
     #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
     pub fuel: Option<u64>,
 
+    /// Optimised traces even of paths that seem to gain nothing
+    #[arg(long, env = "DYNRUN_ALWAYS_OPTIMIZE", value_parser = clap::builder::BoolishValueParser::new(),
+          default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub always_optimize: bool,
+
     /// Most paths that are optimised, over the whole process; later ones become straight traces: to find the one that is wrong
     #[arg(long, value_name = "N", env = "DYNRUN_PATHS")]
     pub paths: Option<u64>,

@@ -157,6 +157,14 @@ impl Generator {
     }
 
     fn addr(&mut self) -> Addr {
+        if self.r.one_in(12) {
+            // Every other time behind the window.
+            let word = self.word();
+            let mask = self.b.i64(2 * WINDOW as i64 - 1);
+            let index = self.b.bin(Op::And, Type::I64, word, mask);
+            let base = self.b.i64(self.base as i64);
+            return Addr { base, index, scale: 1, disp: 0 };
+        }
         match self.r.below(4) {
             0 => {
                 let offset = self.r.below(WINDOW - 64) as u64;
@@ -380,9 +388,9 @@ impl Generator {
                 }
             }
             24 => {
-                // Division that does not fault.
+                // Division that seldom faults.
                 let (a, d) = (self.register(ty), self.register(ty));
-                let one = self.b.int(ty, 1);
+                let one = self.b.int(ty, if self.r.one_in(3) { 0 } else { 1 });
                 let d = self.b.bin(Op::Or, ty, d, one);
                 let zero = self.b.int(ty, 0);
                 let q = self.b.tri(Op::Udivw, ty, zero, a, d);

@@ -7,7 +7,8 @@ mod oracle;
 mod vectors;
 
 use native::Machine;
-use optimize::pass::Env;
+use optimize::pass::{Env, Pass};
+use optimize::passes::dce::Dce;
 use optimize::pipeline::{Level, Pipeline};
 use oracle::{Verdict, check};
 
@@ -16,7 +17,9 @@ fn random_integer_traces() {
     let mut machine = Machine::new();
     let mut same = 0;
     for seed in 0..std::env::var("CODEGEN_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1500) {
-        let trace = generator::integer_trace(seed, 4 + (seed % 40) as usize, machine.memory_base());
+        let mut trace = generator::integer_trace(seed, 4 + (seed % 40) as usize, machine.memory_base());
+        // What is dead does not fault.
+        Dce::default().run(&mut trace, &mut Env::default());
         ir::verify::verify(&trace).unwrap_or_else(|e| panic!("seed {seed}: {e:?}\n{trace}"));
         match check(&trace, &mut machine, seed, 6) {
             Ok(Verdict::Same) => same += 1,

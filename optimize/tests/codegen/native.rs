@@ -1,11 +1,12 @@
 //! Generated code run on this machine: executable memory, a page for `gs`, the switch there and back.
 
 use std::arch::global_asm;
+use std::cell::Cell;
 
 use ir::interp::State;
 use ir::trace::Trace;
 use ir::types::{ExitId, SlotId, Wide};
-use optimize::codegen::{Code, Home, Host, Leaving, Segment};
+use optimize::codegen::{Code, FaultRange, Home, Host, Leaving, Segment};
 
 use super::guest::{self, Memory, TestHost, WINDOW};
 
@@ -248,15 +249,75 @@ fn map(len: usize, executable: bool) -> *mut u8 {
     p.cast()
 }
 
+/// What the handler of faults has to know of the code that runs.
+struct Faults {
+    base: u64,
+    len: u64,
+    ranges: Vec<FaultRange>,
+    context: *mut u8,
+}
+
+thread_local! {
+    static FAULTS: Cell<*const Faults> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Goes on where the code's table of faults says, and leaves where it says nothing. Faults of anything else end the process.
+unsafe extern "C" fn on_fault(signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel gives a context; the table is that of the code which this thread is running.
+    unsafe {
+        let rip = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize];
+        let Some(faults) = FAULTS.get().as_ref() else {
+            libc::signal(signal, libc::SIG_DFL);
+            return;
+        };
+        let offset = (*rip as u64).wrapping_sub(faults.base);
+        if offset >= faults.len {
+            libc::signal(signal, libc::SIG_DFL);
+            return;
+        }
+        let range = faults.ranges.iter().find(|f| (f.start..f.end).contains(&(offset as u32)));
+        match range.and_then(|r| r.to) {
+            Some((to, _)) => *rip = (faults.base + u64::from(to)) as i64,
+            None => {
+                *faults.context.add(guest::EXIT as usize).cast::<u32>() = u32::MAX;
+                *rip = test_leave as *const () as i64;
+            }
+        }
+    }
+}
+
+/// A handler for faults on a stack of its own: the code's stack pointer is the guest's.
+fn handle_faults() {
+    let stack = libc::stack_t { ss_sp: map(1 << 16, false).cast(), ss_flags: 0, ss_size: 1 << 16 };
+    // SAFETY: the stack is ours for ever; the handler does what is said there.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = on_fault as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigaltstack(&stack, std::ptr::null_mut());
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE] {
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+}
+
+/// The window, with memory around it that cannot be accessed.
+fn window() -> *mut u8 {
+    const AROUND: usize = 1 << 20;
+    let all = map(WINDOW + 2 * AROUND, false);
+    // SAFETY: both ranges lie within the new mapping.
+    unsafe {
+        libc::mprotect(all.cast(), AROUND, libc::PROT_NONE);
+        libc::mprotect(all.add(AROUND + WINDOW).cast(), AROUND, libc::PROT_NONE);
+        all.add(AROUND)
+    }
+}
+
 impl Machine {
     /// Maps everything. One per thread: `gs` is the thread's.
     pub fn new() -> Machine {
-        Machine {
-            code: map(CODE, true),
-            context: map(16384, false),
-            window: map(WINDOW, false),
-            carries_uppers: false,
-        }
+        handle_faults();
+        Machine { code: map(CODE, true), context: map(16384, false), window: window(), carries_uppers: false }
     }
 
     /// Where code will stand.
@@ -303,7 +364,7 @@ impl Machine {
         unsafe { self.context.add(offset as usize).cast() }
     }
 
-    /// Runs the installed code.
+    /// Runs the installed code. No way out means a fault that the code's table leads nowhere.
     pub fn run(
         &mut self,
         trace: &Trace,
@@ -311,7 +372,7 @@ impl Machine {
         code: &Code,
         state: &State,
         memory: &Memory,
-    ) -> (State, Memory, Left) {
+    ) -> (State, Memory, Option<Left>) {
         // SAFETY: window and context are ours; the code is what is tested, and stays within them as the interpreter did.
         unsafe {
             std::ptr::copy_nonoverlapping(memory.bytes.as_ptr(), self.window, WINDOW);
@@ -336,7 +397,15 @@ impl Machine {
             *self.context.add(161) = whole;
             *self.context.add(162) = u8::from(has_xgetbv1());
             *self.word(168) = 0;
+            let faults = Faults {
+                base: self.code_address(),
+                len: code.bytes.len() as u64,
+                ranges: code.faults.clone(),
+                context: self.context,
+            };
+            FAULTS.set(&faults);
             test_enter(self.context, self.code_address() + u64::from(code.entry));
+            FAULTS.set(std::ptr::null());
             let mut after = state.clone();
             for i in 0..trace.decls.slots.len() {
                 let s = SlotId(i as u16);
@@ -357,9 +426,11 @@ impl Machine {
             let mut bytes = vec![0; WINDOW];
             std::ptr::copy_nonoverlapping(self.window, bytes.as_mut_ptr(), WINDOW);
             self.carries_uppers = *self.word(168) & 0x44 != 0;
-            let left = code.exits[*self.word(guest::EXIT) as u32 as usize];
-            let target = (left.leaving == Leaving::Indirect).then(|| *self.word(guest::TARGET));
-            (after, Memory { bytes, ..memory.clone() }, Left { exit: left.exit, target })
+            let left = code.exits.get(*self.word(guest::EXIT) as u32 as usize).map(|left| {
+                let target = (left.leaving == Leaving::Indirect).then(|| *self.word(guest::TARGET));
+                Left { exit: left.exit, target }
+            });
+            (after, Memory { bytes, ..memory.clone() }, left)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Compiled code beside the interpreter: [`check`].
 
-use ir::interp::{Interp, Outcome, State};
+use ir::interp::{Fault, Interp, Outcome, State};
 use ir::trace::Trace;
 use ir::types::{Flag, Pc, SlotId, Type};
 use optimize::codegen::{Code, CodegenError, Home, Host, compile};
@@ -58,10 +58,19 @@ pub fn check(trace: &Trace, machine: &mut Machine, seed: u64, states: u64) -> Re
             guest::random_state(trace, machine.memory_base(), seed.wrapping_mul(1000).wrapping_add(i));
         let (mut expected, mut expected_memory) = (state.clone(), memory.clone());
         let outcome = interp.run(trace, &mut expected, &mut expected_memory, 1000);
-        let Outcome::Exit { id, resume, .. } = outcome else { continue };
-        if expected_memory.strayed {
-            continue;
-        }
+        let (id, resume) = match outcome {
+            Outcome::Exit { id, resume, .. } => (id, resume),
+            Outcome::Fault { fault: Fault::Memory { .. } | Fault::Divide, pc, exact: true } => {
+                // The exit named by the line at which it is.
+                let at = trace.insts.iter().find(|i| i.exit().is_some() && trace.at_pc(i) == Some(pc));
+                let Some(id) = at.and_then(|i| i.exit()) else { continue };
+                if optimize::pass::faults_are_final(trace) {
+                    continue;
+                }
+                (id, pc)
+            }
+            _ => continue,
+        };
         let (after, after_memory, left) = machine.run(trace, &host, &code, &state, &memory);
         let carries = machine.carries_uppers;
         let context = |what: String| {
@@ -72,6 +81,7 @@ pub fn check(trace: &Trace, machine: &mut Machine, seed: u64, states: u64) -> Re
                 listing(&code, at)
             )
         };
+        let Some(left) = left else { return Err(context("a fault that leads nowhere".into())) };
         let exit = trace.exit(left.exit).ok_or_else(|| context("an exit that does not exist".into()))?;
         let resumed = left.target.map(Pc::Addr).unwrap_or(match exit.target {
             ir::snapshot::Target::Pc(pc) => pc,

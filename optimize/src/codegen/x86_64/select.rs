@@ -80,6 +80,8 @@ pub struct Selected {
     /// Vector registers that may hold values.
     pub vector_registers: RegSet,
     live: Vec<bool>,
+    /// Loads that are part of other instructions, by value.
+    pub(super) folded: Vec<bool>,
     next: Vec<u32>,
     tail: Vec<u32>,
     ints: FxHashMap<u64, u32>,
@@ -148,8 +150,10 @@ impl<'a> Selector<'a> {
             // The upper parts stay where they are.
             s.program.vregs.iter_mut().for_each(|v| v.size = v.size.min(16));
         }
-        s.live.clear();
-        s.live.resize(n, false);
+        for flags in [&mut s.live, &mut s.folded] {
+            flags.clear();
+            flags.resize(n, false);
+        }
         s.next.clear();
         s.next.resize(n, NONE);
         s.tail.clear();
@@ -656,6 +660,7 @@ impl Selector<'_> {
 
     /// The instruction faults as the load of `v` does.
     pub(super) fn fault_exit_of(&mut self, v: u32) {
+        self.s.folded[v as usize] = true;
         self.cur.ir = self.s.facts.def[v as usize];
     }
 
@@ -739,7 +744,9 @@ impl Selector<'_> {
                 self.flush(self.here + 1);
             }
         }
-        if !fuses && !self.is_live(v) {
+        // A load that nobody uses may still fault, unless another instruction makes the access.
+        let for_its_fault = inst.op == Op::Load && !self.s.folded[v as usize];
+        if !fuses && !self.is_live(v) && !for_its_fault {
             return Ok(());
         }
         self.fused = fuses;

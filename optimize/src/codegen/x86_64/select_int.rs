@@ -3,7 +3,7 @@
 //! Arithmetic on 8 and 16 bits is done at 32 bits where only the low bits of the operands count; comparisons and what needs clean or
 //! sign-extended operands says so.
 
-use ir::op::Op;
+use ir::op::{Op, OpEffect};
 use ir::trace::Inst;
 use ir::types::{Cond, Operand, Type};
 use smallvec::SmallVec;
@@ -616,6 +616,20 @@ impl<'a> Selector<'a> {
         Some(w)
     }
 
+    /// Is there a division of the same operands next to this one whose result is used?
+    fn faults_elsewhere(&self, inst: &Inst) -> bool {
+        let near = [self.here.wrapping_sub(1), self.here + 1];
+        near.iter().filter_map(|i| self.trace.insts.get(*i as usize)).any(|other| {
+            let f = &self.s.facts;
+            let signed = |op| matches!(op, Op::Sdivw | Op::Sremw | Op::Sdiv | Op::Srem);
+            other.op.info().effect == OpEffect::Fault
+                && signed(other.op) == signed(inst.op)
+                && other.aty == inst.aty
+                && other.args == inst.args
+                && (f.uses[other.res.index()] > 0 || f.in_exit[other.res.index()])
+        })
+    }
+
     /// Division of operands of one width.
     fn divide(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
         let ty = inst.aty;
@@ -832,10 +846,15 @@ impl<'a> Selector<'a> {
             Op::Store if is_vector(inst.aty) => self.vector_store(inst),
             Op::Store if self.store_part(inst) => Ok(()),
             Op::Store => self.store(inst),
-            Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw if self.is_live(v) => self.divide_wide(inst, v),
-            Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem if self.is_live(v) => self.divide(inst, v),
             Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw | Op::Udiv | Op::Urem | Op::Sdiv | Op::Srem => {
-                Ok(())
+                // One that nobody uses may still fault, unless its neighbour does so in its stead.
+                if !self.is_live(v) && self.faults_elsewhere(inst) {
+                    Ok(())
+                } else if matches!(inst.op, Op::Udivw | Op::Uremw | Op::Sdivw | Op::Sremw) {
+                    self.divide_wide(inst, v)
+                } else {
+                    self.divide(inst, v)
+                }
             }
             Op::Fence => {
                 self.begin(MOp::Mfence, Width::W64);
@@ -904,6 +923,7 @@ impl<'a> Selector<'a> {
                 continue;
             }
             let address = self.address(addr);
+            self.s.folded[load.res.index()] = true;
             self.begin(MOp::AluMem(alu), width_of(ty));
             self.src_or_imm(y, ty, Role::Use);
             self.mem(&address);
