@@ -41,8 +41,10 @@ int main(void) {
   struct pollfd f = {pidfd, POLLIN};
   poll(&f, 1, 5000);
   printf("pidfd ready %d, %s\n", f.revents & POLLIN, ending(p));
-  printf("%ld %s\n", syscall(SYS_clone3, &a, 8), strerrorname_np(errno));
+  long result = syscall(SYS_clone3, &a, 8); // before errno is looked at
+  printf("%ld %s\n", result, strerrorname_np(errno));
   a.flags = CLONE_THREAD;
-  printf("%ld %s\n", syscall(SYS_clone3, &a, sizeof a), strerrorname_np(errno));
+  result = syscall(SYS_clone3, &a, sizeof a);
+  printf("%ld %s\n", result, strerrorname_np(errno));
   return done();
 }

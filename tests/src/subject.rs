@@ -89,9 +89,7 @@ impl Subject {
     }
 }
 
-/// Options with which everything that runs twice is traced.
-pub const HOT: &[&str] = &["--hot=2"];
-/// The same with the least optimisation that makes traces.
+/// Everything that runs twice is traced, with the least optimisation that makes traces.
 pub const HOT_1: &[&str] = &["--hot=2", "-O1"];
 /// The same with the usual optimisation.
 pub const HOT_2: &[&str] = &["--hot=2", "-O2", "--always-optimize"];

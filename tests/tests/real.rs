@@ -1,4 +1,4 @@
-//! Real programs (`tests/programs`), native against every tier: one test per program and tier, and one with traces of
+//! Real programs (`tests/programs`), native against every tier: one test per program and tier, and one with all optimisation of
 //! whatever runs twice (`hot`).
 //!
 //! A program whose package is missing is skipped with a note; with `E2E_REQUIRE_ALL=1` (as in CI) it fails.
@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use e2e_tests::compare::{compare, require};
 use e2e_tests::process::{End, Outcome};
 use e2e_tests::program::{self, Program};
-use e2e_tests::subject::{self, HOT, Subject, Tier};
+use e2e_tests::subject::{self, HOT_3, Subject, Tier};
 use e2e_tests::suite;
 use libtest_mimic::{Failed, Trial};
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
                     subjects.push((tier.name(), Subject::for_tier(dynrun, tier)));
                 }
                 if tier == Tier::Trace {
-                    subjects.push(("hot", Subject::with(dynrun, tier, HOT)));
+                    subjects.push(("hot", Subject::with(dynrun, tier, HOT_3)));
                 }
             }
             for (column, subject) in subjects {
