@@ -162,25 +162,11 @@ impl Vectorizer<'_> {
             inst.ty = self.memory_type(access.size).ok_or(Refusal::Address(line))?;
             let loaded = self.emit(Part::Body, inst);
             if inst.ty == wide { loaded } else { self.op(Part::Body, Op::Zext, inst.ty, wide, &[loaded]) }
-        } else if inst.ty == Type::V128 {
-            let low = self.emit(Part::Body, inst);
-            let high = self.displaced(&inst, access.step);
-            let high = self.emit(Part::Body, high);
-            let wide = self.op(Part::Body, Op::Zext, Type::V128, Type::V256, &[low]);
-            self.op(Part::Body, Op::Insert, Type::V128, Type::V256, &[wide, high, Operand::index(128)])
         } else {
             return Err(Refusal::Address(line));
         };
         self.remember(access);
         Ok(result)
-    }
-
-    /// The access a few bytes further on.
-    fn displaced(&mut self, inst: &Inst, by: i64) -> Inst {
-        let mut inst = *inst;
-        let disp = self.s.addr(&inst).map_or(0, |a| a.disp);
-        inst.args[2] = self.int(disp.wrapping_add(by));
-        inst
     }
 
     pub(super) fn vector_store(&mut self, access: &Access, value: Operand) -> Result<(), Refusal> {
@@ -196,13 +182,6 @@ impl Vectorizer<'_> {
                 inst.args[3] = self.op(Part::Body, Op::Extract, wide, inst.aty, &[value, Operand::index(0)]);
             }
             self.body.push(inst);
-        } else if element == Type::V128 {
-            inst.args[3] = self.op(Part::Body, Op::Trunc, Type::V256, Type::V128, &[value]);
-            let mut high = self.displaced(&inst, access.step);
-            high.args[3] =
-                self.op(Part::Body, Op::Extract, Type::V256, Type::V128, &[value, Operand::index(128)]);
-            self.body.push(inst);
-            self.body.push(high);
         } else {
             return Err(Refusal::Address(access.line));
         }
