@@ -200,6 +200,11 @@ impl Trace {
         &self.recipes
     }
 
+    /// All recipes ever made, to be replaced by others that give the same wherever their operands are defined.
+    pub fn recipes_mut(&mut self) -> &mut [Inst] {
+        &mut self.recipes
+    }
+
     /// The recipe behind an operand of a bind.
     pub fn recipe(&self, op: Operand) -> Option<&Inst> {
         match op.kind() {

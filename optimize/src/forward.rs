@@ -114,6 +114,13 @@ pub trait Rewriter: Send {
     /// What is to be done with this line? Its operands are as they will stand in the new trace. Not asked of loop parameters.
     fn rewrite(&mut self, line: &Inst, cx: &mut Cx<'_>) -> Rewrite;
 
+    /// A better operation in the place of a recipe of an exit, which any line of the trace may name: facts learned on the way do not count, and it
+    /// must be one operation. Asked when all lines are committed.
+    fn rewrite_recipe(&mut self, recipe: &Inst, cx: &mut Cx<'_>) -> Option<Inst> {
+        let _ = (recipe, cx);
+        None
+    }
+
     /// This line is now the last of the new trace, loop parameters included (without what `end loop` passes).
     fn committed(&mut self, line: &Inst, cx: &mut Cx<'_>) {
         let _ = (line, cx);
@@ -125,6 +132,8 @@ pub struct Cx<'a> {
     trace: &'a mut Trace,
     env: &'a mut Env,
     tables: &'a mut Tables,
+    /// Is a recipe being rewritten? Then only what holds everywhere is known.
+    in_exit: bool,
 }
 
 /// Per value: where it is defined in the new trace, and what stands for it.
@@ -269,6 +278,7 @@ impl Cx<'_> {
             return Known::nothing(ty.bits());
         }
         match (o.as_value(), self.trace.literal_int(o)) {
+            (Some(_), _) if self.in_exit => Known::nothing(ty.bits()),
             (Some(v), _) => self.tables.known[v.index()],
             (None, Some(i)) => Known::literal(ty.bits(), i as u64),
             _ => Known::nothing(ty.bits()),
@@ -285,7 +295,7 @@ impl Cx<'_> {
 
     /// The tag that the boxed word has here, if a guard said so.
     pub fn tag(&self, word: Operand) -> Option<TagId> {
-        self.tables.tags.get(&word.as_value()?).copied()
+        self.tables.tags.get(&word.as_value()?).copied().filter(|_| !self.in_exit)
     }
 
     /// From the present line on, the boxed word has this tag. For [`Rewriter::committed`].
@@ -297,7 +307,8 @@ impl Cx<'_> {
 
     /// How many operands of lines this value is, as far as known; exits do not count.
     pub fn uses(&self, o: Operand) -> u32 {
-        o.as_value().map_or(0, |v| self.tables.uses[v.index()])
+        // An exit is one use more than lines are.
+        o.as_value().map_or(0, |v| self.tables.uses[v.index()] + u32::from(self.in_exit))
     }
 
     /// What stands for the operand here.
@@ -435,7 +446,7 @@ impl Pass for Forward {
         let head = trace.loop_at.take().map(|at| at as usize);
         std::mem::swap(&mut self.old, &mut trace.insts);
         trace.insts.clear();
-        let mut cx = Cx { trace, env, tables: &mut self.tables };
+        let mut cx = Cx { trace, env, tables: &mut self.tables, in_exit: false };
         for i in 0..self.old.len() {
             if head == Some(i) {
                 enter_loop(&mut self.rewriters, &mut cx, &self.old[i..]);
@@ -449,11 +460,29 @@ impl Pass for Forward {
             enter_loop(&mut self.rewriters, &mut cx, &[]);
         }
         end_loop(&mut cx);
-        let same = &self.tables.same;
-        trace.map_exits(|o, place| {
+        let same = &cx.tables.same;
+        cx.trace.map_exits(|o, place| {
             if place == ExitUse::Recipe(Type::Void) { follow_values(same, o) } else { follow(same, o) }
         });
+        fold_recipes(&mut self.rewriters, &mut cx);
         env.used() != used
+    }
+}
+
+fn fold_recipes(rewriters: &mut [Box<dyn Rewriter>], cx: &mut Cx<'_>) {
+    cx.in_exit = true;
+    for i in 0..cx.trace.recipes().len() {
+        for r in rewriters.iter_mut() {
+            let old = cx.trace.recipes()[i];
+            let new = r.rewrite_recipe(&old, cx);
+            let is_one = cx.tables.pending.is_empty();
+            cx.tables.pending.clear();
+            if let Some(new) = new.filter(|n| is_one && n.op.is_recipe() && n.ty == old.ty)
+                && cx.env.burn()
+            {
+                cx.trace.recipes_mut()[i] = new;
+            }
+        }
     }
 }
 
@@ -537,6 +566,9 @@ fn end_loop(cx: &mut Cx<'_>) {
         cx.trace.insts.append(&mut lines);
         for p in &mut cx.trace.insts[at..at + params.len()] {
             p.args[1] = follow(&cx.tables.now, p.args[1]);
+        }
+        for (i, line) in cx.trace.insts.iter().enumerate().skip(at).filter(|(_, l)| l.has_result()) {
+            cx.tables.def_at[line.res.index()] = i as u32;
         }
     } else {
         cx.trace.insts[at..at + count].copy_from_slice(&params);

@@ -74,6 +74,7 @@ impl Pipeline {
                 passes::forward(),
                 Box::new(passes::hoist::Hoist::default()),
                 passes::forward(),
+                Box::new(passes::dead_store::DeadStore::default()),
                 Box::new(passes::dce::Dce::default()),
             ],
         };

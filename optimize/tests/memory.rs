@@ -79,6 +79,9 @@ impl Writer {
                 let _ = writeln!(self.t, "assume Private({class})");
             }
         }
+        if self.r.one_in(2) {
+            self.t.push_str("assume NoFaultHandler\n");
+        }
         for s in SLOTS {
             let n = self.v.make("i64");
             let _ = writeln!(self.t, "%{n}: i64 = slot {s}");
@@ -281,6 +284,13 @@ fn guards_in_random_loops() {
     assert!(check(&["peel", "disambiguate"], 600, None) > 200);
     check(&["peel", "disambiguate"], 200, Some(3));
     check(&["disambiguate"], 150, None);
+}
+
+#[test]
+fn dead_stores_in_random_loops() {
+    assert!(check(&["dead_store"], 600, None) > 5);
+    check(&["load_forward", "dead_store"], 300, None);
+    check(&["dead_store"], 200, Some(1));
 }
 
 #[test]

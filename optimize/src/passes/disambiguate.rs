@@ -167,7 +167,8 @@ pub(super) fn make_plan(pass: &mut LoadForward, trace: &Trace) {
     plan.reach.retain(|_, r| r.len() <= WIDEST_CHECK);
     let needed = if trace.loop_at.is_some() { 1 } else { 2 };
     uses.sort_unstable_by_key(|u| (u.root, u.span.start, u.span.end));
-    let (mut windows, mut wide): (Vec<(Span, u32)>, Vec<(Span, u32)>) = (Vec::new(), Vec::new());
+    let mut windows: Vec<(Span, u32)> = Vec::new();
+    let mut wide: Vec<(Span, u32)> = Vec::new();
     for uses in uses.chunk_by(|a, b| a.root == b.root) {
         windows.clear();
         for u in uses {

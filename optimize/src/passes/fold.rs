@@ -67,6 +67,21 @@ impl Rewriter for Fold {
             rewrite => rewrite,
         }
     }
+
+    fn rewrite_recipe(&mut self, line: &Inst, cx: &mut Cx<'_>) -> Option<Inst> {
+        recipe(&self.matcher, line, cx)
+    }
+}
+
+/// Recipes that do not need old flags, or less of an operand, keep less alive.
+fn recipe(matcher: &Matcher, line: &Inst, cx: &mut Cx<'_>) -> Option<Inst> {
+    if line.op.info().form != Form::Plain {
+        return None;
+    }
+    match matcher.rewrite(line, cx) {
+        Rewrite::Replace(new) => Some(new),
+        _ => None,
+    }
 }
 
 /// The value of a pure operation on literals.

@@ -21,6 +21,8 @@ pub mod guard_elim;
 
 pub mod dce;
 
+pub mod dead_store;
+
 pub mod disambiguate;
 
 pub mod hoist;
@@ -59,6 +61,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
         Box::new(peel::Peel::default()),
         Box::new(load_forward::LoadForward::with_guards()),
         Box::new(hoist::Hoist::default()),
+        Box::new(dead_store::DeadStore::default()),
         Box::new(split::Split::default()),
         Box::new(param_sink::ParamSink::default()),
         Box::new(dce::Dce::default()),

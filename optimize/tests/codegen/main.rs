@@ -1,4 +1,5 @@
-//! Compiled code against the interpreter, on random traces and random states.
+//! Compiled code against the interpreter, on random traces and random states. (The `.tir` files here are run by `filetests.rs`, by the
+//! kind in `kind.rs`.)
 
 mod generator;
 mod guest;
@@ -64,6 +65,16 @@ fn captured_traces() {
     assert_eq!(wrong, 0);
 }
 
+/// As many seeds as usual, or those that `CODEGEN_SEEDS=FIRST..END` names.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let named = std::env::var("CODEGEN_SEEDS").ok();
+    let range = named
+        .as_deref()
+        .and_then(|s| s.split_once(".."))
+        .and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
+    range.unwrap_or(0..usual)
+}
+
 /// Operations on floats and vectors, each at each of its types. Those without machine code are listed.
 #[test]
 fn every_vector_operation() {
@@ -96,7 +107,7 @@ fn random_vector_traces() {
     let few: Vec<_> = all.iter().copied().filter(vectors::is_common).collect();
     let mut pipeline = Pipeline::new(Level::Full);
     let (mut same, mut made) = (0, 0);
-    for seed in 0..4000 {
+    for seed in seeds(4000) {
         let forms = if seed % 2 == 0 { &all } else { &few };
         let mut trace = vectors::mixture(seed, 3 + (seed % 24) as usize, forms, machine.memory_base());
         ir::verify::verify(&trace).unwrap_or_else(|e| panic!("seed {seed}: {e:?}\n{trace}"));
@@ -111,5 +122,5 @@ fn random_vector_traces() {
         made += 1;
     }
     println!("{same} of {made} traces");
-    assert!(same > 2000, "only {same} traces could be compared");
+    assert!(same > made / 2, "only {same} traces could be compared");
 }

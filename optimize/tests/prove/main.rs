@@ -40,7 +40,7 @@ fn prove(text: &str) {
         eprintln!("skipped: z3 is missing (package z3)");
         return;
     }
-    let mut script = String::from("(set-option :timeout 120000)\n");
+    let mut scripts = Vec::new();
     let mut queries = Vec::new();
     let mut failures = Vec::new();
     for rule in &rules {
@@ -51,14 +51,28 @@ fn prove(text: &str) {
         for instance in instances {
             match instance {
                 Ok(i) => {
-                    script.push_str(&i.script);
+                    scripts.push(i.script);
                     queries.push((rule.name.clone(), i.what));
                 }
                 Err(what) => failures.push(format!("{}: {what}", rule.name)),
             }
         }
     }
-    let answers = ask(&script);
+    // Two solvers, each with every other query, so that slow rules are shared.
+    let part = |n: usize| {
+        let all = scripts.iter().skip(n).step_by(2).map(String::as_str);
+        ask(&format!("(set-option :timeout 120000)\n{}", all.collect::<String>()))
+    };
+    let (even, odd) = std::thread::scope(|s| {
+        let odd = s.spawn(|| part(1));
+        (part(0), odd.join().expect("no panic"))
+    });
+    let (mut even, mut odd) = (even.chunks(2), odd.chunks(2));
+    let mut answers = Vec::new();
+    for i in 0..queries.len() {
+        let next = if i % 2 == 0 { even.next() } else { odd.next() };
+        answers.extend_from_slice(next.unwrap_or_default());
+    }
     assert_eq!(answers.len(), 2 * queries.len(), "{:?}", answers.iter().find(|a| a.contains("error")));
     let mut applies = std::collections::BTreeMap::new();
     for ((name, what), answer) in queries.iter().zip(answers.chunks(2)) {

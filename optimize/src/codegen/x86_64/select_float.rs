@@ -71,14 +71,14 @@ impl Selector<'_> {
                 let last = self.last(args[1], ty, true);
                 self.plain(mask, What::BinImm(pick(ty, row::CMPSS, row::CMPSD), 0), ty, &[a], Some(last));
             }
-            Op::Sitof => self.from_integer(inst, v, inst.args[0], inst.aty),
+            Op::Sitof => self.convert_signed(inst, v, inst.args[0], inst.aty),
             Op::Uitof if ty == Type::I32 => {
                 // Zero-extended it is a positive 64-bit integer.
                 let wide = self.new_general();
                 self.convert(inst, v, wide, Width::W64);
                 self.zext(args[0], ty, wide);
             }
-            Op::Uitof if ty == Type::I64 => self.from_unsigned(inst, v),
+            Op::Uitof if ty == Type::I64 => self.convert_unsigned(inst, v),
             Op::Ftosi | Op::FtosiNear if is_general(inst.ty) => {
                 let op = match (inst.op, ty) {
                     (Op::Ftosi, Type::F32) => Cross::Cvttss2si,
@@ -113,7 +113,7 @@ impl Selector<'_> {
         self.plain(v, what, inst.aty, &[a], Some(last));
     }
 
-    fn from_integer(&mut self, inst: &Inst, v: u32, o: Operand, from: Type) {
+    fn convert_signed(&mut self, inst: &Inst, v: u32, o: Operand, from: Type) {
         let op = if inst.ty == Type::F32 { Cross::Cvtsi2ss } else { Cross::Cvtsi2sd };
         let general = self.reg(o, from);
         self.move_from_general(v, What::ToFloat(op), width_of(from), general, o, from);
@@ -129,7 +129,7 @@ impl Selector<'_> {
     }
 
     /// Unsigned 64 bits: as signed if they are; else half of it (its lowest bit kept so that rounding is the same), doubled.
-    fn from_unsigned(&mut self, inst: &Inst, v: u32) {
+    fn convert_unsigned(&mut self, inst: &Inst, v: u32) {
         let ty = inst.ty;
         let x = self.reg(inst.args[0], Type::I64);
         let (small, large, half_float) = (self.new_vector(ty), self.new_vector(ty), self.new_vector(ty));

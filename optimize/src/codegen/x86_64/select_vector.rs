@@ -12,8 +12,8 @@ use ir::types::{Cond, Operand, Type, Value, Wide};
 use rustc_hash::FxHashMap;
 
 use super::super::{CodegenError, Home};
-use super::asm::Width;
 use super::asm::vector::{self as row, Cross, V};
+use super::asm::{Shift, Width};
 use super::exits::{ExitItem, Lane, Src};
 use super::inst::{MMem, MOp, Remat};
 use super::prepare::{is_general, is_vector};
@@ -556,6 +556,12 @@ impl Selector<'_> {
 
     /// The low part of a vector, in a register of the other kind.
     fn low_part(&mut self, inst: &Inst, v: u32, o: Operand) -> Result<(), CodegenError> {
+        if is_general(inst.aty) && inst.ty == Type::F32 {
+            // The low half of a general register.
+            let general = self.reg(o, inst.aty);
+            self.move_from_general(v, What::To, Width::W32, general, o, Type::Void);
+            return Ok(());
+        }
         if !is_general(inst.ty) || inst.ty == Type::I1 {
             return Err(self.refuse(inst));
         }
@@ -695,6 +701,13 @@ impl Selector<'_> {
     fn extract_part(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
         let (ty, part_ty) = (inst.aty, inst.ty);
         let bit = inst.args[1].as_index().unwrap_or(0) as u32;
+        if ty == Type::I64 && part_ty == Type::F32 && bit < 64 {
+            let shifted = self.new_general();
+            self.move_from_general(v, What::To, Width::W32, shifted, inst.args[0], Type::Void);
+            let whole = self.reg(inst.args[0], ty);
+            self.step(MOp::ShiftImm(Shift::Shr), shifted, whole, bit.into());
+            return Ok(());
+        }
         if !is_vector(ty) || !bit.is_multiple_of(part_ty.bits()) || part_ty == Type::I128 {
             return Err(self.refuse(inst));
         }
