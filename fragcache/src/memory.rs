@@ -14,7 +14,8 @@
 //! Resident memory: pages seen through both views count twice. The writable view is needed only
 //! where code is being placed and, now and then, where a field is patched; so its page table
 //! entries are dropped behind the front ([`Unit::trim`]), which leaves the pages themselves to the
-//! executable view. Pages of units that wait unused for long are given back ([`Unit::release`]).
+//! executable view. Pages of units that wait unused for long are given back ([`Unit::release`]). Where a region has
+//! much more code than that, pages well behind the front are put together to huge ones.
 
 use crate::fragment::{FragId, HostPc, Place};
 use std::io;
@@ -31,6 +32,11 @@ const PAGE: usize = 4096;
 /// likely to be patched.
 const TRIM_LAG: usize = 128 << 10;
 const GUARD: usize = 4096;
+/// Regions begin at multiples of this, the size of a huge page.
+const HUGE: usize = 2 << 20;
+/// Huge pages' worth of room at the front of a region that stay in small pages: a program that ends soon gains
+/// nothing from putting them together.
+const SMALL: usize = 2;
 /// Bytes at the start of each region for code that all its fragments share.
 pub const COMMON_SIZE: usize = 4096;
 /// How far a 32-bit relative displacement reaches, with a margin for the region itself.
@@ -147,6 +153,7 @@ impl Unit {
 }
 
 const MADV_POPULATE_WRITE: i32 = 23;
+const MADV_COLLAPSE: i32 = 25;
 
 /// A stretch of address space with two views.
 #[derive(Debug)]
@@ -159,6 +166,8 @@ pub struct Region {
     near: u64,
     /// Bytes given to units so far.
     pub used: usize,
+    /// Huge pages that were asked for so far, from the start.
+    huge: usize,
     /// Its units, in address order.
     units: Vec<u32>,
 }
@@ -178,16 +187,16 @@ impl CodeMemory {
     pub fn add_region(&mut self, near: u64) -> io::Result<usize> {
         let rx = match place_near(near) {
             Some(at) => at,
-            None => reserve(0, false)?,
+            None => reserve(None)?,
         };
-        let rw = reserve(0, false)?;
+        let rw = reserve(None)?;
         // SAFETY: both ranges were reserved by us just now; the guard pages stay PROT_NONE.
         unsafe {
             map_shared(rw)?;
             map_same(rw, rx)?;
             protect_executable(rx)?;
         }
-        self.regions.push(Region { rx, rw, near, used: COMMON_SIZE, units: Vec::new() });
+        self.regions.push(Region { rx, rw, near, used: COMMON_SIZE, huge: 0, units: Vec::new() });
         Ok(self.regions.len() - 1)
     }
 
@@ -198,6 +207,13 @@ impl CodeMemory {
             return None;
         }
         let start = r.rx + r.used;
+        // What lies well behind the front is put into huge pages: a program with much code misses in the
+        // processor's table of small ones all the time, and natively its file has huge ones, too.
+        while r.used / HUGE >= r.huge + SMALL {
+            // SAFETY: part of a view of ours; the advice changes no contents, and fails without harm.
+            unsafe { libc::madvise((r.rx + r.huge * HUGE) as *mut libc::c_void, HUGE, MADV_COLLAPSE) };
+            r.huge += 1;
+        }
         r.used += UNIT_SIZE;
         r.units.push(self.units.len() as u32);
         self.units.push(Unit {
@@ -292,7 +308,7 @@ impl CodeMemory {
     /// The parent must not write meanwhile (the two share the old memory objects).
     pub fn unshare(&mut self) -> io::Result<()> {
         for r in &mut self.regions {
-            let temp = reserve(0, false)?;
+            let temp = reserve(None)?;
             // SAFETY: a fresh reservation of ours, then copies between views of the same layout;
             // finally both views are replaced in one step each by the same bytes. The caller runs
             // outside the cache and is the only thread of the process.
@@ -358,30 +374,42 @@ pub fn high_descriptor_floor() -> i32 {
     i32::try_from(limit.min(1 << 20)).unwrap_or(1024).saturating_sub(64).max(0)
 }
 
-/// Reserves a region with guards; returns the address of its first usable byte.
-fn reserve(hint: usize, exact: bool) -> io::Result<usize> {
-    let flags = libc::MAP_PRIVATE
-        | libc::MAP_ANONYMOUS
-        | libc::MAP_NORESERVE
-        | if exact { libc::MAP_FIXED_NOREPLACE } else { 0 };
-    let len = REGION_SIZE + 2 * GUARD;
-    // SAFETY: never replaces a mapping (no MAP_FIXED).
-    let p = unsafe { libc::mmap(hint as *mut libc::c_void, len, libc::PROT_NONE, flags, -1, 0) };
-    if p == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
+/// Reserves a region with guards at `exact`, or anywhere; returns the address of its first usable byte, a multiple of
+/// [`HUGE`].
+fn reserve(exact: Option<usize>) -> io::Result<usize> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let whole = REGION_SIZE + 2 * GUARD;
+    let map = |hint: usize, len: usize, more: i32| {
+        // SAFETY: never replaces a mapping (no MAP_FIXED).
+        let p = unsafe { libc::mmap(hint as *mut libc::c_void, len, libc::PROT_NONE, flags | more, -1, 0) };
+        if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(p as usize) }
+    };
+    let unmap = |from: usize, to: usize| {
+        if from < to {
+            // SAFETY: part of what was just mapped, not in use.
+            unsafe { libc::munmap(from as *mut libc::c_void, to - from) };
+        }
+    };
+    if let Some(at) = exact {
+        let p = map(at - GUARD, whole, libc::MAP_FIXED_NOREPLACE)?;
+        if p != at - GUARD {
+            // An old kernel placed it elsewhere.
+            unmap(p, p + whole);
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+        }
+        return Ok(at);
     }
-    if exact && p as usize != hint {
-        // SAFETY: an old kernel placed it elsewhere; give it back.
-        unsafe { libc::munmap(p, len) };
-        return Err(io::Error::from_raw_os_error(libc::EEXIST));
-    }
-    Ok(p as usize + GUARD)
+    let p = map(0, whole + HUGE, 0)?;
+    let at = (p + GUARD).next_multiple_of(HUGE);
+    unmap(p, at - GUARD);
+    unmap(at - GUARD + whole, p + whole + HUGE);
+    Ok(at)
 }
 
 /// Looks for free address space within reach of `near`.
 fn place_near(near: u64) -> Option<usize> {
     // Where the kernel would put it anyway is often near: libraries.
-    if let Ok(at) = reserve(0, false) {
+    if let Ok(at) = reserve(None) {
         if (at as u64).abs_diff(near) < REACH && (at as u64 + REGION_SIZE as u64).abs_diff(near) < REACH {
             return Some(at);
         }
@@ -391,7 +419,7 @@ fn place_near(near: u64) -> Option<usize> {
     let mut noise = [0u8; 2];
     // SAFETY: fills two bytes of ours.
     unsafe { libc::getrandom(noise.as_mut_ptr().cast(), 2, 0) };
-    let jitter = u64::from(u16::from_le_bytes(noise) & 0xfff) << 12;
+    let jitter = u64::from(u16::from_le_bytes(noise) & 0x1f) << 21;
     // Outwards from the code in both directions; far enough first that a heap behind the program
     // can grow.
     for step in 1..56u64 {
@@ -399,12 +427,12 @@ fn place_near(near: u64) -> Option<usize> {
         for at in
             [near.checked_sub(off + (256 << 20)), near.checked_add(off + (512 << 20))].into_iter().flatten()
         {
-            let at = at & !0xfff;
+            let at = at & !(HUGE as u64 - 1);
             if !(0x20_0000..=0x7fff_0000_0000).contains(&at) || at.abs_diff(near) > REACH - REGION_SIZE as u64
             {
                 continue;
             }
-            if let Ok(p) = reserve(at as usize, true) {
+            if let Ok(p) = reserve(Some(at as usize)) {
                 return Some(p);
             }
         }

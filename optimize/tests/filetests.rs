@@ -1,5 +1,7 @@
 //! Every `.tir` file beside this one, with the passes of this crate.
 
+#[path = "codegen/kind.rs"]
+mod codegen_kind;
 mod vector_kind;
 mod vectors;
 
@@ -21,6 +23,7 @@ fn tir_files() {
         });
     }
     registry.kind("vector", vector_kind::vector);
+    registry.kind("codegen", codegen_kind::codegen);
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     if let Err(failures) = check_dir(&dir, &registry) {
         panic!("{failures}");

@@ -1,4 +1,5 @@
-//! Compiled code against the interpreter, on random traces and random states.
+//! Compiled code against the interpreter, on random traces and random states. (The `.tir` files here are run by `filetests.rs`, by the
+//! kind in `kind.rs`.)
 
 mod generator;
 mod guest;

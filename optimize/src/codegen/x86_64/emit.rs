@@ -311,6 +311,10 @@ impl<'a> Emitter<'a> {
     fn line(&mut self, line: u32, inst: &MInst) -> Result<(), CodegenError> {
         let start = self.asm.offset();
         let w = inst.width;
+        // All machines with 256-bit integer vectors have these too; on older ones some of them mean something else.
+        if matches!(inst.op, MOp::ShiftX(_) | MOp::Bmi(_) | MOp::Count(_)) && !self.host.features().v256 {
+            return Err(CodegenError::Unsupported("bit manipulation instructions".into()));
+        }
         match inst.op {
             MOp::Entry => self.code.entry = start,
             MOp::Head => {
