@@ -19,7 +19,8 @@ int main(void) {
   on_signal(SIGALRM, handler, SA_RESTART);
   ticks_us(1000);
   double start = now();
-  while (now() - start < 0.7)
+  // A busy machine merges ticks: then it takes longer.
+  while (now() - start < 0.7 || (hits <= 50 && now() - start < 20))
     CHECK(work(3000000) == quiet);
   ticks_us(0);
   CHECK(hits > 50);

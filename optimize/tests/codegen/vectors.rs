@@ -46,7 +46,8 @@ pub fn forms() -> Vec<Form1> {
         let uses_r = info.args.contains(&Arg::R) || info.result == Arg::R;
         let lane_only = info.args.contains(&Arg::V);
         for &t in &types {
-            if uses_t != info.t.contains(t) && !(t == Type::Void && !uses_t) || (!uses_t && t != Type::Void) {
+            let fits = if uses_t { info.t.contains(t) } else { t == Type::Void };
+            if !fits {
                 continue;
             }
             for &r in &types {
@@ -192,8 +193,10 @@ impl Maker {
             _ => {
                 let s = self.general();
                 let word = self.b.get(s);
-                if ty == Type::I64 || word.is_literal() && ty != Type::I64 {
-                    if ty == Type::I64 { word } else { self.b.int(ty, 3) }
+                if ty == Type::I64 {
+                    word
+                } else if word.is_literal() {
+                    self.b.int(ty, 3)
                 } else {
                     self.b.convert(Op::Trunc, Type::I64, ty, word)
                 }
