@@ -69,7 +69,7 @@ fn check(text: &str) -> Result<(), String> {
     for line in text.lines().filter_map(|l| l.strip_prefix("run:")) {
         for i in 0..40 {
             let mut random = Random(mix(i));
-            let (n, m) = (i * 37 % 110 + 1, (random.below(160) as u64).wrapping_sub(80));
+            let (n, m) = (i * 31 % 128 + 1, (random.below(160) as u64).wrapping_sub(80));
             // Half of the time nothing is near anything else.
             let m = if i % 2 == 0 { 0 } else { m };
             let mut state = State::new(&scalar.decls);
