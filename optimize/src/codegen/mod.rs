@@ -13,12 +13,10 @@
 //! - *Sunk lines.* A pure line whose result is used by snapshots only (directly, or through other such lines) costs nothing
 //!   in the body: it is computed in the out-of-line code of each exit that needs it, from operands kept alive until there.
 //!   Vectorised loops end with many of them: the last lane of each vector is what a guest register holds on leaving.
-//! - *256-bit values and the guest's vector registers.* A slot `zmmN` that no exit binds must leave with all its 512 bits as they came.
-//!   Where the machine has AVX-512VL, 256-bit values belong in registers 16 to 31, by EVEX encodings: measured on a Zen 4, dirty upper
-//!   parts of registers 16 to 31 do not slow SSE code down, those of registers 0 to 15 do (3.6 times). The guest's registers 16 to 31 that are
-//!   taken for this are stored to the spill area at entry and loaded again at exits, 64 bytes each. Registers 0 to 15 then see legacy SSE
-//!   or 128-bit operations that keep what is above, so no `vzeroupper` is needed. (`xgetbv` with ecx = 1, to ask whether uppers are in use, takes 13 ns: too
-//!   much for the entry of an inner loop.)
+//! - *256-bit values and the guest's vector registers.* A slot `zmmN` that no exit binds must leave with all its 512 bits as they came: a
+//!   register that the code takes for something else is stored to the spill area at entry and loaded again at exits. Measured on a
+//!   Zen 4: upper parts of registers 0 to 15 that are not zero slow SSE code down (3.6 to 6.4 times); zeros, however they got there, do not,
+//!   and registers 16 to 31 never do. So code with 256-bit values ends with a check without flags, and with `vzeroupper` when nothing is left above 128 bits.
 
 pub mod x86_64;
 
