@@ -172,8 +172,8 @@ impl Lifter<'_> {
         let ty = self.vector_type();
         let first = 4 - size;
         let high = self.in_parts(Type::I8, source, zero, |part, i| {
-            let at = (part * next_part + i / 4) * size + (i % 4).wrapping_sub(first);
-            if i % 4 >= first { at % 16 } else { 16 }
+            let byte = i % 4;
+            if byte < first { 16 } else { ((part * next_part + i / 4) * size + byte - first) % 16 }
         });
         let bits = self.b.i64(i64::from(first) * 8);
         self.b.lanes(Op::VSar, Type::I32, ty, &[high, bits])
