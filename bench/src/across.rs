@@ -48,13 +48,18 @@ fn lines<'a>(report: &'a Report, columns: &[Column]) -> Vec<Line<'a>> {
     report.cases.iter().map(line).collect()
 }
 
-/// The geometric mean of a column over the lines in which every column has a figure, so that the means of a row
-/// are of the same programs.
-fn means(lines: &[&Line<'_>], columns: usize) -> Option<(usize, Vec<f64>)> {
-    let whole: Vec<Vec<f64>> =
-        lines.iter().filter_map(|l| l.ratios.iter().copied().collect::<Option<Vec<f64>>>()).collect();
-    let mean = |c: usize| stats::geometric_mean(&whole.iter().map(|r| r[c]).collect::<Vec<f64>>());
-    Some((whole.len(), (0..columns).map(mean).collect::<Option<Vec<f64>>>()?))
+/// The geometric means of the columns, all over the same programs: those with a figure in every column that has any.
+/// A column without one has no mean. `None` when no program is left.
+fn means(lines: &[&Line<'_>], columns: usize) -> Option<(usize, Vec<Option<f64>>)> {
+    let alive: Vec<bool> = (0..columns).map(|c| lines.iter().any(|l| l.ratios[c].is_some())).collect();
+    let complete = |l: &&&Line<'_>| l.ratios.iter().zip(&alive).all(|(r, alive)| r.is_some() || !alive);
+    let whole: Vec<_> = lines.iter().filter(complete).collect();
+    let mean = |c: usize| {
+        let column: Vec<f64> = whole.iter().filter_map(|l| l.ratios[c]).collect();
+        stats::geometric_mean(&column)
+    };
+    let means: Vec<Option<f64>> = (0..columns).map(mean).collect();
+    means.iter().any(Option::is_some).then_some((whole.len(), means))
 }
 
 /// Writes the table and the answer.
@@ -80,7 +85,7 @@ pub fn table(report: &Report, columns: &[Column]) -> String {
     let mut mean_row = |name: &str, of: &[&Line<'_>]| {
         if let Some((count, means)) = means(of, columns.len()) {
             let mut row = vec![name.to_owned(), format!("geometric mean of {count}")];
-            row.extend(cells(&mut means.into_iter().map(Some)));
+            row.extend(cells(&mut means.into_iter()));
             rows.push(row);
         }
     };
@@ -101,7 +106,7 @@ pub fn table(report: &Report, columns: &[Column]) -> String {
 fn in_words(lines: &[&Line<'_>], columns: &[Column], base: &str) -> String {
     let mut text = String::new();
     let Some((count, means)) = means(lines, columns.len()) else {
-        return "no program ran in every column\n".into();
+        return "no program ran in all columns\n".into();
     };
     let place = |binary: &str, native: bool| {
         columns.iter().position(|(b, r, _)| b == binary && (r == "native") == native)
@@ -111,6 +116,7 @@ fn in_words(lines: &[&Line<'_>], columns: &[Column], base: &str) -> String {
         if at == before {
             continue;
         }
+        let (Some(after), Some(natively)) = (means[at], means[before]) else { continue };
         let gains: Vec<(&str, f64)> = lines
             .iter()
             .filter_map(|l| Some((l.program, stats::ratio(l.ratios[at]?, l.ratios[before]?)?)))
@@ -118,7 +124,7 @@ fn in_words(lines: &[&Line<'_>], columns: &[Column], base: &str) -> String {
         let _ = write!(
             text,
             "{runner} runs {binary} binaries at {:.2} of native {base} (natively {:.2}; geometric means of {count})",
-            means[at], means[before]
+            after, natively
         );
         let best = gains.iter().min_by(|a, b| a.1.total_cmp(&b.1));
         let worst = gains.iter().max_by(|a, b| a.1.total_cmp(&b.1));
@@ -130,8 +136,8 @@ fn in_words(lines: &[&Line<'_>], columns: &[Column], base: &str) -> String {
             );
         }
         // Below the baseline's level, the distance to it is what could be given back.
-        if means[before] > 1.05 {
-            let share = (means[before] - means[at]) / (means[before] - 1.0) * 100.0;
+        if natively > 1.05 {
+            let share = ((natively - after) / (natively - 1.0) * 100.0).max(0.0);
             let _ = write!(text, "; {share:.0} % of what {base} gains over {binary}");
         }
         text.push('\n');
@@ -216,6 +222,6 @@ mod tests {
     #[test]
     fn nothing_measured_is_said() {
         let text = report(&[("gemm", Class::Kernels, [None; 4])]).table();
-        assert!(text.contains("no program ran in every column"), "{text}");
+        assert!(text.contains("no program ran in all columns"), "{text}");
     }
 }

@@ -56,8 +56,10 @@ fn a_runner_that_lies_is_a_failure_and_the_rest_is_shown() {
     fs::write(&liar, "#!/bin/sh\necho 42\n").unwrap();
     fs::set_permissions(&liar, fs::Permissions::from_mode(0o755)).unwrap();
     let runners = format!("native,good=env,bad={}", liar.display());
-    let output =
-        speedup(work.path(), &["--programs=fib", "--runs=1", "--scale=0.01", "--runners", runners.as_str()]);
+    let output = speedup(
+        work.path(),
+        &["--programs=fib", "--levels=O2", "--runs=1", "--scale=0.01", "--runners", runners.as_str()],
+    );
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(table.contains("FAILED: fib O2 under bad: another output than natively"), "{table}");
@@ -124,8 +126,8 @@ fn what_cannot_be_done_is_said_in_a_line() {
     refuses(work, &["--programs=fib", "--cc=gcc-of-nowhere"], "install the package gcc");
     refuses(work, &["--programs=fib", "--runners=native", "--pin=9999"], "--pin 9999");
     refuses(work, &["--levels=O7"], "a level is O0");
-    refuses(work, &["--base=O2"], "--base O2: it is none of O1, O3");
-    refuses(work, &["--programs=true", "--base=O3"], "true is not compiled");
+    refuses(work, &["--runners=native", "--base=O2"], "--base O2: it is none of O1, O3");
+    refuses(work, &["--runners=native", "--programs=true", "--base=O3"], "true is not compiled");
     refuses(work, &["--scale=-1"], "not a positive number");
     refuses(Path::new("/proc/nowhere"), &["--programs=fib"], "/proc/nowhere");
 }
@@ -138,7 +140,14 @@ fn a_compiler_that_fails_leaves_the_programs_it_can_build() {
         .unwrap();
     fs::set_permissions(&cc, fs::Permissions::from_mode(0o755)).unwrap();
     let compiler = format!("--cc={}", cc.display());
-    let arguments = ["--programs=fib,mutual", "--runners=native,env", "--runs=1", "--scale=0.01", &compiler];
+    let arguments = [
+        "--programs=fib,mutual",
+        "--levels=O2",
+        "--runners=native,env",
+        "--runs=1",
+        "--scale=0.01",
+        &compiler,
+    ];
     let output = speedup(work.path(), &arguments);
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}");
