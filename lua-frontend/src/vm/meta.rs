@@ -186,15 +186,15 @@ pub fn tostring_raw(cx: Cx, v: Value) -> Gc<Str> {
         Tag::Nil => cx.str(b"nil"),
         Tag::False => cx.str(b"false"),
         Tag::True => cx.str(b"true"),
-        Tag::Light | Tag::Box => cx.str(format!("userdata: {:#016x}", v.as_light().unwrap_or(0)).as_bytes()),
-        Tag::Func if v.as_func().is_some_and(|f| !f.is_lua() && f.h.x > 1) => {
-            let id = v.as_func().map_or(0, |f| f.h.x);
+        Tag::Light | Tag::Box => cx.str(format!("userdata: {:#014x}", v.as_light().unwrap_or(0)).as_bytes()),
+        Tag::Func if v.as_func().is_some_and(|f| f.ffid() > 1) => {
+            let id = v.as_func().map_or(0, |f| f.ffid());
             cx.str(format!("function: builtin#{id}").as_bytes())
         }
         t => {
             let p = v.ptr::<u8>() as u64;
             let _ = t;
-            cx.str(format!("{}: {:#016x}", v.type_name(), p).as_bytes())
+            cx.str(format!("{}: {:#014x}", v.type_name(), p).as_bytes())
         }
     }
 }
