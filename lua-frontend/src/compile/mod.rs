@@ -1,0 +1,104 @@
+//! The compiler: source to bytecode in one pass.
+//!
+//! There is no syntax tree. The grammar functions ([`parse_statement`], [`parse_expression`]) emit while they read; an
+//! expression whose value is still open is an [`expression::Exp`], and jumps whose target is still open are lists through the code. One
+//! pass is fast (tens of megabytes per second), needs memory only for the functions that are open, and gives every instruction exactly
+//! the line that the reference implementation gives it: the last line read when it was emitted.
+//!
+//! # Example
+//! `local a = b and c` reads `b`, a [`expression::Kind::Global`]. The operator `and` loads it to register 0 and emits a test with an open
+//! jump for "false"; `c` goes to the same register, and the jump is patched to the end:
+//!
+//! ```text
+//! 0001 GGET   0  0   ; "b"
+//! 0002 ISFC   0  0
+//! 0003 JMP    1 => 0005
+//! 0004 GGET   0  1   ; "c"
+//! 0005 ...
+//! ```
+//!
+//! (The test would copy `b` to the destination if it were somewhere else; here it becomes `ISF`.)
+//!
+//! # Guarantees
+//! Whatever the source, the result is code or an error: nesting is limited ([`limit::LEVELS`]), and so is everything that has to fit an
+//! operand. The output holds no heap object, so that a collector may run at any time.
+
+pub mod code;
+pub mod expression;
+pub mod list;
+mod function;
+mod operators;
+mod parse_expression;
+mod parse_statement;
+mod scope;
+mod values;
+
+use crate::bytecode::{Op, ad};
+use crate::syntax::{Lexer, Result, SyntaxErrorKind, Token};
+use code::Chunk;
+use function::FunctionState;
+use scope::Var;
+
+/// Limits of the language.
+pub mod limit {
+    /// Nested syntax.
+    pub const LEVELS: u32 = 200;
+    /// Registers of a function.
+    pub const SLOTS: u32 = 250;
+    /// Local variables of a function at one time.
+    pub const LOCALS: u32 = 200;
+    /// Upvalues of a function.
+    pub const UPVALUES: u32 = 60;
+    /// Local variables of nested functions together.
+    pub const CHUNK_LOCALS: u32 = 65536 - UPVALUES;
+    /// Constants of one kind in a function.
+    pub const CONSTANTS: u32 = 65536;
+    /// Instructions of a function.
+    pub const INSTRUCTIONS: u32 = 1 << 26;
+}
+
+/// The state of a compilation.
+struct Compiler<'s> {
+    lex: Lexer<'s>,
+    /// The innermost open function.
+    f: FunctionState,
+    /// Those around it, outermost first.
+    outer: Vec<FunctionState>,
+    /// Finished states whose memory can serve again.
+    spare: Vec<FunctionState>,
+    vars: Vec<Var>,
+    /// Symbol to newest visible variable.
+    heads: Vec<u32>,
+    level: u32,
+}
+
+/// Compiles a source text.
+///
+/// ```
+/// let chunk = lua_frontend::compile::compile(b"return 1 + 1", b"=example").unwrap();
+/// assert_eq!(chunk.main.instructions.len(), 3);
+/// let error = lua_frontend::compile::compile(b"x = = 1", b"=example").unwrap_err();
+/// assert_eq!(error.to_string(), "example:1: unexpected symbol near '='");
+/// ```
+pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Chunk> {
+    let mut compiler = Compiler {
+        lex: Lexer::new(source, chunk_name),
+        f: FunctionState::default(),
+        outer: Vec::new(),
+        spare: Vec::new(),
+        vars: Vec::new(),
+        heads: Vec::new(),
+        level: 0,
+    };
+    compiler.f.reset(0);
+    compiler.f.flags.vararg = true;
+    compiler.open_block(false);
+    compiler.emit(ad(Op::FUNCV, 0, 0))?;
+    compiler.lex.next()?;
+    compiler.block_statements()?;
+    if compiler.lex.token != Token::Eof {
+        return Err(compiler.lex.error_here(SyntaxErrorKind::Expected(Token::Eof.spelling())));
+    }
+    let main = compiler.finish_function(compiler.lex.line)?;
+    Ok(Chunk { symbols: compiler.lex.symbols, name: chunk_name.to_vec(), main })
+}
