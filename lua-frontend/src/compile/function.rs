@@ -344,7 +344,13 @@ impl Compiler<'_> {
     }
 
     /// Leads jumps that produce a value (into `reg`) to `value_target`, the others to `target`.
-    pub(super) fn patch_values(&mut self, mut list: JumpList, value_target: Pc, reg: Reg, target: Pc) -> Result<()> {
+    pub(super) fn patch_values(
+        &mut self,
+        mut list: JumpList,
+        value_target: Pc,
+        reg: Reg,
+        target: Pc,
+    ) -> Result<()> {
         while let Some(pc) = list.0 {
             list = self.f.next_jump(pc);
             let carries = self.f.set_test_register(pc, reg);
@@ -364,7 +370,11 @@ impl Compiler<'_> {
 
     /// Leads a list to an instruction, the next one included.
     pub(super) fn jump_to(&mut self, list: JumpList, target: Pc) -> Result<()> {
-        if target == self.f.pc() { self.jump_here(list) } else { self.patch_values(list, target, NO_REG, target) }
+        if target == self.f.pc() {
+            self.jump_here(list)
+        } else {
+            self.patch_values(list, target, NO_REG, target)
+        }
     }
 
     // -- Registers --

@@ -86,14 +86,22 @@ impl Listing<'_> {
                 }
                 _ => b"?".to_vec(),
             },
-            Mode::Uv => {
-                code.upvalue_names.get(operand).map_or(b"".to_vec(), |&name| self.chunk.symbols.get(name).to_vec())
-            }
+            Mode::Uv => code
+                .upvalue_names
+                .get(operand)
+                .map_or(b"".to_vec(), |&name| self.chunk.symbols.get(name).to_vec()),
             _ => return None,
         })
     }
 
-    fn instruction(&self, code: &FunctionCode, pc: usize, ins: Ins, target: bool, out: &mut dyn Write) -> io::Result<()> {
+    fn instruction(
+        &self,
+        code: &FunctionCode,
+        pc: usize,
+        ins: Ins,
+        target: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let arrow = if target { "=>" } else { "  " };
         let Some(op) = bc::op(ins) else { return writeln!(out, "{pc:04} {arrow} ??????") };
         let info = op.info();

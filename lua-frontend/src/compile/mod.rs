@@ -25,16 +25,21 @@
 
 pub mod code;
 pub mod expression;
-pub mod list;
 mod function;
+pub mod list;
+pub mod load;
 mod operators;
 mod parse_expression;
 mod parse_statement;
 mod scope;
 mod values;
 
+use crate::api::Cx;
 use crate::bytecode::{Op, ad};
-use crate::syntax::{Lexer, Result, SyntaxErrorKind, Token};
+use crate::error::Throw;
+use crate::object::Proto;
+use crate::syntax::{Lexer, Result, SyntaxErrorKind, Token, header_length};
+use crate::value::Gc;
 use code::Chunk;
 use function::FunctionState;
 use scope::Var;
@@ -94,11 +99,34 @@ pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Chunk> {
     compiler.f.flags.vararg = true;
     compiler.open_block(false);
     compiler.emit(ad(Op::FUNCV, 0, 0))?;
-    compiler.lex.next()?;
+    compiler.lex.advance()?;
     compiler.block_statements()?;
     if compiler.lex.token != Token::Eof {
         return Err(compiler.lex.error_here(SyntaxErrorKind::Expected(Token::Eof.spelling())));
     }
     let main = compiler.finish_function(compiler.lex.line)?;
     Ok(Chunk { symbols: compiler.lex.symbols, name: chunk_name.to_vec(), main })
+}
+
+/// The first byte of a dump.
+pub const DUMP_SIGNATURE: u8 = 0x1b;
+
+/// Compiles source text or loads a dump. `mode` says what is allowed: `t` (text), `b` (binary), or both.
+///
+/// # Errors
+/// The syntax error, `cannot load malformed bytecode` or `attempt to load chunk with wrong mode`.
+pub fn load(cx: Cx, chunk: &[u8], name: &[u8], mode: &str) -> std::result::Result<Gc<Proto>, Throw> {
+    let header = header_length(chunk);
+    let binary = chunk.get(header) == Some(&DUMP_SIGNATURE);
+    if binary && header > 0 {
+        // A dump in disguise: checks that look at the first character only would let it pass.
+        return Err(cx.error_plain("cannot load malformed bytecode"));
+    }
+    if !mode.contains(if binary { 'b' } else { 't' }) {
+        return Err(cx.error_plain("attempt to load chunk with wrong mode"));
+    }
+    match compile(chunk, name) {
+        Ok(chunk) => load::instantiate(cx, &chunk),
+        Err(error) => Err(cx.error_plain(error.message())),
+    }
 }

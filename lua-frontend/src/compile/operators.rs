@@ -203,7 +203,13 @@ impl Compiler<'_> {
     }
 
     /// Applies the operator; the result is in `e1`.
-    pub(super) fn binary(&mut self, op: Binary, e1: &mut Exp, e2: &mut Exp, around: Option<Pc>) -> Result<()> {
+    pub(super) fn binary(
+        &mut self,
+        op: Binary,
+        e1: &mut Exp,
+        e2: &mut Exp,
+        around: Option<Pc>,
+    ) -> Result<()> {
         match op {
             Binary::And => {
                 self.discharge(e2)?;
@@ -240,7 +246,13 @@ impl Compiler<'_> {
         }
     }
 
-    fn arithmetic(&mut self, vv: Op, constant_forms: Option<(Op, Op)>, e1: &mut Exp, e2: &mut Exp) -> Result<()> {
+    fn arithmetic(
+        &mut self,
+        vv: Op,
+        constant_forms: Option<(Op, Op)>,
+        e1: &mut Exp,
+        e2: &mut Exp,
+    ) -> Result<()> {
         let mut op = vv;
         let (b, c);
         if let Some((vn, nv)) = constant_forms {
@@ -313,7 +325,8 @@ impl Compiler<'_> {
                 let equal = op == Binary::Eq;
                 let pick = |eq, ne| if equal { eq } else { ne };
                 // A constant goes to the right.
-                let (left, right) = if e1.is_constant() { (&mut *e2, &mut *e1) } else { (&mut *e1, &mut *e2) };
+                let (left, right) =
+                    if e1.is_constant() { (&mut *e2, &mut *e1) } else { (&mut *e1, &mut *e2) };
                 let a = self.to_any_register(left)?;
                 self.to_value(right)?;
                 match (primitive(right.kind), right.kind) {

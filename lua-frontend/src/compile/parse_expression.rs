@@ -70,7 +70,7 @@ impl Compiler<'_> {
             if left <= limit {
                 break;
             }
-            self.lex.next()?;
+            self.lex.advance()?;
             let around = self.left_operand(op, &mut e)?;
             let (mut operand, next) = self.binary_expression(right, context)?;
             self.binary(op, &mut e, &mut operand, around)?;
@@ -88,7 +88,7 @@ impl Compiler<'_> {
             Token::Char(b'~') => Unary::BitNot,
             _ => return self.simple_expression(context),
         };
-        self.lex.next()?;
+        self.lex.advance()?;
         let (mut e, _) = self.binary_expression(UNARY_PRIORITY, context)?;
         self.unary(op, &mut e)?;
         Ok(e)
@@ -118,13 +118,13 @@ impl Compiler<'_> {
             }
             Token::Char(b'{') => return self.table_constructor(),
             Token::Function => {
-                self.lex.next()?;
+                self.lex.advance()?;
                 return self.function_body(None, self.lex.line);
             }
             Token::Char(b'|') | Token::OrOr => return self.short_function(None, context, self.lex.line),
             _ => return self.primary_expression(context),
         };
-        self.lex.next()?;
+        self.lex.advance()?;
         Ok(Exp::new(kind))
     }
 
@@ -155,7 +155,7 @@ impl Compiler<'_> {
         let mut e;
         if self.lex.token == Token::Char(b'(') {
             let line = self.lex.line;
-            self.lex.next()?;
+            self.lex.advance()?;
             e = self.expression()?;
             self.expect_closing(Token::Char(b')'), Token::Char(b'('), line)?;
             self.discharge(&mut e)?;
@@ -191,7 +191,7 @@ impl Compiler<'_> {
                         }
                         break;
                     }
-                    self.lex.next()?;
+                    self.lex.advance()?;
                     let name = self.name()?;
                     self.method(&mut e, name)?;
                     navigating = false;
@@ -244,7 +244,7 @@ impl Compiler<'_> {
 
     /// `[key]`
     fn bracket(&mut self) -> Result<Exp> {
-        self.lex.next()?;
+        self.lex.advance()?;
         let mut key = self.expression()?;
         self.to_value(&mut key)?;
         self.expect(Token::Char(b']'))?;
@@ -271,7 +271,7 @@ impl Compiler<'_> {
                 if line != self.lex.last_line {
                     return Err(self.lex.error_here(SyntaxErrorKind::AmbiguousCall));
                 }
-                self.lex.next()?;
+                self.lex.advance()?;
                 let mut list = Exp::new(Kind::Void);
                 if self.lex.token != Token::Char(b')') {
                     list = self.expression_list()?.0;
@@ -287,7 +287,7 @@ impl Compiler<'_> {
                 let TokenValue::Text(symbol) = self.lex.value else {
                     return Err(self.lex.error_here(SyntaxErrorKind::ArgumentsExpected));
                 };
-                self.lex.next()?;
+                self.lex.advance()?;
                 Exp::new(Kind::String(symbol))
             }
             _ => return Err(self.lex.error_here(SyntaxErrorKind::ArgumentsExpected)),
@@ -357,7 +357,9 @@ impl Compiler<'_> {
                     template = Some((TableTemplate::default(), k));
                 }
                 let value = match (value.is_plain_constant(), scalar(value.kind)) {
-                    (true, Some(Scalar::Nil)) if matches!(key.kind, Kind::String(_)) => Some(Scalar::Reserved),
+                    (true, Some(Scalar::Nil)) if matches!(key.kind, Kind::String(_)) => {
+                        Some(Scalar::Reserved)
+                    }
                     (true, value) => value,
                     (false, _) => None,
                 };

@@ -21,7 +21,7 @@ impl Compiler<'_> {
         if self.lex.token != token {
             return Ok(false);
         }
-        self.lex.next()?;
+        self.lex.advance()?;
         Ok(true)
     }
 
@@ -58,7 +58,7 @@ impl Compiler<'_> {
     pub(super) fn name(&mut self) -> Result<Symbol> {
         match self.lex.value {
             TokenValue::Text(symbol) if self.at_name() => {
-                self.lex.next()?;
+                self.lex.advance()?;
                 Ok(symbol)
             }
             _ => Err(self.lex.error_here(SyntaxErrorKind::Expected(Token::Name.spelling()))),
@@ -125,14 +125,15 @@ impl Compiler<'_> {
             return Err(self.unclosed(Token::End, Token::Function, line));
         }
         let e = self.close_function_expression()?;
-        self.lex.next()?;
+        self.lex.advance()?;
         Ok(e)
     }
 
     /// Ends the current function; the enclosing one makes a closure of it.
     pub(super) fn close_function_expression(&mut self) -> Result<Exp> {
         self.lex.last_line = self.lex.line;
-        let upvalue_vars: Vec<(u32, bool)> = self.f.upvalues.iter().map(|u| (u.var, u.outer.is_none())).collect();
+        let upvalue_vars: Vec<(u32, bool)> =
+            self.f.upvalues.iter().map(|u| (u.var, u.outer.is_none())).collect();
         let code = self.finish_function(self.lex.line)?;
         if let Some(parent) = self.outer.pop() {
             let child = std::mem::replace(&mut self.f, parent);
@@ -157,7 +158,9 @@ impl Compiler<'_> {
     /// Ends the current function.
     pub(super) fn finish_function(&mut self, last_line: u32) -> Result<FunctionCode> {
         self.final_return()?;
-        for (limit, count) in [(limit::CONSTANTS, self.f.numbers.len()), (limit::CONSTANTS, self.f.objects.len())] {
+        for (limit, count) in
+            [(limit::CONSTANTS, self.f.numbers.len()), (limit::CONSTANTS, self.f.objects.len())]
+        {
             if count > limit as usize {
                 return Err(self.limit_error(limit, "constants"));
             }
@@ -275,7 +278,7 @@ impl Compiler<'_> {
             Token::If => self.if_statement(line)?,
             Token::While => self.while_statement(line)?,
             Token::Do => {
-                self.lex.next()?;
+                self.lex.advance()?;
                 self.block()?;
                 self.expect_closing(Token::End, Token::Do, line)?;
             }
@@ -292,18 +295,18 @@ impl Compiler<'_> {
                 }
             }
             Token::Return => {
-                self.lex.next()?;
+                self.lex.advance()?;
                 self.return_statement()?;
                 return Ok(true);
             }
             Token::Break => {
-                self.lex.next()?;
+                self.lex.advance()?;
                 self.jump_statement(Target::Break)?;
                 return Ok(true);
             }
             Token::Continue => {
                 if ends_block(self.lex.look_ahead()?) {
-                    self.lex.next()?;
+                    self.lex.advance()?;
                     self.jump_statement(Target::Continue)?;
                     return Ok(true);
                 }
@@ -312,7 +315,7 @@ impl Compiler<'_> {
             Token::Label => self.label_statement()?,
             Token::Goto => {
                 if is_name(self.lex.look_ahead()?) {
-                    self.lex.next()?;
+                    self.lex.advance()?;
                     self.goto_statement()?;
                 } else {
                     self.expression_statement()?;
@@ -335,7 +338,7 @@ impl Compiler<'_> {
 
     /// `if` or `elseif` up to the end of its block.
     fn then_block(&mut self) -> Result<JumpList> {
-        self.lex.next()?;
+        self.lex.advance()?;
         let otherwise = self.condition()?;
         self.expect(Token::Then)?;
         self.block()?;
@@ -356,7 +359,7 @@ impl Compiler<'_> {
             if self.lex.token == Token::Elseif {
                 otherwise = self.then_block()?;
             } else {
-                self.lex.next()?;
+                self.lex.advance()?;
                 self.block()?;
                 break;
             }
@@ -366,7 +369,7 @@ impl Compiler<'_> {
     }
 
     fn while_statement(&mut self, line: u32) -> Result<()> {
-        self.lex.next()?;
+        self.lex.advance()?;
         let start = self.f.pc();
         self.f.last_target = start;
         let exit = self.condition()?;
@@ -388,7 +391,7 @@ impl Compiler<'_> {
         self.f.last_target = loop_pc;
         self.open_block(true);
         self.open_block(false);
-        self.lex.next()?;
+        self.lex.advance()?;
         self.emit(ad(Op::LOOP, self.f.active as Reg, 0))?;
         self.block_statements()?;
         self.expect_closing(Token::Until, Token::Repeat, line)?;
@@ -411,7 +414,7 @@ impl Compiler<'_> {
 
     fn for_statement(&mut self, line: u32) -> Result<()> {
         self.open_block(true);
-        self.lex.next()?;
+        self.lex.advance()?;
         let name = self.name()?;
         match self.lex.token {
             Token::Char(b'=') => self.numeric_for(name, line)?,
@@ -516,7 +519,7 @@ impl Compiler<'_> {
 
     fn label_statement(&mut self) -> Result<()> {
         self.f.last_target = self.f.pc();
-        self.lex.next()?;
+        self.lex.advance()?;
         let name = self.name()?;
         if self.find_label(name).is_some() {
             return Err(self.duplicate_label(name));
@@ -548,7 +551,7 @@ impl Compiler<'_> {
     }
 
     fn function_statement(&mut self, line: u32) -> Result<()> {
-        self.lex.next()?;
+        self.lex.advance()?;
         let name = self.name()?;
         let mut target = self.lookup(name)?;
         while self.accept(Token::Char(b'.'))? {
@@ -570,7 +573,7 @@ impl Compiler<'_> {
 
     /// `local` or `const`.
     fn local_statement(&mut self, constant: bool) -> Result<()> {
-        self.lex.next()?;
+        self.lex.advance()?;
         if self.accept(Token::Function)? {
             let name = self.name()?;
             let var = self.declare(0, name)?;
@@ -600,11 +603,8 @@ impl Compiler<'_> {
                 break;
             }
         }
-        let (mut e, values) = if self.accept(Token::Char(b'='))? {
-            self.expression_list()?
-        } else {
-            (Exp::new(Kind::Void), 0)
-        };
+        let (mut e, values) =
+            if self.accept(Token::Char(b'='))? { self.expression_list()? } else { (Exp::new(Kind::Void), 0) };
         self.adjust(count, values, &mut e)?;
         self.activate(count);
         Ok(())
@@ -711,7 +711,8 @@ impl Compiler<'_> {
     // -- Assignments and calls --
 
     fn expression_statement(&mut self) -> Result<()> {
-        let (first, given_up) = self.navigated_expression(Context { statement: true, ..Context::default() })?;
+        let (first, given_up) =
+            self.navigated_expression(Context { statement: true, ..Context::default() })?;
         if let Kind::Call { pc, .. } = first.kind {
             self.f.set_b(pc, 1);
         } else {
@@ -747,9 +748,9 @@ impl Compiler<'_> {
             if self.lex.next_byte() != Some(b'=') {
                 return Err(self.lex.error_here(SyntaxErrorKind::Expected("=".to_string())));
             }
-            self.lex.next()?;
+            self.lex.advance()?;
         }
-        self.lex.next()?;
+        self.lex.advance()?;
         let mut e = target;
         // Table and key stay in their registers for the store.
         let free = self.f.free;

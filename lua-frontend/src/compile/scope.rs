@@ -248,10 +248,13 @@ impl Compiler<'_> {
                 continue;
             }
             if jump.active < label.active {
-                let local = self.f.register_vars.get(jump.active as usize).map(|&v| self.vars[v as usize].name);
+                let local =
+                    self.f.register_vars.get(jump.active as usize).map(|&v| self.vars[v as usize].name);
                 let local = local.map_or_else(String::new, |name| self.name_text(name));
                 let kind = match jump.target {
-                    Target::Name(name) => SyntaxErrorKind::GotoIntoScope { label: self.name_text(name), local },
+                    Target::Name(name) => {
+                        SyntaxErrorKind::GotoIntoScope { label: self.name_text(name), local }
+                    }
                     _ => SyntaxErrorKind::ContinueIntoScope(local),
                 };
                 return Err(self.error_at(jump.pc, kind));

@@ -85,7 +85,8 @@ impl Compiler<'_> {
                 _ => {}
             }
         }
-        let ins = if count == 1 { ad(Op::KPRI, from as Reg, 0) } else { ad(Op::KNIL, from as Reg, last as u16) };
+        let ins =
+            if count == 1 { ad(Op::KPRI, from as Reg, 0) } else { ad(Op::KNIL, from as Reg, last as u16) };
         self.emit(ins)?;
         Ok(())
     }

@@ -71,7 +71,7 @@ impl<'s> Lexer<'s> {
 
     /// Reads the next token.
     #[inline]
-    pub fn next(&mut self) -> Result<()> {
+    pub fn advance(&mut self) -> Result<()> {
         self.last_line = self.line;
         (self.token, self.value) = match self.ahead.take() {
             Some(ahead) => ahead,
@@ -188,7 +188,9 @@ impl<'s> Lexer<'s> {
                             self.text = Text::Range(start, self.position);
                             return Ok((Token::Char(b'['), TokenValue::None));
                         }
-                        Err(_) => return Err(self.error(SyntaxErrorKind::InvalidLongDelimiter, Some(Token::String))),
+                        Err(_) => {
+                            return Err(self.error(SyntaxErrorKind::InvalidLongDelimiter, Some(Token::String)));
+                        }
                     }
                 }
                 b'"' | b'\'' => {
@@ -394,7 +396,8 @@ impl<'s> Lexer<'s> {
         self.position += 1;
         // Without escapes the string is a part of the source.
         let rest = &self.source[self.position..];
-        let plain = rest.iter().position(|&c| c == quote || matches!(c, b'\\' | b'\n' | b'\r')).unwrap_or(rest.len());
+        let plain =
+            rest.iter().position(|&c| c == quote || matches!(c, b'\\' | b'\n' | b'\r')).unwrap_or(rest.len());
         self.position += plain;
         self.text = Text::From(start);
         if rest.get(plain) == Some(&quote) {
@@ -485,7 +488,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// `\u{XXX}`, at the `u`.
+    /// `\u{7a}`, at the `u`.
     fn unicode_escape(&mut self) -> Result<()> {
         self.position += 1;
         if !self.accept(b'{') {

@@ -114,7 +114,11 @@ pub fn parse_literal(text: &[u8]) -> Option<Literal> {
             let digit = u64::from(hex_value(c).filter(|&d| u64::from(d) < base)?);
             value = value.checked_mul(base)?.checked_add(digit)?;
         }
-        return Some(if matches!(suffix, Suffix::Int64) { Literal::Int64(value as i64) } else { Literal::Uint64(value) });
+        return Some(if matches!(suffix, Suffix::Int64) {
+            Literal::Int64(value as i64)
+        } else {
+            Literal::Uint64(value)
+        });
     }
     let value = match base {
         10 => std::str::from_utf8(number_text).ok()?.parse::<f64>().ok()?,
@@ -252,8 +256,28 @@ mod tests {
     #[test]
     fn malformed() {
         for text in [
-            "1e", "1e+", "0x", "0xg", "0x.", "1..2", "1.2.3", "3x", "1L", "1U", "1.0LL", "1LLL", "0b2", "0b", "0b1.0",
-            "18446744073709551616LL", "0x1ffffffffffffffffLL", "1e1048576", "1lul", "1ii", "08e", "0b12LL",
+            "1e",
+            "1e+",
+            "0x",
+            "0xg",
+            "0x.",
+            "1..2",
+            "1.2.3",
+            "3x",
+            "1L",
+            "1U",
+            "1.0LL",
+            "1LLL",
+            "0b2",
+            "0b",
+            "0b1.0",
+            "18446744073709551616LL",
+            "0x1ffffffffffffffffLL",
+            "1e1048576",
+            "1lul",
+            "1ii",
+            "08e",
+            "0b12LL",
         ] {
             assert_eq!(parse_literal(text.as_bytes()), None, "{text}");
         }

@@ -100,8 +100,8 @@ pub enum Token {
 
 /// The reserved words in the order of their symbols.
 pub const RESERVED: [&str; 24] = [
-    "and", "break", "const", "continue", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
-    "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+    "and", "break", "const", "continue", "do", "else", "elseif", "end", "false", "for", "function", "goto",
+    "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 ];
 
 const RESERVED_TOKENS: [Token; RESERVED.len()] = [
