@@ -38,6 +38,20 @@ pub mod number;
 
 pub mod syntax;
 
+pub mod chars;
+
+pub mod numscan;
+
+pub mod numfmt;
+
+pub mod strfmt;
+
+pub mod pattern;
+
+pub mod prng;
+
+pub mod stdio;
+
 pub mod compile;
 
 pub mod ffi;

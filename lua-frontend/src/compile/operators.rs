@@ -180,22 +180,22 @@ impl Compiler<'_> {
             Binary::And => self.branch_if_false(e)?,
             Binary::Or => self.branch_if_true(e)?,
             Binary::Coalesce => {
-                self.to_next_register(e)?;
+                self.load_next(e)?;
                 let Kind::Register(reg) = e.kind else { return Ok(None) };
                 self.emit(ad(Op::ISNEP, reg, 0))?;
                 let jump = self.emit_jump()?;
                 self.free_register(reg);
                 return Ok(Some(jump));
             }
-            Binary::Concat => self.to_next_register(e)?,
+            Binary::Concat => self.load_next(e)?,
             Binary::Eq | Binary::Ne => {
                 if !e.is_plain_constant() {
-                    self.to_any_register(e)?;
+                    self.load_any(e)?;
                 }
             }
             _ => {
                 if e.plain_number().is_none() {
-                    self.to_any_register(e)?;
+                    self.load_any(e)?;
                 }
             }
         }
@@ -228,7 +228,7 @@ impl Compiler<'_> {
                 Ok(())
             }
             Binary::Coalesce => {
-                self.to_next_register(e2)?;
+                self.load_next(e2)?;
                 self.jump_here(JumpList(around))
             }
             Binary::Concat => self.concatenation(e1, e2),
@@ -257,16 +257,16 @@ impl Compiler<'_> {
         let (b, c);
         if let Some((vn, nv)) = constant_forms {
             // The second operand first: a field may free registers below those of the first.
-            self.to_value(e2)?;
+            self.load_value(e2)?;
             let constant = e2.number().map(|n| self.number_constant(n)).and_then(|k| u8::try_from(k).ok());
             let right = match constant {
                 Some(k) => {
                     op = vn;
                     k
                 }
-                None => self.to_any_register(e2)?,
+                None => self.load_any(e2)?,
             };
-            self.to_value(e1)?;
+            self.load_value(e1)?;
             let constant = match e1.number() {
                 Some(n) if e2.number().is_none() => u8::try_from(self.number_constant(n)).ok(),
                 _ => None,
@@ -276,11 +276,11 @@ impl Compiler<'_> {
                     op = nv;
                     (b, c) = (right, k);
                 }
-                None => (b, c) = (self.to_any_register(e1)?, right),
+                None => (b, c) = (self.load_any(e1)?, right),
             }
         } else {
-            c = self.to_any_register(e2)?;
-            b = self.to_any_register(e1)?;
+            c = self.load_any(e2)?;
+            b = self.load_any(e1)?;
         }
         self.free_operands(e1, e2);
         e1.kind = Kind::Relocatable(self.emit(abc(op, 0, b, c))?);
@@ -300,7 +300,7 @@ impl Compiler<'_> {
 
     fn concatenation(&mut self, e1: &mut Exp, e2: &mut Exp) -> Result<()> {
         let Kind::Register(first) = e1.kind else { return Ok(()) };
-        self.to_value(e2)?;
+        self.load_value(e2)?;
         if let Kind::Relocatable(pc) = e2.kind
             && self.f.op(pc) == Some(Op::CAT)
         {
@@ -310,7 +310,7 @@ impl Compiler<'_> {
             e1.kind = Kind::Relocatable(pc);
             return Ok(());
         }
-        self.to_next_register(e2)?;
+        self.load_next(e2)?;
         self.free_exp(e2);
         self.free_exp(e1);
         let Kind::Register(last) = e2.kind else { return Ok(()) };
@@ -319,7 +319,7 @@ impl Compiler<'_> {
     }
 
     fn comparison(&mut self, op: Binary, e1: &mut Exp, e2: &mut Exp) -> Result<()> {
-        self.to_value(e1)?;
+        self.load_value(e1)?;
         let ins = match op {
             Binary::Eq | Binary::Ne => {
                 let equal = op == Binary::Eq;
@@ -327,8 +327,8 @@ impl Compiler<'_> {
                 // A constant goes to the right.
                 let (left, right) =
                     if e1.is_constant() { (&mut *e2, &mut *e1) } else { (&mut *e1, &mut *e2) };
-                let a = self.to_any_register(left)?;
-                self.to_value(right)?;
+                let a = self.load_any(left)?;
+                self.load_value(right)?;
                 match (primitive(right.kind), right.kind) {
                     (Some(value), _) => ad(pick(Op::ISEQP, Op::ISNEP), a, value),
                     (_, Kind::String(symbol)) => {
@@ -340,21 +340,21 @@ impl Compiler<'_> {
                         ad(pick(Op::ISEQN, Op::ISNEN), a, Self::constant_operand(k))
                     }
                     _ => {
-                        let d = self.to_any_register(right)?;
+                        let d = self.load_any(right)?;
                         ad(pick(Op::ISEQV, Op::ISNEV), a, u16::from(d))
                     }
                 }
             }
             // a > b is b < a.
             Binary::Gt | Binary::Ge => {
-                self.to_value(e2)?;
-                let a = self.to_any_register(e2)?;
-                let d = self.to_any_register(e1)?;
+                self.load_value(e2)?;
+                let a = self.load_any(e2)?;
+                let d = self.load_any(e1)?;
                 ad(if op == Binary::Gt { Op::ISLT } else { Op::ISLE }, a, u16::from(d))
             }
             _ => {
-                let d = self.to_any_register(e2)?;
-                let a = self.to_any_register(e1)?;
+                let d = self.load_any(e2)?;
+                let a = self.load_any(e1)?;
                 ad(if op == Binary::Lt { Op::ISLT } else { Op::ISLE }, a, u16::from(d))
             }
         };
@@ -413,7 +413,7 @@ impl Compiler<'_> {
                         _ => {}
                     }
                 }
-                self.to_any_register(e)?;
+                self.load_any(e)?;
                 Op::UNM
             }
             Unary::BitNot => {
@@ -422,11 +422,11 @@ impl Compiler<'_> {
                     return Ok(());
                 }
                 self.f.flags.bit_operators = true;
-                self.to_any_register(e)?;
+                self.load_any(e)?;
                 Op::BNOT
             }
             Unary::Length => {
-                self.to_any_register(e)?;
+                self.load_any(e)?;
                 Op::LEN
             }
         };

@@ -38,7 +38,7 @@ impl Compiler<'_> {
         self.branch_if_false(&mut e)?;
         let otherwise = e.f;
         let mut first = self.expression_in(Context { no_colon: true, ..Context::default() })?;
-        self.to_next_register(&mut first)?;
+        self.load_next(&mut first)?;
         let around = self.emit_jump()?;
         self.jump_here(otherwise)?;
         self.expect(Token::Char(b':'))?;
@@ -46,7 +46,7 @@ impl Compiler<'_> {
             self.free_register(reg);
         }
         let mut second = self.expression()?;
-        self.to_next_register(&mut second)?;
+        self.load_next(&mut second)?;
         self.jump_here(JumpList(Some(around)))?;
         Ok(second)
     }
@@ -173,14 +173,14 @@ impl Compiler<'_> {
             let mut navigating = false;
             if !context.no_navigation && self.accept(Token::Navigate)? {
                 navigating = true;
-                let reg = self.to_any_register(&mut e)?;
+                let reg = self.load_any(&mut e)?;
                 self.give_up_on_nil(reg, &mut given_up)?;
             }
             let token = self.lex.token;
             let mut is_call = false;
             match token {
                 Token::Char(b'[') => {
-                    self.to_any_register(&mut e)?;
+                    self.load_any(&mut e)?;
                     let mut key = self.bracket()?;
                     self.index(&mut e, &mut key)?;
                 }
@@ -204,7 +204,7 @@ impl Compiler<'_> {
                     is_call = true;
                 }
                 Token::Char(b'(' | b'{') | Token::String => {
-                    self.to_next_register(&mut e)?;
+                    self.load_next(&mut e)?;
                     self.reserve(1)?;
                     is_call = true;
                 }
@@ -223,7 +223,7 @@ impl Compiler<'_> {
                 }
             }
             if navigating && !context.statement {
-                self.to_next_register(&mut e)?;
+                self.load_next(&mut e)?;
             }
         }
         Ok((e, given_up))
@@ -237,7 +237,7 @@ impl Compiler<'_> {
 
     /// `.name`, the point consumed.
     pub(super) fn field(&mut self, e: &mut Exp) -> Result<()> {
-        self.to_any_register(e)?;
+        self.load_any(e)?;
         let mut key = Exp::new(Kind::String(self.name()?));
         self.index(e, &mut key)
     }
@@ -246,7 +246,7 @@ impl Compiler<'_> {
     fn bracket(&mut self) -> Result<Exp> {
         self.lex.advance()?;
         let mut key = self.expression()?;
-        self.to_value(&mut key)?;
+        self.load_value(&mut key)?;
         self.expect(Token::Char(b']'))?;
         Ok(key)
     }
@@ -256,7 +256,7 @@ impl Compiler<'_> {
         let mut e = self.expression()?;
         let mut count = 1;
         while self.accept(Token::Char(b','))? {
-            self.to_next_register(&mut e)?;
+            self.load_next(&mut e)?;
             e = self.expression()?;
             count += 1;
         }
@@ -297,7 +297,7 @@ impl Compiler<'_> {
             Kind::Call { base: last, .. } => abc(Op::CALLM, base, 2, last - base - 2),
             Kind::Void => abc(Op::CALL, base, 2, (self.f.free - u32::from(base) - 1) as u8),
             _ => {
-                self.to_next_register(&mut arguments)?;
+                self.load_next(&mut arguments)?;
                 abc(Op::CALL, base, 2, (self.f.free - u32::from(base) - 1) as u8)
             }
         };
@@ -374,7 +374,7 @@ impl Compiler<'_> {
                         open_call = Some(pc);
                     }
                 } else {
-                    self.to_any_register(&mut value)?;
+                    self.load_any(&mut value)?;
                 }
                 let key = match computed_key {
                     Some(key) => key,

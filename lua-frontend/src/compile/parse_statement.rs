@@ -427,7 +427,7 @@ impl Compiler<'_> {
 
     fn expression_to_next_register(&mut self) -> Result<()> {
         let mut e = self.expression()?;
-        self.to_next_register(&mut e)
+        self.load_next(&mut e)
     }
 
     fn numeric_for(&mut self, name: Symbol, line: u32) -> Result<()> {
@@ -583,7 +583,7 @@ impl Compiler<'_> {
             self.activate(1);
             let mut function = self.function_body(None, self.lex.line)?;
             self.free_exp(&function);
-            self.to_register(&mut function, reg)?;
+            self.load_to(&mut function, reg)?;
             // Visible inside the function, but without a value before.
             self.vars[var as usize].start = self.f.pc();
             return Ok(());
@@ -631,7 +631,7 @@ impl Compiler<'_> {
             }
             _ => {
                 if e.kind != Kind::Void {
-                    self.to_next_register(e)?;
+                    self.load_next(e)?;
                 }
                 if missing > 0 {
                     let reg = self.f.free as Reg;
@@ -660,7 +660,7 @@ impl Compiler<'_> {
             self.f.set_b(pc, 0);
             ad(Op::RETM, first, u16::from(base - first))
         } else {
-            self.to_next_register(&mut e)?;
+            self.load_next(&mut e)?;
             ad(Op::RET, first, count as u16 + 1)
         };
         self.emit_return(ins)
@@ -695,7 +695,7 @@ impl Compiler<'_> {
                 }
             }
         } else {
-            ad(Op::RET1, self.to_any_register(&mut e)?, 2)
+            ad(Op::RET1, self.load_any(&mut e)?, 2)
         };
         self.emit_return(ins)
     }
@@ -759,9 +759,9 @@ impl Compiler<'_> {
             self.f.free = free;
         }
         if op == Binary::Concat {
-            self.to_next_register(&mut e)?;
+            self.load_next(&mut e)?;
         } else {
-            self.to_any_register(&mut e)?;
+            self.load_any(&mut e)?;
         }
         let mut operand = self.expression()?;
         self.binary(op, &mut e, &mut operand, None)?;

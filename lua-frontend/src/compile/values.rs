@@ -92,7 +92,7 @@ impl Compiler<'_> {
     }
 
     /// Moves the value proper to a register; pending jumps stay. Comparisons and nothing are left alone.
-    pub(super) fn to_register_no_jumps(&mut self, e: &mut Exp, reg: Reg) -> Result<()> {
+    pub(super) fn load_ignoring_jumps(&mut self, e: &mut Exp, reg: Reg) -> Result<()> {
         self.discharge(e)?;
         match e.kind {
             Kind::String(symbol) => {
@@ -138,8 +138,8 @@ impl Compiler<'_> {
     }
 
     /// Moves the value to a register, with the outcome of pending jumps.
-    pub(super) fn to_register(&mut self, e: &mut Exp, reg: Reg) -> Result<()> {
-        self.to_register_no_jumps(e, reg)?;
+    pub(super) fn load_to(&mut self, e: &mut Exp, reg: Reg) -> Result<()> {
+        self.load_ignoring_jumps(e, reg)?;
         let comparison = if let Kind::Jump(pc) = e.kind {
             let mut t = e.t;
             self.append(&mut t, JumpList(Some(pc)))?;
@@ -167,26 +167,26 @@ impl Compiler<'_> {
     }
 
     /// Moves the value to the next register.
-    pub(super) fn to_next_register(&mut self, e: &mut Exp) -> Result<()> {
+    pub(super) fn load_next(&mut self, e: &mut Exp) -> Result<()> {
         self.discharge(e)?;
         self.free_exp(e);
         self.reserve(1)?;
-        self.to_register(e, (self.f.free - 1) as Reg)
+        self.load_to(e, (self.f.free - 1) as Reg)
     }
 
     /// The register of the value; constants and loads get the next one.
-    pub(super) fn to_any_register(&mut self, e: &mut Exp) -> Result<Reg> {
+    pub(super) fn load_any(&mut self, e: &mut Exp) -> Result<Reg> {
         self.discharge(e)?;
         if let Kind::Register(reg) = e.kind {
             if !e.has_jumps() {
                 return Ok(reg);
             }
             if u32::from(reg) >= self.f.active {
-                self.to_register(e, reg)?;
+                self.load_to(e, reg)?;
                 return Ok(reg);
             }
         }
-        self.to_next_register(e)?;
+        self.load_next(e)?;
         Ok(match e.kind {
             Kind::Register(reg) => reg,
             _ => NO_REG,
@@ -194,9 +194,9 @@ impl Compiler<'_> {
     }
 
     /// Discharges unless it must be in a register because jumps wait for it.
-    pub(super) fn to_value(&mut self, e: &mut Exp) -> Result<()> {
+    pub(super) fn load_value(&mut self, e: &mut Exp) -> Result<()> {
         if e.has_jumps() {
-            self.to_any_register(e)?;
+            self.load_any(e)?;
             Ok(())
         } else {
             self.discharge(e)
@@ -209,11 +209,11 @@ impl Compiler<'_> {
             Kind::Local { reg, var } => {
                 self.vars[var as usize].assigned = true;
                 self.free_exp(e);
-                return self.to_register(e, reg);
+                return self.load_to(e, reg);
             }
             Kind::Upvalue { index, var } => {
                 self.vars[var as usize].assigned = true;
-                self.to_value(e)?;
+                self.load_value(e)?;
                 match (primitive(e.kind), e.kind) {
                     (Some(value), _) => ad(Op::USETP, index, value),
                     (_, Kind::String(symbol)) => {
@@ -225,18 +225,18 @@ impl Compiler<'_> {
                         ad(Op::USETN, index, Self::constant_operand(k))
                     }
                     _ => {
-                        let reg = self.to_any_register(e)?;
+                        let reg = self.load_any(e)?;
                         ad(Op::USETV, index, u16::from(reg))
                     }
                 }
             }
             Kind::Global(name) => {
-                let reg = self.to_any_register(e)?;
+                let reg = self.load_any(e)?;
                 let k = self.string_constant(name);
                 ad(Op::GSET, reg, Self::constant_operand(k))
             }
             Kind::Indexed { table, key } => {
-                let reg = self.to_any_register(e)?;
+                let reg = self.load_any(e)?;
                 match key {
                     Key::String(k) => abc(Op::TSETS, reg, table, k),
                     Key::Byte(k) => abc(Op::TSETB, reg, table, k),
@@ -276,12 +276,12 @@ impl Compiler<'_> {
             }
             _ => {}
         }
-        Ok(Key::Register(self.to_any_register(key)?))
+        Ok(Key::Register(self.load_any(key)?))
     }
 
     /// `e:name`: the function to the next register, the object behind the frame slots.
     pub(super) fn method(&mut self, e: &mut Exp, name: Symbol) -> Result<()> {
-        let object = self.to_any_register(e)?;
+        let object = self.load_any(e)?;
         self.free_exp(e);
         let function = self.f.free as Reg;
         self.bump(3)?;
@@ -322,7 +322,7 @@ impl Compiler<'_> {
         }
         if !matches!(e.kind, Kind::Register(_)) {
             self.reserve(1)?;
-            self.to_register_no_jumps(e, (self.f.free - 1) as Reg)?;
+            self.load_ignoring_jumps(e, (self.f.free - 1) as Reg)?;
         }
         let reg = match e.kind {
             Kind::Register(reg) => reg,
@@ -344,7 +344,7 @@ impl Compiler<'_> {
                 JumpList(Some(pc))
             }
             Kind::False | Kind::Nil => {
-                self.to_register_no_jumps(e, NO_REG)?;
+                self.load_ignoring_jumps(e, NO_REG)?;
                 JumpList(Some(self.emit_jump()?))
             }
             _ => self.branch(e, false)?,
@@ -362,7 +362,7 @@ impl Compiler<'_> {
             Kind::Nil | Kind::False => JumpList::EMPTY,
             Kind::Jump(pc) => JumpList(Some(pc)),
             Kind::String(_) | Kind::Number(_) | Kind::True => {
-                self.to_register_no_jumps(e, NO_REG)?;
+                self.load_ignoring_jumps(e, NO_REG)?;
                 JumpList(Some(self.emit_jump()?))
             }
             _ => self.branch(e, true)?,

@@ -7,14 +7,28 @@
 //! The text of a token for error messages is a range of the source, or, where it differs from the source (escapes, line
 //! ends and `_` in numbers), a buffer. Like the reference implementation there is one such text, that of the token read last.
 
-use super::chars::{hex_value, is_digit, is_hex, is_ident, is_space};
 use super::error::{Result, SyntaxError, SyntaxErrorKind, short_source};
-use super::number::{Literal, parse_literal};
 use super::symbol::{Symbol, Symbols};
 use super::token::{Token, TokenValue};
+use crate::chars::{self, DIGIT, IDENT, SPACE};
+use crate::numscan::{Options, Scanned, scan};
 
 /// The largest line number.
 const MAX_LINE: u32 = 0x7fff_ff00;
+
+#[inline]
+fn is_ident(c: u8) -> bool {
+    chars::is(c, IDENT)
+}
+
+#[inline]
+fn is_digit(c: u8) -> bool {
+    chars::is(c, DIGIT)
+}
+
+fn hex_value(c: u8) -> Option<u8> {
+    char::from(c).to_digit(16).map(|digit| digit as u8)
+}
 
 /// The text of the token read last.
 enum Text {
@@ -189,7 +203,9 @@ impl<'s> Lexer<'s> {
                             return Ok((Token::Char(b'['), TokenValue::None));
                         }
                         Err(_) => {
-                            return Err(self.error(SyntaxErrorKind::InvalidLongDelimiter, Some(Token::String)));
+                            return Err(
+                                self.error(SyntaxErrorKind::InvalidLongDelimiter, Some(Token::String))
+                            );
                         }
                     }
                 }
@@ -279,31 +295,34 @@ impl<'s> Lexer<'s> {
             }
             self.position += 1;
         }
-        let literal = if separators {
+        let text = if separators {
             self.buffer.clear();
             self.buffer.extend(self.source[start..self.position].iter().filter(|&&c| c != b'_'));
             self.text = Text::Buffer;
-            parse_literal(&self.buffer)
+            &self.buffer
         } else {
             self.text = Text::Range(start, self.position);
-            parse_literal(&self.source[start..self.position])
+            &self.source[start..self.position]
         };
-        let value = match literal {
-            Some(Literal::Number(n)) => TokenValue::Number(n),
-            Some(Literal::Int64(n)) => TokenValue::Int64(n),
-            Some(Literal::Uint64(n)) => TokenValue::Uint64(n),
-            Some(Literal::Imaginary(n)) => TokenValue::Imaginary(n),
-            None => return Err(self.error(SyntaxErrorKind::MalformedNumber, Some(Token::Number))),
+        let value = match scan(text, Options::TONUM | Options::LL | Options::IMAG) {
+            Some(Scanned::Num(n)) => TokenValue::Number(n),
+            Some(Scanned::Int(n)) => TokenValue::Number(f64::from(n)),
+            Some(Scanned::I64(n)) => TokenValue::Int64(n as i64),
+            Some(Scanned::U64(n)) => TokenValue::Uint64(n),
+            Some(Scanned::Imag(n)) => TokenValue::Imaginary(n),
+            Some(Scanned::U32(_)) | None => {
+                return Err(self.error(SyntaxErrorKind::MalformedNumber, Some(Token::Number)));
+            }
         };
         Ok((Token::Number, value))
     }
 
     /// The rest of a comment whose `--` has been consumed.
     fn comment(&mut self) -> Result<()> {
-        if self.peek() == Some(b'[') {
-            if let Ok(level) = self.long_bracket() {
-                return self.long_comment(level);
-            }
+        if self.peek() == Some(b'[')
+            && let Ok(level) = self.long_bracket()
+        {
+            return self.long_comment(level);
         }
         let rest = &self.source[self.position..];
         self.position += rest.iter().position(|c| matches!(c, b'\n' | b'\r')).unwrap_or(rest.len());
@@ -461,7 +480,7 @@ impl<'s> Lexer<'s> {
             b'u' => return self.unicode_escape(),
             b'z' => {
                 self.position += 1;
-                while let Some(c) = self.peek().filter(|&c| is_space(c)) {
+                while let Some(c) = self.peek().filter(|&c| chars::is(c, SPACE)) {
                     if matches!(c, b'\n' | b'\r') {
                         self.line_break()?;
                     } else {
@@ -496,7 +515,7 @@ impl<'s> Lexer<'s> {
         }
         let mut value = 0u32;
         loop {
-            let Some(digit) = self.peek().filter(|&c| is_hex(c)).and_then(hex_value) else {
+            let Some(digit) = self.peek().and_then(hex_value) else {
                 return Err(self.invalid_escape());
             };
             value = value << 4 | u32::from(digit);

@@ -1,13 +1,11 @@
-//! Lua source text: characters, symbols, tokens, the lexer and the errors.
+//! Lua source text: symbols, tokens, the lexer and the errors.
 //!
 //! The language is Lua 5.1 as LuaJIT 2.1 speaks it in mid 2026: `goto`, all escapes, 64-bit and imaginary literals, and the operators
 //! and statements that came back from LuaJIT 3.0 (`& | ~ << >> ~>>`, `! && || !=`, `?:`, `?.`, `??`, compound assignment,
 //! `continue`, `const`, short functions, `1_000`). There is no syntax tree: [`crate::compile`] parses and emits in one pass.
 
-pub mod chars;
 mod error;
 mod lexer;
-pub mod number;
 mod symbol;
 mod token;
 

@@ -141,7 +141,7 @@ impl Token {
     /// The token as error messages show it.
     pub fn spelling(self) -> String {
         let fixed = match self {
-            Token::Char(c) if super::chars::is_control(c) => return format!("char({c})"),
+            Token::Char(c) if c < 32 || c == 127 => return format!("char({c})"),
             Token::Char(c) => return char::from(c).to_string(),
             Token::Concat => "..",
             Token::Dots => "...",
