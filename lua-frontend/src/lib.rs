@@ -36,6 +36,24 @@ pub mod debug;
 
 pub mod number;
 
+pub mod syntax;
+
+pub mod chars;
+
+pub mod numscan;
+
+pub mod numfmt;
+
+pub mod strfmt;
+
+pub mod pattern;
+
+pub mod prng;
+
+pub mod stdio;
+
 pub mod compile;
+
+pub mod ffi;
 
 pub mod stdlib;
