@@ -302,7 +302,10 @@ fn function_name(below: Option<Frame>, above: Frame) -> Option<(&'static str, Ve
     // Called by native code (or `pcall`), not by this instruction?
     // SAFETY: the link of a frame.
     let link = unsafe { (*above.real.sub(1)).0 };
-    if link & frame::TYPE != frame::LUA && link & frame::TYPEP != frame::CONT && link & frame::TYPEP != frame::C {
+    if link & frame::TYPE != frame::LUA
+        && link & frame::TYPEP != frame::CONT
+        && link & frame::TYPEP != frame::C
+    {
         return None;
     }
     let ins = p.code()[pc];

@@ -10,6 +10,7 @@ use crate::value::Value;
 /// An error is on its way; the value is in the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
+#[repr(u8)]
 pub enum Throw {
     /// An ordinary error.
     Run,

@@ -6,8 +6,8 @@ use crate::state::{Cont, Event, Global};
 use crate::value::Value;
 
 use super::calls::call_meta;
-use super::{cx, jump, next, num, op, ra, raise, rd, sync};
 use super::data::pri;
+use super::{cx, jump, next, num, op, ra, raise, rd, sync};
 
 /// Goes on behind the jump, or takes it.
 macro_rules! branch {
@@ -71,7 +71,12 @@ op! {
 
 /// The metamethod of `x < y` or `x <= y` with its operands, and whether its result is to be inverted; `None` if the values
 /// cannot be compared.
-pub(crate) fn order_handler(g: &mut Global, x: Value, y: Value, le: bool) -> Option<(Value, Value, Value, bool)> {
+pub(crate) fn order_handler(
+    g: &mut Global,
+    x: Value,
+    y: Value,
+    le: bool,
+) -> Option<(Value, Value, Value, bool)> {
     let lookup = super::meta::lookup;
     if x.as_cdata().is_some() || y.as_cdata().is_some() {
         let with = if x.as_cdata().is_some() { x } else { y };

@@ -1,12 +1,12 @@
 //! Moves, constants, upvalues, closures.
 
+use crate::bytecode::{UV_IMMUTABLE, UV_LOCAL};
 use crate::bytecode::{a, d};
 use crate::gc;
 use crate::heap::Space;
-use crate::object::{BLACK, Func, Header, Kind, LuaFunc, NativeFunc, Proto, Thread, Upval};
-use crate::bytecode::{UV_IMMUTABLE, UV_LOCAL};
+use crate::object::{BLACK, Func, Header, Kind, LuaFunc, Proto, Thread, Upval};
 use crate::state::Global;
-use crate::value::{Gc, Tag, Value};
+use crate::value::{Tag, Value};
 
 use super::{jump, next, op, ra, rd, sync};
 
@@ -230,10 +230,4 @@ op! {
         }
         next(l, (*l).base, k, pc, g)
     }
-}
-
-/// The upvalue slots of a native function.
-pub(crate) unsafe fn native_uv(f: Gc<Func>) -> *mut Value {
-    // SAFETY: the caller knows that `f` is native.
-    unsafe { (&raw mut (*f.as_ptr().cast::<NativeFunc>()).uv).cast() }
 }

@@ -74,7 +74,8 @@ unsafe fn before(l: *mut Thread, base: *mut Value, pc: *const u32) -> Result<(),
     // SAFETY: the running function is a Lua function.
     unsafe {
         sync(l, base, pc);
-        let g = cx(l).g();
+        let c = cx(l);
+        let g = c.g();
         if g.hookmask & hook::ACTIVE != 0 {
             return Ok(());
         }
@@ -117,12 +118,19 @@ op! {
 }
 
 #[inline(never)]
-unsafe fn before_head(l: *mut Thread, base: *mut Value, n: usize, pc: *const u32, ins: u32) -> Result<(), Throw> {
+unsafe fn before_head(
+    l: *mut Thread,
+    base: *mut Value,
+    n: usize,
+    pc: *const u32,
+    ins: u32,
+) -> Result<(), Throw> {
     // SAFETY: a call has set up the frame.
     unsafe {
         (*l).base = base;
         (*l).top = base.add(n);
-        let g = cx(l).g();
+        let c = cx(l);
+        let g = c.g();
         if g.hookmask & hook::CALL != 0 && g.hookmask & hook::ACTIVE == 0 {
             let i = (ins & 0xff) as usize;
             if i <= Op::JFUNCV as usize && i >= Op::FUNCF as usize {

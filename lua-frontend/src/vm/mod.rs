@@ -293,7 +293,11 @@ pub fn check_stack(cx: Cx, n: usize, what: &str) -> Result<(), Throw> {
     if n < MAX_STACK && unsafe { thread::grow(cx.l, n) } {
         return Ok(());
     }
-    Err(if what.is_empty() { cx.error("stack overflow") } else { cx.error(format!("stack overflow ({what})")) })
+    Err(if what.is_empty() {
+        cx.error("stack overflow")
+    } else {
+        cx.error(format!("stack overflow ({what})"))
+    })
 }
 
 /// Operand A of an instruction as a slot.

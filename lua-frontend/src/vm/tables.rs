@@ -1,6 +1,6 @@
 //! Table operations: construction, reads and writes with the metamethods `__index` and `__newindex`, length.
 
-use crate::bytecode::{a, b, c, d};
+use crate::bytecode::{b, c, d};
 use crate::error::{self, Throw};
 use crate::gc;
 use crate::object::{BLACK, Func, Table, Thread};
@@ -462,11 +462,4 @@ op! {
         }
         call_meta(l, g, Cont::Store as u64, h, &[v, Value::NIL])
     }
-}
-
-/// Operand A names the destination of a read; kept here for continuations.
-#[inline(always)]
-pub(crate) unsafe fn destination(base: *mut Value, ins: u32) -> *mut Value {
-    // SAFETY: operands are in range.
-    unsafe { base.add(a(ins)) }
 }
