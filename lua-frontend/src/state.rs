@@ -288,7 +288,7 @@ impl Lua {
             for (i, name) in EVENT_NAMES.iter().enumerate() {
                 (*g).names[i] = (*g).intern(name.as_bytes()).as_ptr();
             }
-            (*g).heap.threshold = 256 * 1024;
+            (*g).heap.threshold = (*g).gc.first_threshold();
         }
         Lua { g }
     }

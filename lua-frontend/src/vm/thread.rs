@@ -43,6 +43,7 @@ pub fn new(g: &mut Global, env: *mut Table) -> *mut Thread {
             resumer: ptr::null_mut(),
         });
     }
+    g.gc.threads.push(p);
     p
 }
 
