@@ -53,3 +53,14 @@ pub unsafe fn close(_g: *mut Global) {}
 pub fn add_payload(g: &mut Global, u: Gc<crate::object::UserData>) {
     g.gc.payloads.push(u);
 }
+
+/// Runs the collector at a safe point of the interpreter (registers written).
+///
+/// # Errors
+/// `not enough memory`, if an allocation has failed since the last one.
+pub fn step_in_vm(l: *mut crate::object::Thread) -> Result<(), crate::error::Throw> {
+    // SAFETY: the running coroutine.
+    let g = unsafe { &mut *(*l).g };
+    check(g);
+    Ok(())
+}
