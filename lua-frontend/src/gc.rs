@@ -761,7 +761,10 @@ fn finalize(g: &mut Global, v: Value) {
             None => Ok(()),
         },
     };
-    let _ = r;
+    if r.is_err() {
+        let text = cx.tostring_raw(cx.g().thrown);
+        eprintln!("ERROR in finalizer: {}", String::from_utf8_lossy(text.bytes()));
+    }
     cx.t().top = (cx.t().stack as usize + top) as *mut Value;
     cx.t().multres = multres;
     cx.g().thrown = thrown;
