@@ -348,7 +348,12 @@ fn load(cx: Cx) -> NativeResult {
 }
 
 /// Reads and compiles a file, or standard input.
-pub(crate) fn load_file(cx: Cx, name: Option<&[u8]>, mode: &str, env: Option<Gc<Table>>) -> Result<Gc<Func>, Throw> {
+pub(crate) fn load_file(
+    cx: Cx,
+    name: Option<&[u8]>,
+    mode: &str,
+    env: Option<Gc<Table>>,
+) -> Result<Gc<Func>, Throw> {
     let fail = |what: &str, e: std::io::Error| {
         let mut msg = format!("cannot {what} ").into_bytes();
         msg.extend_from_slice(name.map_or(b"stdin", super::c_str));

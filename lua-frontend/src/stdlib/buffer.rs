@@ -332,4 +332,3 @@ fn decode(cx: Cx) -> NativeResult {
     }
     cx.ret1(v)
 }
-

@@ -94,4 +94,3 @@ fn put_text(out: &mut Vec<u8>, spec: &Spec, s: &[u8]) {
         strfmt::put_str(out, spec, s);
     }
 }
-

@@ -230,9 +230,7 @@ fn funcbc(cx: Cx) -> NativeResult {
     let p = check_lua_proto(cx)?;
     let pc = cx.check_int(2)?;
     match usize::try_from(pc).ok().and_then(|pc| p.code().get(pc)) {
-        Some(&ins) => {
-            cx.ret2(ins as i32, mode_word(ins))
-        }
+        Some(&ins) => cx.ret2(ins as i32, mode_word(ins)),
         None => cx.ret0(),
     }
 }

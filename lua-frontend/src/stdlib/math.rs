@@ -203,4 +203,3 @@ fn randomseed(cx: Cx) -> NativeResult {
 pub fn power(x: f64, y: f64) -> f64 {
     c::pow(x, y)
 }
-

@@ -6,8 +6,8 @@
 
 use crate::api::{Cx, NativeFn, NativeResult};
 use crate::error::Throw;
-use crate::value::{Gc, Value};
 use crate::object::Table;
+use crate::value::{Gc, Value};
 
 pub mod base;
 pub mod bit;
@@ -178,6 +178,11 @@ pub(crate) fn commit_bytes(data: &mut Vec<u8>, n: usize) {
 }
 
 /// The dump of a function, or `None` if it cannot be dumped.
-pub(crate) fn dump(_cx: Cx, _p: Gc<crate::object::Proto>, _strip: bool, _det: bool) -> Result<Option<Vec<u8>>, Throw> {
+pub(crate) fn dump(
+    _cx: Cx,
+    _p: Gc<crate::object::Proto>,
+    _strip: bool,
+    _det: bool,
+) -> Result<Option<Vec<u8>>, Throw> {
     Ok(None)
 }

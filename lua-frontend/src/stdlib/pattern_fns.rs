@@ -10,7 +10,14 @@ fn failed(cx: Cx, e: PatternError) -> Throw {
     cx.error(e.to_string())
 }
 
-fn capture_value(cx: Cx, subject: &[u8], m: &Matcher<'_>, i: usize, s: usize, e: usize) -> Result<Value, Throw> {
+fn capture_value(
+    cx: Cx,
+    subject: &[u8],
+    m: &Matcher<'_>,
+    i: usize,
+    s: usize,
+    e: usize,
+) -> Result<Value, Throw> {
     Ok(match m.capture(i, s, e).map_err(|e| failed(cx, e))? {
         Capture::Text(a, b) => cx.str(&subject[a..b]).into(),
         Capture::Position(p) => Value::int(p as i64),

@@ -155,4 +155,3 @@ fn dump(cx: Cx) -> NativeResult {
         None => Err(cx.error("unable to dump given function")),
     }
 }
-

@@ -41,7 +41,7 @@ impl Cx {
     }
     /// Bytes in use.
     pub fn gc_count(self) -> usize {
-        self.g().heap.total
+        gc::count(self)
     }
     /// A whole collection.
     pub fn gc_collect(self) {
@@ -49,30 +49,30 @@ impl Cx {
     }
     /// A step of about `kb` kilobytes; whether a cycle ended.
     pub fn gc_step(self, kb: i32) -> bool {
-        gc::manual_step(self, kb)
+        gc::step(self, kb.max(0) as usize)
     }
     /// No more automatic steps.
     pub fn gc_stop(self) {
-        gc::stop(self.g());
+        gc::stop(self);
     }
     /// Automatic steps again.
     pub fn gc_restart(self) {
-        gc::restart(self.g());
+        gc::restart(self);
     }
     /// Whether automatic steps happen.
     pub fn gc_is_running(self) -> bool {
-        gc::is_running(self.g())
+        gc::is_running(self)
     }
     /// Sets the pause between cycles in percent; gives the old one.
     pub fn gc_set_pause(self, n: i32) -> i32 {
-        gc::set_pause(self.g(), n)
+        gc::set_pause(self, n)
     }
     /// Sets the speed of the collector in percent of allocation; gives the old one.
     pub fn gc_set_stepmul(self, n: i32) -> i32 {
-        gc::set_stepmul(self.g(), n)
+        gc::set_stepmul(self, n)
     }
     /// Runs all finalizers, before the process ends.
     pub fn close_state(self) {
-        gc::run_all_finalizers(self);
+        gc::finalize_all(self.g());
     }
 }
