@@ -194,6 +194,10 @@ impl Func {
     pub fn is_lua(&self) -> bool {
         self.h.x == FF_LUA
     }
+    /// The number by which listings and `tostring` know a library function; 0 for Lua closures, 1 without number.
+    pub fn ffid(&self) -> u32 {
+        if self.is_lua() { 0 } else { self.h.n.max(1) }
+    }
     /// The prototype of a Lua closure.
     #[inline(always)]
     pub fn proto(&self) -> Option<crate::value::Gc<Proto>> {
