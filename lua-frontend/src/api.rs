@@ -358,9 +358,9 @@ impl Cx {
     /// A coroutine.
     ///
     /// # Errors
-    /// `coroutine expected, got ...`
+    /// `coroutine expected`
     pub fn check_thread(self, i: usize) -> Result<Gc<Thread>, Throw> {
-        self.arg(i).as_thread().ok_or_else(|| self.type_error(i, "coroutine"))
+        self.arg(i).as_thread().ok_or_else(|| self.arg_error(i, "coroutine expected"))
     }
     /// Index of a string argument in a list of options.
     ///

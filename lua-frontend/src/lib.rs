@@ -57,3 +57,5 @@ pub mod compile;
 pub mod ffi;
 
 pub mod stdlib;
+
+pub mod cli;
