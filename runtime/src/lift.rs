@@ -176,7 +176,7 @@ impl Lifter {
                     return if first { Err(Refusal::Leaves) } else { Ok(End::At(here)) };
                 }
                 // Where it stores, the optimizer may want to leave if the store would meet what it keeps in registers.
-                if exact && (looping || !first) || may_store(inst.raw()) {
+                if exact || may_store(inst.raw()) {
                     self.b.at_exact(Pc::Addr(here));
                 } else {
                     self.b.at(Pc::Addr(here));
