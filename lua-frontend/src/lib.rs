@@ -36,6 +36,8 @@ pub mod debug;
 
 pub mod number;
 
+pub mod syntax;
+
 pub mod chars;
 
 pub mod numscan;
@@ -51,5 +53,7 @@ pub mod prng;
 pub mod stdio;
 
 pub mod compile;
+
+pub mod ffi;
 
 pub mod stdlib;

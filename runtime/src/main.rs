@@ -70,6 +70,10 @@ fn run_command_line() -> ! {
         clap_complete::generate(shell, &mut Options::command(), "dynrun", &mut std::io::stdout());
         std::process::exit(0);
     }
+    if options.without.iter().any(|name| name == "help") {
+        println!("{}", optimize::pipeline::Pipeline::names().join("\n"));
+        std::process::exit(0);
+    }
     std::panic::set_hook(Box::new(|info| {
         report::fatal(&format!(
             "internal error: {info}; please report it. To go on: --tier block or -O0; to reproduce: --no-aslr"

@@ -41,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
     pub fuel: Option<u64>,
 
-    /// Passes of the optimizer that stay out, by name: to see what each brings
+    /// Passes of the optimizer that stay out, by name: to see what each brings; "help" names them
     #[arg(long, value_name = "PASS", value_delimiter = ',', env = "DYNRUN_WITHOUT",
           value_parser = pass_name)]
     pub without: Vec<String>,
@@ -151,7 +151,7 @@ pub struct Options {
 /// The name of a pass. Not a list of possible values, which would be made at every start.
 fn pass_name(text: &str) -> Result<String, String> {
     let names = optimize::pipeline::Pipeline::names();
-    if names.contains(&text) {
+    if text == "help" || names.contains(&text) {
         Ok(text.to_owned())
     } else {
         Err(format!("no pass is called so; there are {}", names.join(", ")))

@@ -232,5 +232,9 @@ pub fn new_proto(cx: Cx, parts: &ProtoParts) -> Result<Gc<Proto>, Throw> {
 
 /// The word of a native function's head.
 pub fn head(id: u8) -> u32 {
-    abc(Op::FUNCC, 0, 0, id)
+    if id > crate::object::FF_NATIVE {
+        super::BUILTIN_BASE as u32 + id as u32
+    } else {
+        abc(Op::FUNCC, 0, 0, 0)
+    }
 }
