@@ -56,4 +56,6 @@ pub mod compile;
 
 pub mod ffi;
 
+pub mod bcsave;
+
 pub mod stdlib;
