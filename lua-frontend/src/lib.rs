@@ -59,3 +59,5 @@ pub mod ffi;
 pub mod bcsave;
 
 pub mod stdlib;
+
+pub mod cli;
