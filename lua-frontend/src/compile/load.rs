@@ -217,3 +217,8 @@ fn extract_table(table: Gc<Table>, symbols: &mut Symbols) -> TableTemplate {
     }
     TableTemplate { array_size: table.h.n, hash_size, entries }
 }
+
+/// The dump of a function's code.
+pub fn dump(proto: Gc<Proto>, strip: bool) -> Vec<u8> {
+    super::dump::write(&extract(proto), strip)
+}

@@ -24,6 +24,7 @@
 //! operand. The output holds no heap object, so that a collector may run at any time.
 
 pub mod code;
+pub mod dump;
 pub mod expression;
 mod function;
 pub mod list;
@@ -33,6 +34,7 @@ mod parse_expression;
 mod parse_statement;
 mod scope;
 mod values;
+pub mod verify;
 
 use crate::api::Cx;
 use crate::bytecode::{Op, ad};
@@ -124,6 +126,19 @@ pub fn load(cx: Cx, chunk: &[u8], name: &[u8], mode: &str) -> std::result::Resul
     }
     if !mode.contains(if binary { 'b' } else { 't' }) {
         return Err(cx.error_plain("attempt to load chunk with wrong mode"));
+    }
+    if binary {
+        return match dump::read(chunk, name).and_then(|chunk| verify::verify(&chunk).map(|()| chunk)) {
+            Ok(chunk) => load::instantiate(cx, &chunk),
+            Err(error) => {
+                let shown = match name.first() {
+                    Some(&DUMP_SIGNATURE) => b"(binary)",
+                    Some(b'@' | b'=') => &name[1..],
+                    _ => name,
+                };
+                Err(cx.error_plain([shown, format!(": {error}").as_bytes()].concat()))
+            }
+        };
     }
     match compile(chunk, name) {
         Ok(chunk) => load::instantiate(cx, &chunk),

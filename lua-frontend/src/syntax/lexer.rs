@@ -109,7 +109,8 @@ impl<'s> Lexer<'s> {
 
     /// An error near a token of this kind.
     pub fn error(&self, kind: SyntaxErrorKind, near: Option<Token>) -> Box<SyntaxError> {
-        let near = near.map(|token| match token {
+        // A zero byte has no spelling.
+        let near = near.filter(|&token| token != Token::Char(0)).map(|token| match token {
             Token::Name | Token::String | Token::Number => {
                 let text = self.text();
                 let end = text.iter().position(|&c| c == 0).unwrap_or(text.len());
