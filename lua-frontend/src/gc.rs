@@ -761,7 +761,10 @@ fn finalize(g: &mut Global, v: Value) {
             None => Ok(()),
         },
     };
-    let _ = r;
+    if r.is_err() {
+        let text = cx.tostring_raw(cx.g().thrown);
+        eprintln!("ERROR in finalizer: {}", String::from_utf8_lossy(text.bytes()));
+    }
     cx.t().top = (cx.t().stack as usize + top) as *mut Value;
     cx.t().multres = multres;
     cx.g().thrown = thrown;
@@ -839,14 +842,8 @@ pub fn set_stepmul(cx: Cx, percent: i32) -> i32 {
     std::mem::replace(&mut cx.g().gc.stepmul, percent.max(0) as usize) as i32
 }
 
-/// Ends a state: runs all finalizers, drops all payloads.
-///
-/// # Safety
-/// No coroutine of the state runs.
-pub unsafe fn close(g: *mut Global) {
-    // SAFETY: by the caller's promise.
-    let g = unsafe { &mut *g };
-    g.cur = g.main;
+/// Runs the finalizers of all objects, and of those that they make, up to a limit.
+pub fn finalize_all(g: &mut Global) {
     for _ in 0..10 {
         let mut rest = std::mem::take(&mut g.gc.finalizers);
         if rest.is_empty() && g.gc.queue.is_empty() {
@@ -857,6 +854,17 @@ pub unsafe fn close(g: *mut Global) {
         g.gc.busy = false;
         run_finalizers(g, usize::MAX);
     }
+}
+
+/// Ends a state: runs all finalizers, drops all payloads.
+///
+/// # Safety
+/// No coroutine of the state runs.
+pub unsafe fn close(g: *mut Global) {
+    // SAFETY: by the caller's promise.
+    let g = unsafe { &mut *g };
+    g.cur = g.main;
+    finalize_all(g);
     for u in std::mem::take(&mut g.gc.payloads) {
         // SAFETY: the heap is still mapped.
         unsafe { ptr::drop_in_place(&raw mut (*u.as_ptr()).payload) }

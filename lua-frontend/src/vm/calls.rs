@@ -178,6 +178,8 @@ unsafe extern "C" fn start_meta_slow(l: *mut Thread, nb: *mut Value, n: usize, g
     unsafe {
         let link = *nb.sub(1);
         if !insert_call_handler(g, nb.sub(2), n) {
+            (*l).base = nb;
+            (*l).top = nb.add(n);
             let e = crate::error::call_value(cx(l), *nb.sub(2));
             return raise(l, g, e);
         }
