@@ -38,6 +38,7 @@ mod stubs;
 mod syscall;
 mod thread;
 mod translate;
+mod view;
 mod worth;
 
 use clap::{CommandFactory, Parser};

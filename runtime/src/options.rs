@@ -60,6 +60,10 @@ pub struct Options {
           env = "DYNRUN_STATS")]
     pub stats: Option<PathBuf>,
 
+    /// Write a page about the traces that were made, with where time went: self-contained HTML
+    #[arg(long, value_name = "FILE.html", env = "DYNRUN_REPORT")]
+    pub report: Option<PathBuf>,
+
     /// Diagnostic messages on standard error, for example "debug" or "dynrun=info"
     #[arg(long, value_name = "FILTER", env = "DYNRUN_LOG")]
     pub log: Option<String>,
@@ -221,6 +225,7 @@ impl Options {
         };
         with("stats", &self.stats);
         with("events", &self.events);
+        with("report", &self.report);
         with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
         if let Some(l) = &self.log {

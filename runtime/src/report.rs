@@ -9,8 +9,8 @@
 
 use crate::process::process;
 use crate::signal;
-use crate::stats;
 use crate::thread::Thread;
+use crate::{stats, view};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -100,7 +100,10 @@ pub fn init() {
     if o.stats.is_some() || o.dump.is_some() || o.log.is_some() {
         keep_stderr();
     }
-    if o.stats.is_some() {
+    if o.report.is_some() {
+        view::start();
+    }
+    if o.stats.is_some() || o.report.is_some() {
         stats::start();
     }
     if let Some(filter) = &o.log {
@@ -128,7 +131,8 @@ pub fn at_exec(thread: &mut Thread) {
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    let asked = o.stats.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map;
+    let asked =
+        o.stats.is_some() || o.report.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map;
     let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
@@ -145,6 +149,12 @@ pub fn at_exit(thread: &mut Thread) {
             let mut text = serde_json::to_vec(&s).unwrap_or_default();
             text.push(b'\n');
             write_file(&path_for_process(to), &text);
+        }
+    }
+    if let Some(to) = &o.report {
+        match view::page(&stats::collect()) {
+            Ok(page) => write_file(&path_for_process(to), page.as_bytes()),
+            Err(e) => line(&format!("no report: {e}")),
         }
     }
     if let Some(to) = &o.events {
