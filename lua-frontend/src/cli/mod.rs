@@ -6,8 +6,8 @@
 //!
 //! Options are read twice: first all together, to know what is asked for and where the script's name stands
 //! ([`options`]); then, with the libraries open and `LUA_INIT` run, in their order. Errors go to standard error behind
-//! the program's name, with a traceback; the exit status is 1 for any error. Bytecode (`-b`) is in [`bytecode`], the
-//! interactive mode in [`repl`], Ctrl-C in [`signal`].
+//! the program's name, with a traceback; the exit status is 1 for any error. Bytecode (`-b`) is in [`crate::bcsave`],
+//! the interactive mode in [`repl`], Ctrl-C in [`signal`].
 
 use crate::api::{Cx, NativeResult};
 use crate::object::Func;
@@ -16,7 +16,6 @@ use crate::stdio::{self, Stream};
 use crate::stdlib::{self, Settings};
 use crate::value::{Gc, Value};
 
-pub mod bytecode;
 pub mod options;
 pub mod repl;
 pub mod signal;
@@ -147,8 +146,13 @@ impl Host<'_> {
                     self.run_command(start, Some(&a[2..]))?;
                 }
                 Some(b'b') => {
-                    bytecode::run(self, &args[i..])?;
-                    return Ok(false);
+                    // What is glued to the option is an option of its own.
+                    let glued = (a.len() > 2).then(|| [b"-", &a[2..]].concat());
+                    let rest = args[i + 1..].iter().cloned();
+                    let rest: Vec<Vec<u8>> = glued.into_iter().chain(rest).collect();
+                    let _ = Stream::stdout().flush();
+                    let name = String::from_utf8_lossy(self.name.unwrap_or(b"rjit")).into_owned();
+                    return if crate::bcsave::run(&name, &rest) == 0 { Ok(false) } else { Err(Failed) };
                 }
                 _ => {}
             }
