@@ -493,11 +493,18 @@ impl Heap {
         });
     }
 
-    /// Clears all marks (start of a full cycle).
+    /// Clears all marks (start of a full cycle). Chunks that still wait to be swept must not be until the marks are
+    /// complete again; their garbage stays for the coming sweep.
     pub fn clear_marks(&mut self) {
+        for v in self.unswept.iter_mut().flatten() {
+            v.clear();
+        }
         for &c in self.chunks.iter().chain(&self.large) {
             // SAFETY: listed chunks are mapped.
-            unsafe { (*c).mark = [0; WORDS] }
+            unsafe {
+                (*c).mark = [0; WORDS];
+                (*c).unswept = false;
+            }
         }
     }
 }

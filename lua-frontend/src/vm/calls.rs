@@ -331,10 +331,12 @@ unsafe extern "C" fn return_to_native(
         if (*l).cframe.is_null() {
             return super::coroutine::finished(l, src, n, g);
         }
+        // The second result overwrites the link: read it first.
+        let below = base.sub(((*base.sub(1)).0 >> 3) as usize);
         let to = base.sub(2);
         std::ptr::copy(src, to, n);
         (*l).top = to.add(n);
-        (*l).base = base.sub(((*base.sub(1)).0 >> 3) as usize);
+        (*l).base = below;
         super::DONE
     }
 }
