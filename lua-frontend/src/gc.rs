@@ -815,13 +815,22 @@ pub fn step(cx: Cx, kbytes: usize) -> bool {
     if g.gc.busy {
         return false;
     }
-    let mut left = (kbytes * 1024).max(1);
+    // Small steps: scripts measure how many of them a cycle takes.
+    const GRAIN: usize = 1024;
+    let mut left = kbytes.saturating_mul(GRAIN).max(1);
     let mut done = false;
     g.gc.busy = true;
     while left > 0 && !done {
-        // SAFETY: a safe point.
-        done = unsafe { g.advance(MARK_PER_STEP) };
-        left = left.saturating_sub(STEP);
+        // SAFETY: a safe point. Whoever steps by hand waits for all garbage: a full cycle.
+        done = unsafe {
+            if g.gc.phase == Phase::Idle {
+                g.start(true);
+                false
+            } else {
+                g.advance(2 * GRAIN)
+            }
+        };
+        left = left.saturating_sub(GRAIN);
     }
     g.gc.busy = false;
     run_finalizers(g, if done { usize::MAX } else { FINALIZERS_PER_STEP });
