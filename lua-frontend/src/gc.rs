@@ -53,6 +53,8 @@ const STEP: usize = 128 * 1024;
 const MARK_PER_STEP: usize = 512 * 1024;
 /// Buckets of the interning table swept by a step.
 const BUCKETS_PER_STEP: usize = 8192;
+/// Minor cycles after which a full one is due even if the heap did not grow: programs wait for old objects to die.
+const MINORS_PER_FULL: u32 = 20;
 /// Chunks swept by a step.
 const CHUNKS_PER_STEP: usize = 16;
 /// Least allocation between two cycles.
@@ -108,6 +110,8 @@ pub struct Collector {
     stepmul: usize,
     /// Collect at every safe point.
     stress: bool,
+    /// Minor cycles since the last full one.
+    minors: u32,
     /// Finished cycles.
     pub cycles: u64,
     /// Finalizer of cdata, set by the ffi library.
@@ -133,6 +137,7 @@ impl Default for Collector {
             pause: 200,
             stepmul: 200,
             stress: std::env::var_os("RJIT_GC_STRESS").is_some_and(|v| v != "0"),
+            minors: 0,
             cycles: 0,
             cdata_gc: None,
         }
@@ -530,6 +535,7 @@ impl Global {
                 self.gc.live_full = self.gc.live;
             }
             self.gc.cycles += 1;
+            self.gc.minors = if self.gc.full { 0 } else { self.gc.minors + 1 };
         }
     }
 
@@ -689,7 +695,9 @@ impl Global {
             match self.gc.phase {
                 Phase::Idle => {
                     let limit = self.gc.live_full / 100 * self.gc.pause;
-                    let full = self.gc.cycles == 0 || self.heap.total >= limit.max(MIN_NURSERY);
+                    let full = self.gc.cycles == 0
+                        || self.gc.minors >= MINORS_PER_FULL
+                        || self.heap.total >= limit.max(MIN_NURSERY);
                     if full {
                         self.gc.phase = Phase::Sweep;
                     } else {
@@ -829,6 +837,8 @@ pub fn full(cx: Cx) {
     if g.gc.busy {
         return;
     }
+    // As in the reference, whoever collects by hand switches the collector on again.
+    g.gc.stopped = false;
     g.gc.busy = true;
     // SAFETY: a safe point.
     unsafe { cycle(g) }
@@ -849,6 +859,7 @@ pub fn step(cx: Cx, kbytes: usize) -> bool {
     const GRAIN: usize = 1024;
     let mut left = kbytes.saturating_mul(GRAIN).max(1);
     let mut done = false;
+    g.gc.stopped = false;
     g.gc.busy = true;
     while left > 0 && !done {
         // SAFETY: a safe point. Whoever steps by hand waits for all garbage: a full cycle.
