@@ -128,11 +128,16 @@ pub fn at_exec(thread: &mut Thread) {
     at_exit(thread);
 }
 
+/// Is anything to be written at the end of the process?
+pub fn is_asked_for() -> bool {
+    let o = &process().options;
+    o.stats.is_some() || o.report.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map
+}
+
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    let asked =
-        o.stats.is_some() || o.report.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map;
+    let asked = is_asked_for();
     let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
