@@ -127,7 +127,8 @@ fn mutated_dumps_are_read_or_refused() {
 #[test]
 fn mutated_sources_compile_or_fail_and_pass_the_verifier() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    let sources: Vec<String> = cases("listings.txt").into_iter().chain(cases("errors.txt")).map(|c| c.0).collect();
+    let sources: Vec<String> =
+        cases("listings.txt").into_iter().chain(cases("errors.txt")).map(|c| c.0).collect();
     for _ in 0..20_000 {
         let mut bytes = sources[random.below(sources.len())].clone().into_bytes();
         bytes.push(b'\n');
@@ -141,13 +142,20 @@ fn mutated_sources_compile_or_fail_and_pass_the_verifier() {
 
 #[test]
 fn deep_nesting_is_an_error() {
-    for (open, close) in [("(", ")"), ("{", "}"), ("do ", " end"), ("function() return ", " end"), ("- ", "")] {
+    for (open, close) in [("(", ")"), ("{", "}"), ("do ", " end"), ("function() return ", " end"), ("- ", "")]
+    {
         let start = if open == "do " { "" } else { "x = " };
         let source = format!("{start}{}1{}", open.repeat(100_000), close.repeat(100_000));
         assert!(compile(source.as_bytes(), b"=m").is_err(), "{open}");
     }
     for chain in ["a = b", "a = b + c", "f(x)"] {
-        let repeated = if chain == "a = b" { ".c" } else if chain == "f(x)" { "(x)" } else { " + c" };
+        let repeated = if chain == "a = b" {
+            ".c"
+        } else if chain == "f(x)" {
+            "(x)"
+        } else {
+            " + c"
+        };
         let source = format!("{chain}{}", repeated.repeat(100_000));
         compile(source.as_bytes(), b"=m").unwrap_or_else(|e| panic!("{e}"));
     }

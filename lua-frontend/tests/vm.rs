@@ -352,6 +352,22 @@ fn hooks_and_tracebacks() {
         eq(g(), \"stack traceback:\\n\\tt:1: in function 'f'\\n\\tt:2: in function 'g'\\n\\tt:3: in function <t:0>\" and g())");
 }
 
+/// Full cycles begin while chunks of the previous one still wait to be swept.
+#[test]
+fn cycles_overlap_lazy_sweeping() {
+    ok("local function push(l, v) return {value = v, next = l} end
+        local function make(d) if d == 0 then return {} end return {make(d - 1), make(d - 1)} end
+        local function check(t) if t[1] then return 1 + check(t[1]) + check(t[2]) end return 1 end
+        local keep = {}
+        for r = 1, 60 do
+            local l for i = 1, 5000 do l = push(l, i) end
+            local prev while l do l.next, l, prev = prev, l.next, l end
+            local s = 0 while prev do s = s + prev.value prev = prev.next end
+            eq(s, 12502500) keep[r % 10] = push(keep[r % 10], s)
+            eq(check(make(9)), 1023)
+        end");
+}
+
 /// Operations must go on by jumping: neither calls nor errors, coroutines, metamethods may leave Rust frames behind.
 #[test]
 fn dispatch_keeps_the_stack_flat() {

@@ -24,6 +24,7 @@ mod enter;
 mod fpenv;
 mod host;
 mod interp;
+mod jitdump;
 mod lift;
 mod lockstep;
 mod options;

@@ -95,6 +95,15 @@ pub struct Options {
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub perf_map: bool,
 
+    /// Write /tmp/jit-PID.dump for perf inject --jit: symbols and code of all fragments
+    #[arg(long, env = "DYNRUN_JITDUMP", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub jitdump: bool,
+
+    /// Write the event log at exit in Chrome's trace format, for time-line viewers
+    #[arg(long, value_name = "FILE.json", env = "DYNRUN_TIMELINE")]
+    pub timeline: Option<PathBuf>,
+
     /// Size of the code cache in MiB before old code is evicted
     #[arg(long, value_name = "MIB", default_value_t = 256, env = "DYNRUN_CACHE_LIMIT",
           value_parser = clap::value_parser!(u32).range(2..=65536))]
@@ -196,8 +205,16 @@ impl Options {
                 .or_else(|| variable("HOME").map(|h| h.join(".cache")))
                 .map(|p| p.join("dynrun"));
         }
-        for path in
-            [&mut self.stats, &mut self.events, &mut self.cache_dir, &mut self.traces].into_iter().flatten()
+        for path in [
+            &mut self.stats,
+            &mut self.events,
+            &mut self.cache_dir,
+            &mut self.traces,
+            &mut self.report,
+            &mut self.timeline,
+        ]
+        .into_iter()
+        .flatten()
         {
             if path.as_os_str() != "-"
                 && let Ok(whole) = std::path::absolute(&*path)
@@ -226,6 +243,7 @@ impl Options {
         with("stats", &self.stats);
         with("events", &self.events);
         with("report", &self.report);
+        with("timeline", &self.timeline);
         with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
         if let Some(l) = &self.log {
@@ -245,6 +263,7 @@ impl Options {
         }
         for (on, name) in [
             (self.perf_map, "--perf-map"),
+            (self.jitdump, "--jitdump"),
             (self.no_aslr, "--no-aslr"),
             (self.no_persist, "--no-persist"),
             (self.always_optimize, "--always-optimize"),

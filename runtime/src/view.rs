@@ -63,6 +63,20 @@ pub fn page(statistics: &Statistics) -> Result<String, serde_json::Error> {
     viewer::page(&run(&shared, statistics, &mut names))
 }
 
+/// The event log in Chrome's trace format.
+pub fn timeline() -> Result<String, serde_json::Error> {
+    let shared = process().lock();
+    let events = shared.cache.events.iter().map(event).collect();
+    viewer::chrome_trace(&Run { events, ..Run::default() })
+}
+
+/// Ends the file that perf reads; fragments are called by the functions that they are of.
+pub fn jitdump() -> std::io::Result<()> {
+    let mut names = Names::new();
+    let shared = process().lock();
+    crate::jitdump::finish(&shared.cache, |f| format!("{} {} {:#x}", kind(f), names.function(f.pc.0), f.pc.0))
+}
+
 fn run(shared: &Shared, s: &Statistics, names: &mut Names) -> Run {
     let p = process();
     let parents = parents(shared);

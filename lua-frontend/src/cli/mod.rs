@@ -6,8 +6,10 @@
 //!
 //! Options are read twice: first all together, to know what is asked for and where the script's name stands
 //! ([`options`]); then, with the libraries open and `LUA_INIT` run, in their order. Errors go to standard error behind
-//! the program's name, with a traceback; the exit status is 1 for any error. Bytecode (`-b`) is in [`bytecode`], the
-//! interactive mode in [`repl`], Ctrl-C in [`signal`].
+//! the program's name, with a traceback; the exit status is 1 for any error. Bytecode (`-b`) is in [`crate::bcsave`],
+//! the interactive mode in [`repl`], Ctrl-C in [`signal`].
+
+use std::cell::Cell;
 
 use crate::api::{Cx, NativeResult};
 use crate::object::Func;
@@ -16,7 +18,6 @@ use crate::stdio::{self, Stream};
 use crate::stdlib::{self, Settings};
 use crate::value::{Gc, Value};
 
-pub mod bytecode;
 pub mod options;
 pub mod repl;
 pub mod signal;
@@ -51,10 +52,36 @@ pub fn run(args: &[Vec<u8>]) -> i32 {
     cx.gc_stop();
     stdlib::open_with(cx, &Settings { no_env: options.no_env });
     cx.gc_restart();
+    // The program runs inside a native function, which tracebacks show as their last line.
+    JOB.set(Some(Job { args: args.to_vec(), options, failed: false }));
+    cx.push(cx.func(main_function, &[]));
     let host = Host { cx, name: Some(name) };
-    let status = i32::from(host.main(args, &options).is_err());
+    let result = cx.pcall_pushed(0, 0, None);
+    let failed = host.report(result.map(|_| ())).is_err() || JOB.take().is_none_or(|j| j.failed);
     drop(lua);
-    status
+    i32::from(failed)
+}
+
+/// What the main function has to do.
+struct Job {
+    args: Vec<Vec<u8>>,
+    options: Options,
+    failed: bool,
+}
+
+thread_local! {
+    /// The job of the main function, which as a native function takes no Rust arguments.
+    static JOB: Cell<Option<Job>> = const { Cell::new(None) };
+}
+
+fn main_function(cx: Cx) -> NativeResult {
+    if let Some(mut job) = JOB.take() {
+        let name = job.args.first().filter(|n| !n.is_empty()).map_or(&b"rjit"[..], |n| n);
+        let host = Host { cx, name: Some(name) };
+        job.failed = host.main(&job.args, &job.options).is_err();
+        JOB.set(Some(job));
+    }
+    cx.ret0()
 }
 
 fn usage(name: &[u8]) {
@@ -147,8 +174,13 @@ impl Host<'_> {
                     self.run_command(start, Some(&a[2..]))?;
                 }
                 Some(b'b') => {
-                    bytecode::run(self, &args[i..])?;
-                    return Ok(false);
+                    // What is glued to the option is an option of its own.
+                    let glued = (a.len() > 2).then(|| [b"-", &a[2..]].concat());
+                    let rest = args[i + 1..].iter().cloned();
+                    let rest: Vec<Vec<u8>> = glued.into_iter().chain(rest).collect();
+                    let _ = Stream::stdout().flush();
+                    let name = String::from_utf8_lossy(self.name.unwrap_or(b"rjit")).into_owned();
+                    return if crate::bcsave::run(&name, &rest) == 0 { Ok(false) } else { Err(Failed) };
                 }
                 _ => {}
             }

@@ -176,13 +176,3 @@ pub(crate) fn byte_pointer(cx: Cx, _p: usize, _n: usize) -> NativeResult {
 pub(crate) fn commit_bytes(data: &mut Vec<u8>, n: usize) {
     data.resize(data.len() + n, 0);
 }
-
-/// The dump of a function, or `None` if it cannot be dumped.
-pub(crate) fn dump(
-    _cx: Cx,
-    _p: Gc<crate::object::Proto>,
-    _strip: bool,
-    _det: bool,
-) -> Result<Option<Vec<u8>>, Throw> {
-    Ok(None)
-}

@@ -139,19 +139,13 @@ fn upper(cx: Cx) -> NativeResult {
 
 fn dump(cx: Cx) -> NativeResult {
     let f = cx.check_func(1)?;
-    let (mut strip, mut deterministic) = (false, false);
-    if let Some(mode) = cx.arg(2).as_str() {
-        strip = mode.bytes().contains(&b's');
-        deterministic = mode.bytes().contains(&b'd');
-    } else if cx.arg(2).is_truthy() {
-        strip = true;
-    }
-    let dumped = match f.proto() {
-        Some(p) => super::dump(cx, p, strip, deterministic)?,
-        None => None,
+    // Dumps are always deterministic, so `d` changes nothing.
+    let strip = match cx.arg(2).as_str() {
+        Some(mode) => mode.bytes().contains(&b's'),
+        None => cx.arg(2).is_truthy(),
     };
-    match dumped {
-        Some(text) => cx.ret1(cx.str(&text)),
+    match f.proto() {
+        Some(p) => cx.ret1(cx.str(&crate::compile::load::dump(p, strip))),
         None => Err(cx.error("unable to dump given function")),
     }
 }
