@@ -504,6 +504,7 @@ impl Global {
             self.dead_stacks();
             self.separate_finalizers();
             self.propagate(usize::MAX >> 1);
+            self.drop_open_upvalues();
             self.clear_weak();
             let payloads = std::mem::take(&mut self.gc.payloads);
             let mut kept = Vec::with_capacity(payloads.len());
@@ -568,6 +569,28 @@ impl Global {
         }
     }
 
+    /// Takes open upvalues that no closure refers to any more out of the lists of living coroutines.
+    unsafe fn drop_open_upvalues(&mut self) {
+        // SAFETY: all upvalues in the lists are still in place.
+        unsafe {
+            for i in 0..self.gc.threads.len() {
+                let l = self.gc.threads[i];
+                if !is_marked(l.cast()) {
+                    continue;
+                }
+                let mut link: *mut *mut Upval = &raw mut (*l).openuv;
+                while !(*link).is_null() {
+                    let uv = *link;
+                    if is_marked(uv.cast()) {
+                        link = (&raw mut (*uv).closed).cast();
+                    } else {
+                        *link = (*uv).closed.0 as *mut Upval;
+                    }
+                }
+            }
+        }
+    }
+
     unsafe fn separate_finalizers(&mut self) {
         // SAFETY: dead objects are still in place.
         unsafe {
@@ -577,7 +600,14 @@ impl Global {
                 let h = v.ptr::<Header>();
                 if is_marked(h.cast()) {
                     self.gc.finalizers.push(v);
-                } else {
+                    continue;
+                }
+                let meta = v.as_userdata().map(|u| u.meta);
+                let wanted = match meta {
+                    None => true,
+                    Some(m) => !m.is_null() && !crate::vm::meta::lookup_in(self, m, Event::Gc).is_nil(),
+                };
+                if wanted {
                     dead.push(v);
                 }
             }

@@ -207,6 +207,7 @@ fn start(options: Options) -> ! {
     thread.adopt();
     thread::register(process::process(), thread);
     signal::init();
+    signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)

@@ -134,11 +134,17 @@ pub fn at_exec(thread: &mut Thread) {
     at_exit(thread);
 }
 
+/// Is anything to be written at the end of the process?
+pub fn is_asked_for() -> bool {
+    let o = &process().options;
+    let files = [&o.stats, &o.report, &o.events, &o.timeline, &o.drcov].iter().any(|f| f.is_some());
+    files || o.dump.is_some() || o.perf_map || o.jitdump
+}
+
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    let files = [&o.stats, &o.report, &o.events, &o.timeline, &o.drcov].iter().any(|f| f.is_some());
-    let asked = files || o.dump.is_some() || o.perf_map || o.jitdump;
+    let asked = is_asked_for();
     let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
