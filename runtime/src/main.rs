@@ -161,6 +161,10 @@ fn start(options: Options) -> ! {
         Err(e) => report::fatal(&e.to_string()),
     };
     let mut translator = translate::Translator::default();
+    if options.drcov.is_some() {
+        // What is translated is what is executed.
+        translator.branches = 0;
+    }
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
     translator.watch_fp = options.optimizes();
