@@ -57,7 +57,8 @@ const FIRST: [&str; 26] = [
 fn order(dir: &Path) -> std::io::Result<PathBuf> {
     let names: Vec<String> = FIRST.iter().map(|n| format!(".text.{n}*")).collect();
     let path = dir.join("order.ld");
-    let text = format!("SECTIONS\n{{\n  .text.first : {{ *({}) }}\n}}\nINSERT BEFORE .text;\n", names.join(" "));
+    let text =
+        format!("SECTIONS\n{{\n  .text.first : {{ *({}) }}\n}}\nINSERT BEFORE .text;\n", names.join(" "));
     std::fs::write(&path, text)?;
     Ok(path)
 }

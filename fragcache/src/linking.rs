@@ -19,9 +19,7 @@
 //!   and not parked, else to code of the same fragment that ends at another of its exits.
 
 use crate::cache::{Cache, EXIT_STUB, STUB_ROOM, StubWriter};
-use crate::fragment::{
-    ExitId, FragId, FragmentKind, HEAD, HostPc, IN_TABLE, NIL, PARKED, Place, Tag,
-};
+use crate::fragment::{ExitId, FragId, FragmentKind, HEAD, HostPc, IN_TABLE, NIL, PARKED, Place, Tag};
 use crate::link;
 
 impl Cache {

@@ -97,7 +97,13 @@ impl Store {
             None if !files::is_settled(&identity, YOUNG) => return None,
             None => {
                 let image = place.open(&identity);
-                self.modules.push(Module { identity, image, new: format::Journal::default(), due: false, used: 0 });
+                self.modules.push(Module {
+                    identity,
+                    image,
+                    new: format::Journal::default(),
+                    due: false,
+                    used: 0,
+                });
                 self.modules.len() - 1
             }
         };
