@@ -358,9 +358,9 @@ impl Cx {
     /// A coroutine.
     ///
     /// # Errors
-    /// `coroutine expected, got ...`
+    /// `coroutine expected`
     pub fn check_thread(self, i: usize) -> Result<Gc<Thread>, Throw> {
-        self.arg(i).as_thread().ok_or_else(|| self.type_error(i, "coroutine"))
+        self.arg(i).as_thread().ok_or_else(|| self.arg_error(i, "coroutine expected"))
     }
     /// Index of a string argument in a list of options.
     ///
@@ -461,7 +461,12 @@ impl Cx {
     }
     /// A function that the interpreter runs itself.
     pub fn builtin(self, b: Builtin, upvalues: &[Value]) -> Gc<Func> {
-        vm::func::new_native(self, vm::func::unreachable_builtin, b as u8, upvalues)
+        let f = match b {
+            Builtin::Next => vm::func::next,
+            Builtin::IpairsAux => vm::func::ipairs_aux,
+            _ => vm::func::unreachable_builtin,
+        };
+        vm::func::new_native(self, f, b as u8, upvalues)
     }
     /// A closure of a prototype without upvalues from outside (a main chunk); env = None: the globals.
     pub fn closure(self, p: Gc<Proto>, env: Option<Gc<Table>>) -> Gc<Func> {
@@ -739,7 +744,7 @@ impl Cx {
     pub fn next(self, t: Gc<Table>, k: Value) -> Result<Option<(Value, Value)>, Throw> {
         match t.position(k) {
             Some(p) => Ok(t.next_from(p).map(|(_, k, v)| (k, v))),
-            None => Err(error::simple(self, "invalid key to 'next'")),
+            None => Err(self.error_plain("invalid key to 'next'")),
         }
     }
     /// Hook of the ffi library for bit operators on cdata.

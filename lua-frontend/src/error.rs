@@ -156,7 +156,7 @@ pub fn call(cx: Cx, v: Value, pc: *const u32) -> Throw {
     let ins = unsafe { *pc.sub(1) };
     let a = crate::bytecode::a(ins);
     let iter = crate::bytecode::op(ins) == Some(crate::bytecode::Op::ITERC);
-    operand(cx, v, Some(if iter { a.wrapping_sub(3) } else { a }), "call")
+    operand(cx, v, if iter { None } else { Some(a) }, "call")
 }
 
 /// `attempt to call a TYPE value`

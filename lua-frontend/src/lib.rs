@@ -56,4 +56,8 @@ pub mod compile;
 
 pub mod ffi;
 
+pub mod bcsave;
+
 pub mod stdlib;
+
+pub mod cli;

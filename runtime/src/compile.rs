@@ -12,7 +12,7 @@ use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
-use crate::worth::{self, NoGain};
+use crate::worth::{self, Cost, NoGain};
 use fragcache::{
     Cache, CacheError, ExitKind, FaultPlace, FragId, FragmentKind, GuestPc, NewExit, NewFragment, Places,
 };
@@ -114,6 +114,8 @@ pub struct Compiler {
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
+    /// The IR of each trace after each pass, when `--report` wants it.
+    pub histories: Option<Vec<crate::view::History>>,
     /// Where traces go as files, if anywhere. Their numbers are those that `most` limits; refused ones have an `r`.
     traces: Option<PathBuf>,
     /// Traces to be made at most.
@@ -140,6 +142,7 @@ impl Compiler {
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
             listings: options.dump.is_some().then(Vec::new),
+            histories: options.report.is_some().then(Vec::new),
             traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
             always: options.always_optimize,
@@ -183,9 +186,15 @@ impl Compiler {
         let mut text =
             (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
-        let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
+        let copy = if self.always { Cost::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
-        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
+        let mut stages =
+            self.histories.is_some().then(|| vec![("as recorded".to_owned(), trace.to_string())]);
+        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |pass, trace| {
+            if let Some(stages) = &mut stages {
+                stages.push((pass.to_owned(), trace.to_string()));
+            }
+        });
         let optimized = Instant::now();
         if let Some(t) = &mut text {
             t.push_str(&format!("  optimised\n{trace}"));
@@ -194,11 +203,11 @@ impl Compiler {
             }
         }
         // A vector trace needs the scalar one behind it.
-        let most = if vector.is_some() { u32::MAX } else { copy };
+        let most = if vector.is_some() { Cost::MAX } else { copy };
         let mut frag = install(cache, trace, &self.host, steps, lengths, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
-            match install(cache, v, &self.host, steps, lengths, u32::MAX) {
+            match install(cache, v, &self.host, steps, lengths, Cost::MAX) {
                 Ok(front) => {
                     self.stats.vectors += 1;
                     self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
@@ -236,6 +245,10 @@ impl Compiler {
         s.loops += u64::from(trace.loop_at.is_some());
         s.code_bytes += u64::from(cache.frag(frag).len);
         s.guest_bytes += lengths.iter().map(|&n| u64::from(n)).sum::<u64>();
+        if let (Some(histories), Some(stages)) = (&mut self.histories, stages) {
+            let made_ms = start.elapsed().as_secs_f64() * 1e3;
+            histories.push(crate::view::History { frag, pc: steps[0].pc, stages, made_ms });
+        }
         if let (Some(listings), Some(text)) = (&mut self.listings, text) {
             listings.push(Listing { frag, pc: steps[0].pc, text });
         }
@@ -267,7 +280,7 @@ fn install(
     host: &X86Host,
     steps: &[Step],
     lengths: &[u32],
-    copy: u32,
+    copy: Cost,
 ) -> Result<FragId, NoTrace> {
     let pc = steps[0].pc;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);

@@ -67,6 +67,10 @@ pub struct Options {
           env = "DYNRUN_STATS")]
     pub stats: Option<PathBuf>,
 
+    /// Write a page about the traces that were made, with where time went: self-contained HTML
+    #[arg(long, value_name = "FILE.html", env = "DYNRUN_REPORT")]
+    pub report: Option<PathBuf>,
+
     /// Diagnostic messages on standard error, for example "debug" or "dynrun=info"
     #[arg(long, value_name = "FILTER", env = "DYNRUN_LOG")]
     pub log: Option<String>,
@@ -97,6 +101,19 @@ pub struct Options {
     #[arg(long, env = "DYNRUN_PERF_MAP", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub perf_map: bool,
+
+    /// Write /tmp/jit-PID.dump for perf inject --jit: symbols and code of all fragments
+    #[arg(long, env = "DYNRUN_JITDUMP", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub jitdump: bool,
+
+    /// Write the event log at exit in Chrome's trace format, for time-line viewers
+    #[arg(long, value_name = "FILE.json", env = "DYNRUN_TIMELINE")]
+    pub timeline: Option<PathBuf>,
+
+    /// Write which blocks were executed, in the drcov format (version 2) of coverage viewers; keeps no translations
+    #[arg(long, value_name = "FILE", env = "DYNRUN_DRCOV")]
+    pub drcov: Option<PathBuf>,
 
     /// Size of the code cache in MiB before old code is evicted
     #[arg(long, value_name = "MIB", default_value_t = CACHE_LIMIT, env = "DYNRUN_CACHE_LIMIT",
@@ -187,7 +204,7 @@ impl Options {
 
     /// Where translations are kept, if they are.
     pub fn store(&self) -> Option<PathBuf> {
-        let possible = self.tier != Tier::Interp && !self.verify && !self.no_persist;
+        let possible = self.tier != Tier::Interp && !self.verify && !self.no_persist && self.drcov.is_none();
         self.cache_dir.clone().filter(|_| possible)
     }
 
@@ -199,8 +216,17 @@ impl Options {
                 .or_else(|| variable("HOME").map(|h| h.join(".cache")))
                 .map(|p| p.join("dynrun"));
         }
-        for path in
-            [&mut self.stats, &mut self.events, &mut self.cache_dir, &mut self.traces].into_iter().flatten()
+        for path in [
+            &mut self.stats,
+            &mut self.events,
+            &mut self.cache_dir,
+            &mut self.traces,
+            &mut self.report,
+            &mut self.timeline,
+            &mut self.drcov,
+        ]
+        .into_iter()
+        .flatten()
         {
             if path.as_os_str() != "-"
                 && let Ok(whole) = std::path::absolute(&*path)
@@ -228,6 +254,9 @@ impl Options {
         };
         with("stats", &self.stats);
         with("events", &self.events);
+        with("report", &self.report);
+        with("timeline", &self.timeline);
+        with("drcov", &self.drcov);
         with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
         if let Some(l) = &self.log {
@@ -247,6 +276,7 @@ impl Options {
         }
         for (on, name) in [
             (self.perf_map, "--perf-map"),
+            (self.jitdump, "--jitdump"),
             (self.no_aslr, "--no-aslr"),
             (self.no_persist, "--no-persist"),
             (self.always_optimize, "--always-optimize"),

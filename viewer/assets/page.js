@@ -22,7 +22,7 @@ function make(tag, attributes = {}, ...inside) {
     if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
     else if (value !== undefined && value !== false) e.setAttribute(name, value === true ? "" : value);
   }
-  for (const x of inside.flat()) if (x !== undefined && x !== null) e.append(x);
+  for (const x of inside.flat(Infinity)) if (x !== undefined && x !== null) e.append(x);
   return e;
 }
 const percent = n => run.samples ? (100 * n / run.samples).toFixed(n * 10 < run.samples ? 1 : 0) + " %" : "";
@@ -112,7 +112,7 @@ function code(name, lines, extra) {
 }
 // What a pass changed: lines that the stage before does not have are new. Values are renumbered by passes, so that numbers are not compared.
 function stageLines(f, index) {
-  const plain = l => l.text.replace(/\bv\d+\b/g, "v").trim();
+  const plain = l => l.text.replace(/%\d+/g, "%").trim();
   const before = new Map();
   for (const l of index ? f.stages[index - 1].lines : []) before.set(plain(l), (before.get(plain(l)) || 0) + 1);
   return f.stages[index].lines.map(l => {
@@ -237,4 +237,8 @@ let waiting = 0;
 document.getElementById("search").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(tree, 120); });
 document.getElementById("sort").addEventListener("change", tree);
 for (const button of document.querySelectorAll("nav button")) button.addEventListener("click", () => open(button.dataset.tab));
-open("overview");
+// A link to the page may name a tab or a trace: #traces, #trace=12.
+const wanted = location.hash.slice(1);
+const named = Number(wanted.match(/^trace=(\d+)$/)?.[1]);
+if (byId.has(named)) show(named);
+else open(["traces", "cache", "events"].includes(wanted) ? wanted : "overview");

@@ -51,7 +51,7 @@ fn sample(count: u32) -> Run {
                 lines: (0..8 - stage as u32)
                     .map(|i| {
                         line(
-                            format!("v{} = add.i64 v{i}, {}", i + stage as u32, i + 10 * stage as u32),
+                            format!("%{}: i64 = add %{i}, {}", i + stage as u32, i + 10 * stage as u32),
                             i % 6,
                         )
                     })

@@ -5,6 +5,7 @@
 
 use crate::bytecode::{Op, a, b, c, d};
 use crate::error::Throw;
+use crate::object::Thread;
 use crate::state::{Cont, Event};
 use crate::value::Value;
 
@@ -140,9 +141,10 @@ pub(crate) fn to_number(v: Value) -> Option<f64> {
     v.as_number().or_else(|| crate::number::parse(v.as_str()?.bytes()))
 }
 
+#[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the registers")]
 unsafe fn finish_arith(
-    l: *mut crate::object::Thread,
+    l: *mut Thread,
     base: *mut Value,
     k: *mut Value,
     pc: *const u32,
@@ -232,24 +234,26 @@ op! {
         sync(l, base, pc);
         let unary = ins & 0xff == Op::BNOT as u32;
         let (x, y) = if unary { (*rd(base, ins), *rd(base, ins)) } else { (*rb(base, ins), *rc(base, ins)) };
-        match bit_operator(l, ins, x, y, unary) {
-            Ok(v) => {
-                *(*l).base.add(a(ins)) = v;
-                next(l, (*l).base, k, pc, g)
-            }
+        match store_bits(l, ins, x, y, unary) {
+            Ok(()) => next(l, (*l).base, k, pc, g),
             Err(e) => raise(l, g, e),
         }
     }
 }
 
+/// Apart from the handler, because the result goes through memory.
+#[inline(never)]
+unsafe fn store_bits(l: *mut Thread, ins: u32, x: Value, y: Value, unary: bool) -> Result<(), Throw> {
+    // SAFETY: contract of the module.
+    unsafe {
+        let v = bit_operator(l, ins, x, y, unary)?;
+        *(*l).base.add(a(ins)) = v;
+    }
+    Ok(())
+}
+
 /// Bit operators on what is not two numbers: numeric strings, and cdata through the hook of the ffi library.
-unsafe fn bit_operator(
-    l: *mut crate::object::Thread,
-    ins: u32,
-    x: Value,
-    y: Value,
-    unary: bool,
-) -> Result<Value, Throw> {
+unsafe fn bit_operator(l: *mut Thread, ins: u32, x: Value, y: Value, unary: bool) -> Result<Value, Throw> {
     let cx = cx(l);
     if (x.as_cdata().is_some() || y.as_cdata().is_some())
         && let Some(f) = cx.g().cdata_bitop

@@ -102,7 +102,7 @@ op! {
 #[cold]
 #[inline(never)]
 fn not_a_coroutine(l: *mut Thread) -> Throw {
-    cx(l).type_error(1, "coroutine")
+    cx(l).arg_error(1, "coroutine expected")
 }
 
 /// The coroutine cannot be resumed.
