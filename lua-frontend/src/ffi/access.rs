@@ -89,7 +89,12 @@ impl Ffi {
                 Kind::Complex { of } if name == b"re" || name == b"im" => {
                     let half = if name == b"im" { entry.size as isize / 2 } else { 0 };
                     let address = offset(p, half);
-                    return Ok(Target::Place { ty: of, member: Member::Field, address, quals: quals | CONST });
+                    return Ok(Target::Place {
+                        ty: of,
+                        member: Member::Field,
+                        address,
+                        quals: quals | CONST,
+                    });
                 }
                 _ if cdata.ctype == id::CTYPE => {
                     let mut named = self.types.raw(u32::from_ne_bytes(load(p)));

@@ -176,7 +176,13 @@ impl Ffi {
         matches!(entry.kind, Kind::Int { .. } | Kind::Bool | Kind::Float) && entry.size <= 8
     }
 
-    fn integer_operator(&mut self, cx: Cx, op: Operator, a: &Operand, b: &Operand) -> Result<Option<Value>, Throw> {
+    fn integer_operator(
+        &mut self,
+        cx: Cx,
+        op: Operator,
+        a: &Operand,
+        b: &Operand,
+    ) -> Result<Option<Value>, Throw> {
         let (Some(ta), Some(tb)) = (a.ty, b.ty) else { return Ok(None) };
         if !self.is_scalar(a.ty) || !self.is_scalar(b.ty) {
             return Ok(None);
@@ -209,7 +215,11 @@ impl Ffi {
             Operator::Unm => u.wrapping_neg(),
             Operator::Len | Operator::Concat => return Ok(None),
         };
-        let cdata = if unsigned { super::scalar::uint64(cx, result) } else { super::scalar::int64(cx, result as i64) };
+        let cdata = if unsigned {
+            super::scalar::uint64(cx, result)
+        } else {
+            super::scalar::int64(cx, result as i64)
+        };
         Ok(Some(cdata.into()))
     }
 
@@ -222,12 +232,21 @@ impl Ffi {
         }
     }
 
-    fn pointer_operator(&mut self, cx: Cx, op: Operator, a: &Operand, b: &Operand) -> Result<Option<Value>, Throw> {
+    fn pointer_operator(
+        &mut self,
+        cx: Cx,
+        op: Operator,
+        a: &Operand,
+        b: &Operand,
+    ) -> Result<Option<Value>, Throw> {
         let (Some(ta), Some(tb)) = (a.ty, b.ty) else { return Ok(None) };
         let (to_a, to_b) = (self.pointee(ta), self.pointee(tb));
-        let is_number = |ty: Id| matches!(self.types.get(ty).kind, Kind::Int { .. } | Kind::Bool | Kind::Float);
+        let is_number =
+            |ty: Id| matches!(self.types.get(ty).kind, Kind::Int { .. } | Kind::Bool | Kind::Float);
         let (target, base, index_type, index, negate) = match (to_a, to_b) {
-            (Some(_), Some(_)) if matches!(op, Operator::Sub | Operator::Eq | Operator::Lt | Operator::Le) => {
+            (Some(_), Some(_))
+                if matches!(op, Operator::Sub | Operator::Eq | Operator::Lt | Operator::Le) =>
+            {
                 let (p, q) = (a.address as u64, b.address as u64);
                 if op == Operator::Eq {
                     return Ok(Some(Value::boolean(p == q)));
@@ -284,9 +303,9 @@ impl Ffi {
             return cx.ret1(a.address == b.address);
         }
         let enum_of = |value: Value| {
-            value.as_cdata().filter(|cdata| {
-                matches!(self.types.get(self.types.raw(cdata.ctype)).kind, Kind::Enum(_))
-            })
+            value
+                .as_cdata()
+                .filter(|cdata| matches!(self.types.get(self.types.raw(cdata.ctype)).kind, Kind::Enum(_)))
         };
         let describe = |value: Value, operand: &Operand| match (value.as_cdata(), operand.ty) {
             (Some(cdata), _) if enum_of(value).is_some() => self.types.describe(self.types.raw(cdata.ctype)),

@@ -78,7 +78,8 @@ impl Ffi {
             // In memory; only the size and the alignment matter.
             let words = (size / 8) as usize;
             let rest = (size % 8) as usize;
-            let mut elements = vec![if self.types.get(ty).align >= 3 { Type::u64() } else { Type::u32() }; words];
+            let mut elements =
+                vec![if self.types.get(ty).align >= 3 { Type::u64() } else { Type::u32() }; words];
             if self.types.get(ty).align < 3 {
                 elements.extend(vec![Type::u32(); words]);
             }
@@ -289,8 +290,11 @@ impl Ffi {
                 None => return Ok(None),
             }
         }
-        let returns_struct = matches!(self.types.get(self.types.raw(description.result)).kind, Kind::Struct(_));
-        let Some(result) = self.abi_type(description.result).filter(|_| !returns_struct) else { return Ok(None) };
+        let returns_struct =
+            matches!(self.types.get(self.types.raw(description.result)).kind, Kind::Struct(_));
+        let Some(result) = self.abi_type(description.result).filter(|_| !returns_struct) else {
+            return Ok(None);
+        };
         let free = self.callbacks.iter().position(|callback| callback.free);
         if free.is_none() && self.callbacks.len() >= MAX_CALLBACKS {
             return Err(cx.error("too many callbacks"));

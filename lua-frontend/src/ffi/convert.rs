@@ -111,7 +111,8 @@ pub fn fill(p: *mut u8, byte: u8, size: usize) {
 
 /// Reads a pointer of the type's size.
 pub fn load_pointer(p: *const u8, size: u32) -> *mut u8 {
-    let address = if size == 4 { u64::from(u32::from_ne_bytes(load(p))) } else { u64::from_ne_bytes(load(p)) };
+    let address =
+        if size == 4 { u64::from(u32::from_ne_bytes(load(p))) } else { u64::from_ne_bytes(load(p)) };
     address as *mut u8
 }
 
@@ -219,9 +220,8 @@ impl Ffi {
                 self.compatible(d, s, how, true)
             }
             (Kind::Struct(a), Kind::Struct(b)) => a == b,
-            (Kind::Complex { of: a }, Kind::Complex { of: b }) | (Kind::Vector { of: a }, Kind::Vector { of: b }) => {
-                a == b
-            }
+            (Kind::Complex { of: a }, Kind::Complex { of: b })
+            | (Kind::Vector { of: a }, Kind::Vector { of: b }) => a == b,
             _ => false,
         }
     }
@@ -495,7 +495,8 @@ impl Ffi {
                 if !matches!(element.kind, Kind::Int { .. }) || element.size != 1 {
                     return Err(self.cannot_convert(cx, "string", d, how));
                 }
-                let size = (text.len() + 1).min(if entry.size == 0 { usize::MAX } else { entry.size as usize });
+                let size =
+                    (text.len() + 1).min(if entry.size == 0 { usize::MAX } else { entry.size as usize });
                 copy(dp, text.bytes().as_ptr(), size);
                 return Ok(());
             }
@@ -576,7 +577,14 @@ impl Ffi {
     }
 
     /// Fields from a table: by position as long as there are any, else by name. `next` is the position, or negative.
-    fn struct_from_table(&mut self, cx: Cx, number: u32, dp: *mut u8, table: Gc<Table>, next: &mut i32) -> Result<()> {
+    fn struct_from_table(
+        &mut self,
+        cx: Cx,
+        number: u32,
+        dp: *mut u8,
+        table: Gc<Table>,
+        next: &mut i32,
+    ) -> Result<()> {
         let union = self.types.structs[number as usize].union;
         for i in 0..self.types.structs[number as usize].fields.len() {
             let field = self.types.structs[number as usize].fields[i].clone();
@@ -649,7 +657,13 @@ impl Ffi {
                         return Err(self.too_many(cx, d));
                     }
                     for (i, &value) in values.iter().enumerate() {
-                        self.from_lua(cx, element, offset(dp, i as isize * width as isize), value, How::default())?;
+                        self.from_lua(
+                            cx,
+                            element,
+                            offset(dp, i as isize * width as isize),
+                            value,
+                            How::default(),
+                        )?;
                     }
                     let done = values.len() as u32 * width;
                     if values.len() == 1 {
@@ -717,7 +731,7 @@ impl Ffi {
         if value.as_table().is_some() || (value.as_str().is_some() && !is_struct) {
             return false;
         }
-        !value.as_cdata().is_some_and(|cdata| self.types.raw_ref(cdata.ctype) == d)
+        value.as_cdata().is_none_or(|cdata| self.types.raw_ref(cdata.ctype) != d)
     }
 
     /// Whether a place may not be written to.

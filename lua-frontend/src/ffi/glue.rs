@@ -2,8 +2,8 @@
 
 use super::convert::{How, copy, load, load_pointer};
 use super::library::{ensure, state};
-use super::types::{Kind, id};
 use super::scalar;
+use super::types::{Kind, id};
 use crate::api::{Cx, NativeResult};
 use crate::error::Throw;
 use crate::value::Value;

@@ -190,7 +190,9 @@ fn check_type(ffi: &mut Ffi, cx: Cx, with_parameters: bool) -> Result<Id, Throw>
         return Ok(ty);
     }
     match value.as_cdata() {
-        Some(_) if with_parameters && cx.nargs() > 1 => Err(cx.arg_error(1, "wrong number of type parameters")),
+        Some(_) if with_parameters && cx.nargs() > 1 => {
+            Err(cx.arg_error(1, "wrong number of type parameters"))
+        }
         Some(cdata) => Ok(named_type(cdata)),
         None => Err(cx.type_error(1, "C type")),
     }
@@ -330,7 +332,7 @@ fn meta_tostring(cx: Cx) -> NativeResult {
 
 fn put_complex(out: &mut Vec<u8>, re: f64, im: f64) {
     crate::numfmt::put_number(out, re);
-    if !(im.to_bits() >> 63 != 0 && !im.is_nan()) {
+    if im.to_bits() >> 63 == 0 || im.is_nan() {
         out.push(b'+');
     }
     crate::numfmt::put_number(out, im);
@@ -359,17 +361,15 @@ fn bit_operator(cx: Cx, op: u8, x: Value, y: Value) -> Result<Value, Throw> {
     let mut wide = None;
     let a = ffi.bit_operand(cx, x, &mut wide)?;
     let mut second = None;
-    let b = if unary {
-        None
-    } else {
-        ffi.bit_operand(cx, y, if shift { &mut second } else { &mut wide })?
-    };
+    let b = if unary { None } else { ffi.bit_operand(cx, y, if shift { &mut second } else { &mut wide })? };
     // A number beside a cdata takes part as a signed integer.
-    let plain = |value: Value| value.as_number().map(|n| i64::from(crate::numfmt::num_to_i64(n) as i32) as u64);
+    let plain =
+        |value: Value| value.as_number().map(|n| i64::from(crate::numfmt::num_to_i64(n) as i32) as u64);
     let (a, b) = match (a.or_else(|| plain(x)), if unary { Some(0) } else { b.or_else(|| plain(y)) }) {
         (Some(a), Some(b)) => (a, b),
         _ => {
-            let message = format!("attempt to perform bitwise operation on {} and {}", x.type_name(), y.type_name());
+            let message =
+                format!("attempt to perform bitwise operation on {} and {}", x.type_name(), y.type_name());
             return Err(cx.error(message));
         }
     };
@@ -392,7 +392,11 @@ fn bit_operator(cx: Cx, op: u8, x: Value, y: Value) -> Result<Value, Throw> {
         Some(Op::BSHR) => a >> count,
         _ => (a as i64 >> count) as u64,
     };
-    Ok(if wide == id::UINT64 { scalar::uint64(cx, result).into() } else { scalar::int64(cx, result as i64).into() })
+    Ok(if wide == id::UINT64 {
+        scalar::uint64(cx, result).into()
+    } else {
+        scalar::int64(cx, result as i64).into()
+    })
 }
 
 // -- Finalizers --
@@ -544,7 +548,9 @@ fn ffi_istype(cx: Cx) -> NativeResult {
                 ta.size == tb.size && ffi.compatible(a, b, ignore, false)
             }
             (Kind::Int { unsigned: x, .. }, Kind::Int { unsigned: y, .. }) => ta.size == tb.size && x == y,
-            (Kind::Float, Kind::Float) | (Kind::Bool, Kind::Bool) | (Kind::Void, Kind::Void) => ta.size == tb.size,
+            (Kind::Float, Kind::Float) | (Kind::Bool, Kind::Bool) | (Kind::Void, Kind::Void) => {
+                ta.size == tb.size
+            }
             (Kind::Struct(_), Kind::Pointer { to, .. }) => a == ffi.types.raw(to),
             _ => false,
         };

@@ -7,13 +7,12 @@
 //! This is the one part of the front end where a script can break memory safety: it reads and writes where it is told to, as C does.
 //! What is checked is what the types say.
 
-pub mod access;
-pub mod arith;
-pub mod call;
-pub mod convert;
+mod access;
+mod arith;
+mod call;
+mod convert;
 pub mod declare;
-mod declare_lexer;
-pub mod glue;
+pub(crate) mod glue;
 pub mod library;
 pub mod scalar;
 pub mod types;

@@ -426,7 +426,11 @@ impl Types {
                     at = of;
                 }
                 _ => {
-                    return CType { quals: quals | entry.quals, align: align.unwrap_or(entry.align), ..entry };
+                    return CType {
+                        quals: quals | entry.quals,
+                        align: align.unwrap_or(entry.align),
+                        ..entry
+                    };
                 }
             }
         }
@@ -476,9 +480,12 @@ impl Types {
                 let of = self.qualify(of, quals);
                 self.intern(CType { kind: Kind::Array { of, variable }, quals: entry.quals | quals, ..entry })
             }
-            Kind::Struct(_) | Kind::Enum(_) => {
-                self.intern(CType { kind: Kind::Attributed { of: ty }, size: INVALID, align: entry.align, quals })
-            }
+            Kind::Struct(_) | Kind::Enum(_) => self.intern(CType {
+                kind: Kind::Attributed { of: ty },
+                size: INVALID,
+                align: entry.align,
+                quals,
+            }),
             Kind::Function(_) | Kind::None => ty,
             _ => self.intern(CType { quals: entry.quals | quals, ..entry }),
         }
@@ -536,7 +543,8 @@ impl Types {
                     return out.qualifiers(quals | entry.quals);
                 }
                 Kind::Int { unsigned, .. } => {
-                    let wide = format!("{}int{}_t", if unsigned { "u" } else { "" }, u64::from(entry.size) * 8);
+                    let wide =
+                        format!("{}int{}_t", if unsigned { "u" } else { "" }, u64::from(entry.size) * 8);
                     out.word(match (entry.size, unsigned) {
                         (1, false) => "char",
                         (1, true) => "unsigned char",
@@ -554,7 +562,11 @@ impl Types {
                 }
                 Kind::Struct(number) => {
                     let structure = &self.structs[number as usize];
-                    out.tagged(if structure.union { "union" } else { "struct" }, structure.name.as_deref(), at);
+                    out.tagged(
+                        if structure.union { "union" } else { "struct" },
+                        structure.name.as_deref(),
+                        at,
+                    );
                     return out.qualifiers(quals);
                 }
                 Kind::Enum(_) if at == id::CTYPE => return out.word("ctype"),

@@ -1,8 +1,8 @@
 //! Tokens of C declarations.
 
-use super::declare::{Parameter, Result};
-use super::types::Id;
+use super::{Parameter, Result};
 use crate::chars::{self, DIGIT, IDENT};
+use crate::ffi::types::Id;
 use crate::numscan::{Options, Scanned, scan};
 
 /// Reserved words.
@@ -91,9 +91,9 @@ impl Keyword {
 fn keyword(word: &[u8]) -> Option<(Keyword, u32)> {
     Some(match word {
         b"void" => (Keyword::Void, 0),
-        b"_Bool" | b"bool" => (Keyword::Bool, 1),
+        b"_Bool" | b"bool" => (Keyword::Bool, 0),
         b"char" => (Keyword::Char, 1),
-        b"int" => (Keyword::Int, 0),
+        b"int" => (Keyword::Int, 4),
         b"__int8" => (Keyword::Int, 1),
         b"__int16" => (Keyword::Int, 2),
         b"__int32" => (Keyword::Int, 4),
@@ -324,7 +324,10 @@ impl<'s> Lexer<'s> {
     fn word(&mut self) -> Result<Token> {
         let start = self.position;
         let number = chars::is(self.peek(), DIGIT);
-        while chars::is(self.peek(), IDENT) || (!number && self.peek() == b'$') || (number && self.peek() == b'.') {
+        while chars::is(self.peek(), IDENT)
+            || (!number && self.peek() == b'$')
+            || (number && self.peek() == b'.')
+        {
             if self.peek() == b'$' && !number {
                 break;
             }
@@ -336,7 +339,10 @@ impl<'s> Lexer<'s> {
                 Some(Scanned::Int(n)) => Ok(Token::Integer(n as u32, false)),
                 Some(Scanned::U32(n)) => Ok(Token::Integer(n, true)),
                 _ if self.skip_numbers => Ok(Token::Integer(0, false)),
-                _ => Err(self.error(&format!("malformed number near '{}'", String::from_utf8_lossy(&self.text)))),
+                _ => {
+                    Err(self
+                        .error(&format!("malformed number near '{}'", String::from_utf8_lossy(&self.text))))
+                }
             };
         }
         Ok(match keyword(&self.text) {

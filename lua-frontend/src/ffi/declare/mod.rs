@@ -4,10 +4,15 @@
 //! understood). `$` stands for a parameter: a type, a name or a number. A declarator is read inside out: [`Layer`]s collect
 //! in the order in which they apply to the base type, so that `int (*f)(void)` gives "function" and then "pointer".
 //!
+//! Constant expressions are in [`expression`], structures and enumerations in [`structure`].
 //! Nesting is limited; an error leaves the table with the types read so far, but without their names.
 
-use super::declare_lexer::{Keyword, Lexer, Token};
-use super::types::{CONST, CType, Field, Function, INVALID, Id, Kind, Member, Name, Types, VOLATILE, id};
+mod expression;
+mod lexer;
+mod structure;
+
+use super::types::{CONST, CType, Function, INVALID, Id, Kind, Name, Types, VOLATILE, id};
+use lexer::{Keyword, Lexer, Token};
 
 /// A parameter for `$`.
 #[derive(Clone, Debug)]
@@ -98,7 +103,12 @@ pub fn declare(types: &mut Types, source: &[u8], parameters: &[Parameter]) -> Re
 ///
 /// # Errors
 /// The message.
-pub fn parse_type(types: &mut Types, source: &[u8], parameters: &[Parameter], known_only: bool) -> Result<Id> {
+pub fn parse_type(
+    types: &mut Types,
+    source: &[u8],
+    parameters: &[Parameter],
+    known_only: bool,
+) -> Result<Id> {
     let mut parser = Parser::new(types, source, parameters)?;
     parser.known_only = known_only;
     let (base, attributes, _) = parser.specifiers(&[])?;
@@ -126,7 +136,11 @@ impl<'t, 's> Parser<'t, 's> {
     }
 
     fn finish(&self) -> Result<()> {
-        if self.lex.parameters_left() { Err(self.lex.error("wrong number of type parameters")) } else { Ok(()) }
+        if self.lex.parameters_left() {
+            Err(self.lex.error("wrong number of type parameters"))
+        } else {
+            Ok(())
+        }
     }
 
     fn accept(&mut self, token: &Token) -> Result<bool> {
@@ -160,265 +174,6 @@ impl<'t, 's> Parser<'t, 's> {
 
     fn describe_error(&self, what: &str) -> String {
         self.lex.error(what)
-    }
-
-    // -- Constant expressions --
-
-    fn size_expression(&mut self) -> Result<u32> {
-        let constant = self.integer_expression()?;
-        if constant.value >= 0x8000_0000 {
-            return Err(self.describe_error("size of C type is unknown or too large"));
-        }
-        Ok(constant.value)
-    }
-
-    fn integer_expression(&mut self) -> Result<Constant> {
-        let constant = self.expression(0)?;
-        match self.types.get(self.types.raw(constant.ty)).kind {
-            Kind::Int { .. } => Ok(constant),
-            _ => Err(self.describe_error("invalid value")),
-        }
-    }
-
-    /// The operator at the current token and its priority.
-    fn binary_operator(&self) -> Option<(u8, &'static str)> {
-        Some(match self.lex.token {
-            Token::Char(b'?') => (0, "?"),
-            Token::OrOr => (1, "||"),
-            Token::AndAnd => (2, "&&"),
-            Token::Char(b'|') => (3, "|"),
-            Token::Char(b'^') => (4, "^"),
-            Token::Char(b'&') => (5, "&"),
-            Token::Eq => (6, "=="),
-            Token::Ne => (6, "!="),
-            Token::Char(b'<') => (7, "<"),
-            Token::Char(b'>') => (7, ">"),
-            Token::Le => (7, "<="),
-            Token::Ge => (7, ">="),
-            Token::Shl => (8, "<<"),
-            Token::Shr => (8, ">>"),
-            Token::Char(b'+') => (9, "+"),
-            Token::Char(b'-') => (9, "-"),
-            Token::Char(b'*') => (10, "*"),
-            Token::Char(b'/') => (10, "/"),
-            Token::Char(b'%') => (10, "%"),
-            _ => return None,
-        })
-    }
-
-    fn expression(&mut self, limit: u8) -> Result<Constant> {
-        self.enter()?;
-        let mut left = self.unary()?;
-        while let Some((priority, operator)) = self.binary_operator().filter(|op| op.0 >= limit) {
-            self.lex.advance()?;
-            if operator == "?" {
-                let first = self.expression(0)?;
-                self.expect_char(b':')?;
-                let second = self.expression(0)?;
-                let ty = first.ty.max(second.ty);
-                left = Constant { value: if left.value != 0 { first.value } else { second.value }, ty };
-                continue;
-            }
-            let right = self.expression(priority + 1)?;
-            left = self.apply(operator, left, right)?;
-        }
-        self.depth -= 1;
-        Ok(left)
-    }
-
-    fn apply(&self, operator: &str, a: Constant, b: Constant) -> Result<Constant> {
-        let (x, y) = (a.value, b.value);
-        let (i, j) = (x as i32, y as i32);
-        let signed = a.signed() && b.signed();
-        let wider = a.ty.max(b.ty);
-        let truth = |value: bool| Constant { value: u32::from(value), ty: id::INT32 };
-        Ok(match operator {
-            "||" => truth(x != 0 || y != 0),
-            "&&" => truth(x != 0 && y != 0),
-            "|" => Constant { value: x | y, ty: wider },
-            "^" => Constant { value: x ^ y, ty: wider },
-            "&" => Constant { value: x & y, ty: wider },
-            "==" => truth(x == y),
-            "!=" => truth(x != y),
-            "<" => truth(if signed { i < j } else { x < y }),
-            ">" => truth(if signed { i > j } else { x > y }),
-            "<=" => truth(if signed { i <= j } else { x <= y }),
-            ">=" => truth(if signed { i >= j } else { x >= y }),
-            "<<" => Constant { value: x.wrapping_shl(y), ty: a.ty },
-            ">>" if a.signed() => Constant { value: i.wrapping_shr(y) as u32, ty: a.ty },
-            ">>" => Constant { value: x.wrapping_shr(y), ty: a.ty },
-            "+" => Constant { value: x.wrapping_add(y), ty: wider },
-            "-" => Constant { value: x.wrapping_sub(y), ty: wider },
-            "*" => Constant { value: x.wrapping_mul(y), ty: wider },
-            _ => {
-                let quotient = operator == "/";
-                let value = if wider == id::INT32 {
-                    if quotient { i.checked_div(j) } else { i.checked_rem(j) }.map(|v| v as u32)
-                } else if quotient {
-                    x.checked_div(y)
-                } else {
-                    x.checked_rem(y)
-                };
-                Constant { value: value.ok_or_else(|| self.describe_error("invalid value"))?, ty: wider }
-            }
-        })
-    }
-
-    fn unary(&mut self) -> Result<Constant> {
-        self.enter()?;
-        let constant = self.prefix()?;
-        let constant = self.postfix(constant)?;
-        self.depth -= 1;
-        Ok(constant)
-    }
-
-    fn prefix(&mut self) -> Result<Constant> {
-        match self.lex.token.clone() {
-            Token::Integer(value, unsigned) => {
-                self.lex.advance()?;
-                return Ok(Constant { value, ty: if unsigned { id::UINT32 } else { id::INT32 } });
-            }
-            Token::String(text) => {
-                let mut size = text.len();
-                loop {
-                    self.lex.advance()?;
-                    let Token::String(more) = &self.lex.token else { break };
-                    size += more.len();
-                }
-                return Ok(Constant { value: size as u32 + 1, ty: id::A_CONST_CHAR });
-            }
-            Token::Identifier(name) => {
-                let constant = match self.ordinary(&name) {
-                    Some(&Name::Constant(value, ty)) => Constant { value, ty },
-                    Some(&Name::Variable(ty, _) | &Name::Function(ty, _)) => Constant { value: 0, ty },
-                    _ => return Err(self.lex.near("unexpected symbol")),
-                };
-                self.lex.advance()?;
-                return Ok(constant);
-            }
-            _ => {}
-        }
-        if self.accept_char(b'+')? {
-            return self.unary();
-        }
-        if self.accept_char(b'-')? {
-            let c = self.unary()?;
-            return Ok(Constant { value: c.value.wrapping_neg(), ..c });
-        }
-        if self.accept_char(b'~')? {
-            let c = self.unary()?;
-            return Ok(Constant { value: !c.value, ..c });
-        }
-        if self.accept_char(b'!')? {
-            let c = self.unary()?;
-            return Ok(Constant { value: u32::from(c.value == 0), ty: id::INT32 });
-        }
-        if self.accept_char(b'(')? {
-            if self.begins_type() {
-                let (base, attributes, _) = self.specifiers(&[])?;
-                let ty = self.abstract_type(base, attributes)?;
-                self.expect_char(b')')?;
-                let c = self.unary()?;
-                return Ok(Constant { ty, ..c });
-            }
-            let mut c = self.expression(0)?;
-            while self.accept_char(b',')? {
-                c = self.expression(0)?;
-            }
-            self.expect_char(b')')?;
-            return Ok(c);
-        }
-        if self.accept_char(b'*')? {
-            let c = self.unary()?;
-            let target = match self.types.get(self.types.raw_ref(c.ty)).kind {
-                Kind::Pointer { to, .. } => to,
-                Kind::Array { of, .. } => of,
-                _ => return Err(self.describe_error(&format!("'{}' cannot be indexed", self.types.describe(c.ty)))),
-            };
-            return Ok(Constant { value: 0, ty: target });
-        }
-        if self.accept_char(b'&')? {
-            let c = self.unary()?;
-            let ty = self.types.pointer_to(c.ty);
-            return Ok(Constant { ty, ..c });
-        }
-        for (keyword, wants_size) in [(Keyword::Sizeof, true), (Keyword::Alignof, false)] {
-            if self.accept_keyword(keyword)? {
-                let ty = if self.lex.token == Token::Char(b'(') && self.lex_begins_type_after_paren()? {
-                    let (base, attributes, _) = self.specifiers(&[])?;
-                    let ty = self.abstract_type(base, attributes)?;
-                    self.expect_char(b')')?;
-                    ty
-                } else {
-                    let c = self.unary()?;
-                    if c.ty == id::A_CONST_CHAR && wants_size {
-                        return Ok(Constant { value: c.value, ty: id::UINT32 });
-                    }
-                    c.ty
-                };
-                let info = self.types.info(ty);
-                let value = if wants_size {
-                    self.types
-                        .size(ty)
-                        .ok_or_else(|| self.describe_error("size of C type is unknown or too large"))?
-                } else {
-                    1 << info.align
-                };
-                return Ok(Constant { value, ty: id::UINT32 });
-            }
-        }
-        Err(self.lex.near("unexpected symbol"))
-    }
-
-    /// At `(`: whether a type follows; then the parenthesis is consumed.
-    fn lex_begins_type_after_paren(&mut self) -> Result<bool> {
-        let saved = self.lex.clone();
-        self.lex.advance()?;
-        if self.begins_type() {
-            return Ok(true);
-        }
-        self.lex = saved;
-        Ok(false)
-    }
-
-    fn postfix(&mut self, mut c: Constant) -> Result<Constant> {
-        loop {
-            if self.accept_char(b'[')? {
-                let target = match self.types.get(self.types.raw_ref(c.ty)).kind {
-                    Kind::Pointer { to, .. } => to,
-                    Kind::Array { of, .. } => of,
-                    _ => {
-                        let text = format!("'{}' cannot be indexed", self.types.describe(c.ty));
-                        return Err(self.describe_error(&text));
-                    }
-                };
-                self.expression(0)?;
-                self.expect_char(b']')?;
-                c = Constant { value: 0, ty: target };
-            } else if matches!(self.lex.token, Token::Char(b'.') | Token::Arrow) {
-                self.lex.advance()?;
-                let Token::Identifier(name) = self.lex.token.clone() else {
-                    return Err(self.lex.expected("<identifier>"));
-                };
-                let mut ty = self.types.raw_ref(c.ty);
-                if let Kind::Pointer { to, .. } = self.types.get(ty).kind {
-                    ty = to;
-                }
-                let Some(found) = self.types.field(ty, &name) else {
-                    let text = format!(
-                        "'{}' has no member named '{}'",
-                        self.types.describe(ty),
-                        String::from_utf8_lossy(&name)
-                    );
-                    return Err(self.describe_error(&text));
-                };
-                let value = if let Member::Constant(value) = found.member { value } else { 0 };
-                c = Constant { value, ty: found.ty };
-                self.lex.advance()?;
-            } else {
-                return Ok(c);
-            }
-        }
     }
 
     // -- Types --
@@ -573,32 +328,32 @@ impl<'t, 's> Parser<'t, 's> {
         loop {
             self.attributes(&mut attributes)?;
             let has = |seen: &[Keyword], keyword| seen.contains(&keyword);
-            if let Token::Keyword(keyword, keyword_size) = self.lex.token {
-                if keyword.is_basic() || keyword.is_storage() {
-                    if keyword_size > 0 {
-                        if size > 0 {
-                            break;
-                        }
-                        size = keyword_size;
-                    }
-                    if keyword.is_storage() {
-                        if !allowed.contains(&keyword) {
-                            return Err(self.lex.near("bad storage class"));
-                        }
-                        storage = match keyword {
-                            Keyword::Typedef => Storage::Typedef,
-                            Keyword::Static => Storage::Static,
-                            Keyword::Extern => Storage::Extern,
-                            _ => storage,
-                        };
-                    } else if named.is_some() {
+            if let Token::Keyword(keyword, keyword_size) = self.lex.token
+                && (keyword.is_basic() || keyword.is_storage())
+            {
+                if keyword_size > 0 {
+                    if size > 0 {
                         break;
                     }
-                    let long_again = keyword == Keyword::Long && has(&seen, Keyword::Long);
-                    seen.push(if long_again { Keyword::LongLong } else { keyword });
-                    self.lex.advance()?;
-                    continue;
+                    size = keyword_size;
                 }
+                if keyword.is_storage() {
+                    if !allowed.contains(&keyword) {
+                        return Err(self.lex.near("bad storage class"));
+                    }
+                    storage = match keyword {
+                        Keyword::Typedef => Storage::Typedef,
+                        Keyword::Static => Storage::Static,
+                        Keyword::Extern => Storage::Extern,
+                        _ => storage,
+                    };
+                } else if named.is_some() {
+                    break;
+                }
+                let long_again = keyword == Keyword::Long && has(&seen, Keyword::Long);
+                seen.push(if long_again { Keyword::LongLong } else { keyword });
+                self.lex.advance()?;
+                continue;
             }
             let fixed = [Keyword::Short, Keyword::Long, Keyword::Signed, Keyword::Unsigned, Keyword::Complex];
             if size > 0 || named.is_some() || fixed.iter().any(|&k| has(&seen, k)) {
@@ -646,10 +401,7 @@ impl<'t, 's> Parser<'t, 's> {
                 size = 1;
             } else if has(Keyword::Short) {
                 size = 2;
-            } else if has(Keyword::LongLong) {
-                size = 8;
-                kind = Kind::Int { unsigned, long: true };
-            } else if has(Keyword::Long) {
+            } else if has(Keyword::Long) || has(Keyword::LongLong) {
                 size = 8;
                 kind = Kind::Int { unsigned, long: true };
             } else if size == 0 {
@@ -663,287 +415,6 @@ impl<'t, 's> Parser<'t, 's> {
             self.types.intern(CType { kind, size, align: size.ilog2() as u8, quals })
         };
         Ok((ty, attributes, storage))
-    }
-
-    /// `struct`, `union` or `enum` and the tag: the type, and whether its body follows.
-    fn tag(&mut self, attributes: &mut Attributes, kind: Keyword) -> Result<Id> {
-        self.lex.advance()?;
-        self.attributes(attributes)?;
-        let union = kind == Keyword::Union;
-        let mut ty = None;
-        if self.lex.token != Token::Char(b'{') {
-            let Token::Identifier(name) = self.lex.token.clone() else {
-                return Err(self.lex.expected("<identifier>"));
-            };
-            if let Some(&known) = self.types.tags.get(&name) {
-                let same = match self.types.get(known).kind {
-                    Kind::Struct(number) => {
-                        kind != Keyword::Enum && self.types.structs[number as usize].union == union
-                    }
-                    _ => kind == Keyword::Enum,
-                };
-                if !same {
-                    return Err(self.redefined(&name));
-                }
-                ty = Some(known);
-            } else {
-                if self.known_only {
-                    let text = format!("undeclared or implicit tag '{}'", String::from_utf8_lossy(&name));
-                    return Err(self.describe_error(&text));
-                }
-                let new = match kind {
-                    Keyword::Enum => self.types.new_enum(Some(name.clone())),
-                    _ => self.types.new_struct(Some(name.clone()), union),
-                };
-                self.types.tags.insert(name, new);
-                ty = Some(new);
-            }
-            self.lex.advance()?;
-        }
-        let ty = match ty {
-            Some(ty) => ty,
-            None if kind == Keyword::Enum => self.types.new_enum(None),
-            None => self.types.new_struct(None, union),
-        };
-        if self.lex.token == Token::Char(b'{') {
-            let (defined, name) = match self.types.get(ty).kind {
-                Kind::Struct(number) => {
-                    let s = &mut self.types.structs[number as usize];
-                    (std::mem::replace(&mut s.defined, true), s.name.clone())
-                }
-                Kind::Enum(number) => {
-                    let e = &mut self.types.enums[number as usize];
-                    (std::mem::replace(&mut e.defined, true), e.name.clone())
-                }
-                _ => (false, None),
-            };
-            if defined {
-                return Err(self.redefined(&name.unwrap_or_default()));
-            }
-        }
-        Ok(ty)
-    }
-
-    fn redefined(&self, name: &[u8]) -> String {
-        self.describe_error(&format!("attempt to redefine '{}'", String::from_utf8_lossy(name)))
-    }
-
-    fn enumeration(&mut self, attributes: &mut Attributes) -> Result<Id> {
-        let ty = self.tag(attributes, Keyword::Enum)?;
-        let Kind::Enum(number) = self.types.get(ty).kind else { return Ok(ty) };
-        if !self.accept_char(b'{')? {
-            return Ok(ty);
-        }
-        let mut next = Constant { value: 0, ty: id::INT32 };
-        let mut base = id::UINT32;
-        loop {
-            let Token::Identifier(name) = self.lex.token.clone() else {
-                return Err(self.lex.expected("<identifier>"));
-            };
-            if self.types.names.contains_key(&name) {
-                return Err(self.redefined(&name));
-            }
-            self.lex.advance()?;
-            if self.accept_char(b'=')? {
-                next = self.integer_expression()?;
-                if next.ty == id::UINT32 {
-                    if (next.value as i32) >= 0 {
-                        next.ty = id::INT32;
-                    }
-                } else {
-                    next.ty = id::INT32;
-                    if (next.value as i32) < 0 {
-                        base = id::INT32;
-                    }
-                }
-            }
-            self.types.names.insert(name.clone(), Name::Constant(next.value, next.ty));
-            self.types.enums[number as usize].constants.push((name, next.value, next.ty));
-            next.value = next.value.wrapping_add(1);
-            if next.value == 0x8000_0000 {
-                next.ty = id::UINT32;
-            }
-            if !self.accept_char(b',')? || self.lex.token == Token::Char(b'}') {
-                break;
-            }
-        }
-        self.expect_char(b'}')?;
-        self.types.enums[number as usize].base = base;
-        self.types.complete(ty, 4, 2, 0);
-        Ok(ty)
-    }
-
-    fn structure(&mut self, attributes: &mut Attributes, union: bool) -> Result<Id> {
-        self.enter()?;
-        let ty = self.tag(attributes, if union { Keyword::Union } else { Keyword::Struct })?;
-        let Kind::Struct(number) = self.types.get(ty).kind else { return Ok(ty) };
-        if self.accept_char(b'{')? {
-            // Fields with what the layout needs: attributes and the width of bit-fields.
-            let mut fields: Vec<(Field, Attributes, Option<u32>)> = Vec::new();
-            let mut last = false;
-            while !self.accept_char(b'}')? {
-                let (base, specified, storage) = self.specifiers(&[Keyword::Static])?;
-                let is_static = storage == Storage::Static;
-                loop {
-                    if last {
-                        return Err(self.lex.expected("}"));
-                    }
-                    let mut attributes = specified.clone();
-                    let mode = Mode { direct: true, nameless: !is_static, field: !is_static };
-                    let declarator = self.declarator(&mut attributes, mode)?;
-                    let field_type = self.build(base, &declarator.layers, &attributes)?;
-                    if is_static {
-                        let (value, ty) = self.static_constant(field_type)?;
-                        let member = Member::Constant(value);
-                        let field = Field { name: declarator.name, ty, offset: 0, member };
-                        fields.push((field, attributes, None));
-                    } else {
-                        let entry = self.types.get(self.types.raw(field_type));
-                        let mut member = Member::Field;
-                        match declarator.bits {
-                            None => {
-                                last |= matches!(entry.kind, Kind::Array { .. }) && entry.size == INVALID;
-                                if declarator.name.is_none() {
-                                    let ok = match entry.kind {
-                                        Kind::Struct(n) => !self.types.structs[n as usize].variable,
-                                        kind => matches!(kind, Kind::Enum(_)),
-                                    };
-                                    if !ok {
-                                        return Err(self.lex.expected("<identifier>"));
-                                    }
-                                    member = Member::Transparent;
-                                }
-                            }
-                            Some(bits) => {
-                                let width = if entry.kind == Kind::Bool { 1 } else { entry.size.saturating_mul(8) };
-                                let integer = matches!(entry.kind, Kind::Int { .. } | Kind::Bool);
-                                if !integer
-                                    || (bits == 0 && declarator.name.is_some())
-                                    || entry.size > 4
-                                    || bits > width
-                                {
-                                    return Err(self.describe_error("invalid value near ':'"));
-                                }
-                            }
-                        }
-                        let field = Field { name: declarator.name, ty: field_type, offset: 0, member };
-                        fields.push((field, attributes, declarator.bits));
-                    }
-                    if !self.accept_char(b',')? {
-                        break;
-                    }
-                }
-                self.expect_char(b';')?;
-            }
-            self.attributes(attributes)?;
-            self.layout(ty, number, fields, attributes)?;
-        }
-        self.depth -= 1;
-        Ok(ty)
-    }
-
-    /// Offsets of the members, size and alignment of the whole.
-    fn layout(
-        &mut self,
-        ty: Id,
-        number: u32,
-        fields: Vec<(Field, Attributes, Option<u32>)>,
-        outer: &Attributes,
-    ) -> Result<()> {
-        let too_large = "size of C type is unknown or too large";
-        let union = self.types.structs[number as usize].union;
-        let pack = self.pack.last().copied().unwrap_or(255);
-        let mut offset = 0u64;
-        let mut largest = 0u64;
-        let mut alignment = outer.align.unwrap_or(0);
-        let mut quals = 0;
-        let mut placed = Vec::with_capacity(fields.len());
-        for (mut field, attributes, bits) in fields {
-            let is_enum = matches!(self.types.get(self.types.raw(field.ty)).kind, Kind::Enum(_));
-            if matches!(field.member, Member::Constant(_)) || (field.member == Member::Transparent && is_enum) {
-                placed.push(field);
-                continue;
-            }
-            let info = self.types.info(field.ty);
-            let variable = self.types.is_variable(field.ty);
-            let is_array = matches!(info.kind, Kind::Array { .. });
-            quals |= info.quals;
-            if variable {
-                self.types.structs[number as usize].variable = true;
-            }
-            let mut size = info.size;
-            if size >= 0x2000_0000 || offset + u64::from(size) * 8 > u64::from(u32::MAX) || variable {
-                if !(size == INVALID && is_array && !union) {
-                    return Err(self.describe_error(too_large));
-                }
-                size = 0;
-            }
-            let mut container = u64::from(size) * 8;
-            let mut align = info.align;
-            let packed = attributes.packed || outer.packed;
-            let wanted = attributes.align.unwrap_or(0);
-            if packed || (attributes.align.is_some() && wanted > align) {
-                align = wanted;
-            }
-            align = align.min(pack);
-            if align > alignment && bits != Some(0) {
-                alignment = align;
-            }
-            let mask = (8u64 << align) - 1;
-            let width;
-            match bits {
-                None => {
-                    width = container;
-                    offset = (offset + mask) & !mask;
-                    field.offset = (offset >> 3) as u32;
-                }
-                Some(count) => {
-                    width = u64::from(count);
-                    let crosses = !packed && (offset & mask) + width > container;
-                    if count == 0 || attributes.align.is_some() || crosses {
-                        offset = (offset + mask) & !mask;
-                    }
-                    if width == container && offset & mask == 0 {
-                        field.offset = (offset >> 3) as u32;
-                    } else {
-                        if container > mask + 1 && width <= mask + 1 {
-                            container = mask + 1;
-                        }
-                        let position = (offset & (container - 1)) as u8;
-                        let bytes = (container >> 3) as u8;
-                        field.member = Member::Bits { position, count: count as u8, container: bytes };
-                        field.offset = ((offset & !(container - 1)) >> 3) as u32;
-                    }
-                }
-            }
-            if union {
-                largest = largest.max(width);
-            } else {
-                offset += width;
-            }
-            placed.push(field);
-        }
-        let total = if union { largest } else { offset };
-        let mask = (8u64 << alignment) - 1;
-        let size = ((total + mask) & !mask) >> 3;
-        self.types.structs[number as usize].fields = placed;
-        self.types.complete(ty, size as u32, alignment, quals);
-        Ok(())
-    }
-
-    /// `static const int X = 1`: the value and its type.
-    fn static_constant(&mut self, ty: Id) -> Result<(u32, Id)> {
-        let ty = self.types.raw(ty);
-        let entry = self.types.get(ty);
-        let Kind::Int { unsigned, .. } = entry.kind else { return Err(self.describe_error("invalid C type")) };
-        if entry.quals & CONST == 0 || entry.size > 4 {
-            return Err(self.describe_error("invalid C type"));
-        }
-        self.expect_char(b'=')?;
-        let constant = self.expression(0)?;
-        let shift = 8 * (4 - entry.size);
-        let value = constant.value << shift;
-        Ok((if unsigned { value >> shift } else { ((value as i32) >> shift) as u32 }, ty))
     }
 
     // -- Declarators --
