@@ -112,14 +112,15 @@ pub fn init() {
         stats::start();
     }
     if let Some(filter) = &o.log {
-        match filter.parse::<tracing_subscriber::EnvFilter>() {
+        // No regular expressions, as other filters have: their tables would be relocated at every start.
+        match filter.parse::<tracing_subscriber::filter::Targets>() {
             Ok(f) => {
-                let subscriber = tracing_subscriber::fmt()
-                    .with_env_filter(f)
+                use tracing_subscriber::layer::SubscriberExt;
+                let lines = tracing_subscriber::fmt::layer()
                     .with_writer(|| Diagnostics)
                     .with_ansi(false)
-                    .without_time()
-                    .finish();
+                    .without_time();
+                let subscriber = tracing_subscriber::registry().with(f).with(lines);
                 let _ = tracing::subscriber::set_global_default(subscriber);
             }
             Err(e) => line(&format!("--log {filter}: {e}")),
