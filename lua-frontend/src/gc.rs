@@ -74,6 +74,9 @@ pub enum Phase {
     Strings,
 }
 
+/// Runs the finalizer of a cdata.
+pub type CDataFinalizer = fn(Cx, Value) -> Result<(), Throw>;
+
 /// State of the collector.
 pub struct Collector {
     /// Phase.
@@ -111,7 +114,7 @@ pub struct Collector {
     /// Finished cycles.
     pub cycles: u64,
     /// Finalizer of cdata, set by the ffi library.
-    pub cdata_gc: Option<fn(Cx, Value) -> Result<(), Throw>>,
+    pub cdata_gc: Option<CDataFinalizer>,
 }
 
 impl Default for Collector {
@@ -166,7 +169,7 @@ pub fn check(g: &mut Global) {
 /// `not enough memory`, if an allocation has failed since the last one.
 #[cold]
 #[inline(never)]
-pub fn step_in_vm(l: *mut Thread) -> Result<(), Throw> {
+pub(crate) fn step_in_vm(l: *mut Thread) -> Result<(), Throw> {
     // SAFETY: the running coroutine.
     let g = unsafe { &mut *(*l).g };
     step_now(g);
@@ -187,7 +190,7 @@ pub fn barrier_table(g: &mut Global, t: Gc<Table>) {
 
 /// After a store into any object.
 #[inline(never)]
-pub fn barrier_object(g: &mut Global, o: *mut Header) {
+pub(crate) fn barrier_object(g: &mut Global, o: *mut Header) {
     // SAFETY: a live object.
     unsafe {
         if (*o).flags & BLACK != 0 {

@@ -52,7 +52,7 @@ pub fn set_metatable(cx: Cx, v: Value, m: Option<Gc<Table>>) {
 
 /// The metamethod in a metatable; nil if absent. Remembers absence of the fast events.
 #[inline]
-pub fn lookup_in(g: &mut Global, m: *mut Table, e: Event) -> Value {
+pub(crate) fn lookup_in(g: &mut Global, m: *mut Table, e: Event) -> Value {
     // SAFETY: a live table.
     unsafe {
         if (e as u8) < 6 && (*m).h.x & 1 << e as u8 != 0 {
