@@ -602,9 +602,9 @@ impl Global {
                 let h = v.ptr::<Header>();
                 if is_marked(h.cast()) {
                     self.gc.finalizers.push(v);
-                } else {
-                    dead.push(v);
+                    continue;
                 }
+                dead.push(v);
             }
             for &v in &dead {
                 self.mark_value(v);
