@@ -38,6 +38,7 @@ mod stubs;
 mod syscall;
 mod thread;
 mod translate;
+mod unread;
 mod worth;
 
 use clap::{CommandFactory, Parser};

@@ -77,6 +77,8 @@ pub struct Selected {
     pub constants: FxHashMap<(u32, u8), u32>,
     /// Which encodings vector instructions use.
     pub kit: Kit,
+    /// Registers hold more than 128 bits.
+    pub wide: bool,
     /// Vector registers that may hold values.
     pub vector_registers: RegSet,
     live: Vec<bool>,
@@ -114,6 +116,10 @@ pub struct Selector<'a> {
     pub(super) error: Option<CodegenError>,
     /// The next instruction begun must set the flags.
     fused: bool,
+    /// Lines before this one leave the flags as they were at entry.
+    pub(super) kept_until: u32,
+    /// The flags that the exit at the end wants in place.
+    pub(super) at_end: Option<Request>,
     /// A value made together with one behind it.
     pub(super) done: u32,
 }
@@ -178,14 +184,25 @@ impl<'a> Selector<'a> {
             error: None,
             fused: false,
             done: NONE,
+            kept_until: 0,
+            at_end: None,
         };
         if !selector.s.kit.vex && !selector.s.facts.uppers_stay(trace) {
             return Err(unsupported("a loop that moves the upper parts of vectors"));
         }
+        selector.s.wide = selector.holds_wide();
         selector.entry_values()?;
         selector.choose_vectors();
         selector.hints();
         selector.walk()
+    }
+
+    /// Does any register hold more than 128 bits?
+    fn holds_wide(&self) -> bool {
+        let wide = |ty: Type| matches!(ty, Type::V256 | Type::V512);
+        let own = |i: &Inst| i.has_result() && wide(i.ty) && self.s.facts.root[i.res.index()] == i.res.0;
+        self.trace.insts.iter().any(|i| own(i) || wide(i.aty))
+            || self.trace.recipes().iter().any(|r| wide(r.ty))
     }
 
     /// Makes the first `slot` line of each slot its value at entry, and all others aliases of it.
@@ -688,6 +705,9 @@ impl Selector<'_> {
                 self.begin(MOp::End, Width::W64);
                 self.exit(id);
                 self.end(0);
+                if let Some(request) = self.at_end.take() {
+                    self.want(request);
+                }
                 self.hot_recipes()?;
             }
             End::Loop => self.back_edge()?,
@@ -737,7 +757,9 @@ impl Selector<'_> {
         let mut fuses = false;
         if self.pending.is_some() {
             let asked = self.pending_uses(v);
-            fuses = self.satisfies(inst) && (self.is_live(v) || asked && inst.op != Op::And);
+            fuses = self.here >= self.kept_until
+                && self.satisfies(inst)
+                && (self.is_live(v) || asked && inst.op != Op::And);
             if fuses {
                 self.pending = None;
             } else if asked {

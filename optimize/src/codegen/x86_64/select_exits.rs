@@ -5,14 +5,14 @@
 
 use ir::op::Op;
 use ir::snapshot::Target;
-use ir::trace::Inst;
-use ir::types::{ExitId, Operand, Type};
+use ir::trace::{End, Inst};
+use ir::types::{ExitId, Flag, Operand, Type};
 
 use super::super::Home;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::moves::Tweak;
-use super::select::{Selector, unsupported, vreg_of};
-use super::select_flags::width_of;
+use super::select::{Selector, Val, unsupported, vreg_of};
+use super::select_flags::{Request, Setter, width_of};
 use crate::regalloc::{NONE, Role};
 
 impl Selector<'_> {
@@ -76,6 +76,9 @@ impl Selector<'_> {
         let first = self.s.items.len() as u32;
         let mut flags = FlagsAt::Keep;
         for (slot, &bound) in binds.iter().enumerate() {
+            if bound.is_any() {
+                continue;
+            }
             let ty = self.trace.decls.slots[slot].ty;
             match self.homes[slot] {
                 Home::General(_) => {
@@ -113,13 +116,28 @@ impl Selector<'_> {
         self.s.exits.push(ExitRecord { id, items, flags, target });
     }
 
+    /// What sets these flags before the end of the trace, where its exit stands in line: often an instruction that is there anyway.
+    fn in_line(&mut self, flags: &Inst) -> Option<Setter> {
+        let ty = flags.aty;
+        match flags.op {
+            Op::FlagsSub => Some(Setter::Cmp(self.val(flags.args[0], ty), self.val(flags.args[1], ty))),
+            Op::FlagsLogic => {
+                let a = self.val(flags.args[0], ty);
+                matches!(a, Val::Reg(_)).then_some(Setter::Test(a, a))
+            }
+            _ => None,
+        }
+    }
+
     /// How out-of-line code makes the flags.
     pub(super) fn exit_flags(&mut self, slot: usize, bound: Operand) -> FlagsAt {
         if bound.is_none() {
             let entry = self.s.entries[slot];
             // Nothing has touched them yet, as far as that is known without looking at what was selected.
             let once = self.trace.loop_at.is_none_or(|l| self.here < l);
-            if once && self.here < self.s.facts.first_clobber && entry == NONE {
+            let untouched = once && self.here <= self.s.facts.first_clobber && entry == NONE;
+            if untouched && self.pending.is_none() {
+                self.kept_until = self.kept_until.max(self.here);
                 return FlagsAt::Keep;
             }
             let v = self.entry(slot);
@@ -139,6 +157,20 @@ impl Selector<'_> {
             },
         };
         let args = recipe.args;
+        if let (Some(a), Some(b)) = (self.literal(args[0], recipe.aty), self.literal(args[1], recipe.aty))
+            && matches!(recipe.op, Op::FlagsSub | Op::FlagsAdd | Op::FlagsUmul | Op::FlagsSmul)
+            && let Ok(packed) =
+                ir::eval::scalar(recipe.op, recipe.aty, Type::Flags, recipe.attr, a as u64, b as u64, 0)
+        {
+            return FlagsAt::Literal(packed);
+        }
+        if self.here == self.trace.insts.len() as u32
+            && matches!(self.trace.end, End::Exit(_))
+            && let Some(setter) = self.in_line(&recipe)
+        {
+            self.at_end = Some(Request { setter, ty: recipe.aty, need: Flag::MASK as u16 });
+            return FlagsAt::Keep;
+        }
         let two = |s: &mut Self| [s.exit_src(args[0], recipe.aty), s.exit_src(args[1], recipe.aty)];
         let width = recipe.aty;
         match recipe.op {
