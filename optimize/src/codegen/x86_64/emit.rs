@@ -739,7 +739,7 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         self.exit_vectors(&record)?;
-        if self.s.kit.vex && self.s.wide {
+        if self.s.kit.vex && self.asm.is_wide() {
             self.clear_uppers();
         }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);

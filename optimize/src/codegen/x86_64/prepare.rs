@@ -117,7 +117,7 @@ impl Facts {
                     matches!(inst.ty, Type::I32 | Type::I64) && by.is_some() && !inst.args[0].is_literal()
                 }
                 // Unless it computes in memory.
-                Op::Store => !self.is_sum(trace, inst.args[3]),
+                Op::Store => !self.is_sum_of_load(trace, inst.args[3]),
                 _ => false,
             };
             if !harmless && self.first_clobber == NONE {
@@ -171,9 +171,13 @@ impl Facts {
         }
     }
 
-    fn is_sum(&self, trace: &Trace, o: Operand) -> bool {
-        let def = o.as_value().and_then(|v| trace.insts.get(self.def[v.index()] as usize));
-        def.is_some_and(|inst| matches!(inst.op, Op::Add | Op::Sub))
+    /// A sum with what was loaded, which may be done in memory.
+    fn is_sum_of_load(&self, trace: &Trace, o: Operand) -> bool {
+        let def = |o: Operand| o.as_value().and_then(|v| trace.insts.get(self.def[v.index()] as usize));
+        def(o).is_some_and(|inst| {
+            let loaded = |o: &Operand| def(*o).is_some_and(|inst| inst.op == Op::Load);
+            matches!(inst.op, Op::Add | Op::Sub) && inst.args[..2].iter().any(loaded)
+        })
     }
 
     fn name(&mut self, o: Operand) {

@@ -77,8 +77,6 @@ pub struct Selected {
     pub constants: FxHashMap<(u32, u8), u32>,
     /// Which encodings vector instructions use.
     pub kit: Kit,
-    /// Registers hold more than 128 bits.
-    pub wide: bool,
     /// Vector registers that may hold values.
     pub vector_registers: RegSet,
     live: Vec<bool>,
@@ -190,19 +188,10 @@ impl<'a> Selector<'a> {
         if !selector.s.kit.vex && !selector.s.facts.uppers_stay(trace) {
             return Err(unsupported("a loop that moves the upper parts of vectors"));
         }
-        selector.s.wide = selector.holds_wide();
         selector.entry_values()?;
         selector.choose_vectors();
         selector.hints();
         selector.walk()
-    }
-
-    /// Does any register hold more than 128 bits?
-    fn holds_wide(&self) -> bool {
-        let wide = |ty: Type| matches!(ty, Type::V256 | Type::V512);
-        let own = |i: &Inst| i.has_result() && wide(i.ty) && self.s.facts.root[i.res.index()] == i.res.0;
-        self.trace.insts.iter().any(|i| own(i) || wide(i.aty))
-            || self.trace.recipes().iter().any(|r| wide(r.ty))
     }
 
     /// Makes the first `slot` line of each slot its value at entry, and all others aliases of it.

@@ -26,37 +26,35 @@ impl Selector<'_> {
     }
 
     pub(super) fn exit_vreg(&mut self, root: u32) -> Src {
-        let tweaked = match self.def(root) {
+        match self.made_at_exit(root) {
+            Some((x, tweak)) => Src::Tweaked(self.exit_operand(x), tweak),
+            None => Src::Opnd(self.exit_operand(root)),
+        }
+    }
+
+    /// What the exit makes the value from on the way into its home, if it does.
+    fn made_at_exit(&self, root: u32) -> Option<(u32, Tweak)> {
+        let inst = self.def(root)?;
+        let tweak = match inst.op {
             // Sums that only addresses use besides, which fold them.
-            Some(inst) if matches!(inst.op, Op::Add | Op::Sub) && self.folds(root).is_some() => {
-                let k = self.imm32(inst.args[1], Type::I64);
-                let k = if inst.op == Op::Add { k } else { k.and_then(i32::checked_neg) };
-                k.map(|k| (inst.args[0], Tweak::Plus(k)))
+            Op::Add | Op::Sub => {
+                self.folds(root)?;
+                let k = self.imm32(inst.args[1], Type::I64)?;
+                Tweak::Plus(if inst.op == Op::Add { k } else { k.checked_neg()? })
             }
             // Extensions that nothing else uses.
-            Some(inst)
-                if matches!(inst.op, Op::Zext | Op::Sext)
-                    && self.s.facts.uses[root as usize] == 0
+            Op::Zext | Op::Sext
+                if self.s.facts.uses[root as usize] == 0
                     && inst.ty == Type::I64
                     && matches!(inst.aty, Type::I8 | Type::I16 | Type::I32) =>
             {
                 let width = width_of(inst.aty);
-                Some((
-                    inst.args[0],
-                    if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) },
-                ))
+                if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) }
             }
-            _ => None,
+            _ => return None,
         };
-        if let Some((x, tweak)) = tweaked
-            && let Some(x) = x.as_value()
-        {
-            let x = self.root(x);
-            if !self.s.program.vregs[x as usize].remat {
-                return Src::Tweaked(self.exit_operand(x), tweak);
-            }
-        }
-        Src::Opnd(self.exit_operand(root))
+        let x = self.root(inst.args[0].as_value()?);
+        (!self.s.program.vregs[x as usize].remat).then_some((x, tweak))
     }
 
     pub(super) fn exit_operand(&mut self, vreg: u32) -> u32 {
@@ -119,6 +117,14 @@ impl Selector<'_> {
     /// What sets these flags before the end of the trace, where its exit stands in line: often an instruction that is there anyway.
     fn in_line(&mut self, flags: &Inst) -> Option<Setter> {
         let ty = flags.aty;
+        // What only the exit makes has no register before it.
+        let late = |o: &Operand| {
+            o.as_value()
+                .is_some_and(|v| !self.is_live(self.root(v)) && self.made_at_exit(self.root(v)).is_some())
+        };
+        if flags.args[..2].iter().any(late) {
+            return None;
+        }
         match flags.op {
             Op::FlagsSub => Some(Setter::Cmp(self.val(flags.args[0], ty), self.val(flags.args[1], ty))),
             Op::FlagsLogic => {

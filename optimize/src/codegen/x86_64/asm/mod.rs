@@ -142,12 +142,20 @@ pub struct Asm {
     labels: Vec<u32>,
     fixups: Vec<Fixup>,
     error: Option<AsmError>,
+    /// An instruction so far works on more than 128 bits of vector registers.
+    wide: bool,
 }
 
 impl Asm {
     /// An empty buffer for code that will stand at this host address.
     pub fn new(at: u64) -> Asm {
-        Asm { at, code: Vec::with_capacity(1024), labels: Vec::new(), fixups: Vec::new(), error: None }
+        let code = Vec::with_capacity(1024);
+        Asm { at, code, labels: Vec::new(), fixups: Vec::new(), error: None, wide: false }
+    }
+
+    /// Does an instruction so far work on more than 128 bits of vector registers?
+    pub fn is_wide(&self) -> bool {
+        self.wide
     }
 
     /// Empties it for new code, keeping what it has allocated.
@@ -157,6 +165,7 @@ impl Asm {
         self.labels.clear();
         self.fixups.clear();
         self.error = None;
+        self.wide = false;
     }
 
     /// The offset of the next instruction.

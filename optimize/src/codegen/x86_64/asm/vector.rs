@@ -471,6 +471,7 @@ impl Asm {
     /// The VEX form of [`Shape::Bin`]: `op dst, a, b`.
     #[inline]
     pub fn avx(&mut self, op: V, length: Length, dst: Xmm, a: Xmm, b: impl Into<XRm>) {
+        self.wide |= length.0 != 0;
         debug_assert!(op.shape == Shape::Bin && op.has(length));
         let w = op.flags & W != 0;
         let buf = self.vex_open(op.pp, op.map, op.opcode, w, length.0, (dst.0, a.0), b.into().into(), 0);
@@ -480,6 +481,7 @@ impl Asm {
     /// The VEX form of [`Shape::Un`] and [`Shape::Store`]: `op dst, b`, `op b, dst`.
     #[inline]
     pub fn avx_un(&mut self, op: V, length: Length, dst: Xmm, b: impl Into<XRm>) {
+        self.wide |= length.0 != 0;
         debug_assert!(matches!(op.shape, Shape::Un | Shape::Store) && op.has(length));
         let w = op.flags & W != 0;
         let buf = self.vex_open(op.pp, op.map, op.opcode, w, length.0, (dst.0, 0), b.into().into(), 0);
@@ -489,6 +491,7 @@ impl Asm {
     /// The VEX form of [`Shape::BinImm`]: `op dst, a, b, imm`.
     #[inline]
     pub fn avx_imm(&mut self, op: V, length: Length, dst: Xmm, a: Xmm, b: impl Into<XRm>, imm: u8) {
+        self.wide |= length.0 != 0;
         debug_assert!(op.shape == Shape::BinImm && op.has(length));
         let w = op.flags & W != 0;
         let mut buf = self.vex_open(op.pp, op.map, op.opcode, w, length.0, (dst.0, a.0), b.into().into(), 1);
@@ -499,6 +502,7 @@ impl Asm {
     /// The VEX form of [`Shape::UnImm`] and [`Shape::StoreImm`]: `op dst, b, imm`, `op b, dst, imm`.
     #[inline]
     pub fn avx_un_imm(&mut self, op: V, length: Length, dst: Xmm, b: impl Into<XRm>, imm: u8) {
+        self.wide |= length.0 != 0;
         debug_assert!(matches!(op.shape, Shape::UnImm | Shape::StoreImm) && op.has(length));
         let w = op.flags & W != 0;
         let mut buf = self.vex_open(op.pp, op.map, op.opcode, w, length.0, (dst.0, 0), b.into().into(), 1);
@@ -515,18 +519,21 @@ impl Asm {
 
     /// The EVEX form of [`Asm::avx`].
     pub fn evex(&mut self, op: V, length: u8, dst: Xmm, a: Xmm, b: impl Into<XRm>) {
+        self.wide |= length != 0;
         let buf = self.evex_open(self.evex_form(op, length), (dst.0, a.0), b.into().into(), 0);
         self.commit(&buf);
     }
 
     /// The EVEX form of [`Asm::avx_un`].
     pub fn evex_un(&mut self, op: V, length: u8, dst: Xmm, b: impl Into<XRm>) {
+        self.wide |= length != 0;
         let buf = self.evex_open(self.evex_form(op, length), (dst.0, 0), b.into().into(), 0);
         self.commit(&buf);
     }
 
     /// The EVEX form of [`Asm::avx_imm`].
     pub fn evex_imm(&mut self, op: V, length: u8, dst: Xmm, a: Xmm, b: impl Into<XRm>, imm: u8) {
+        self.wide |= length != 0;
         let mut buf = self.evex_open(self.evex_form(op, length), (dst.0, a.0), b.into().into(), 1);
         buf.push(imm);
         self.commit(&buf);
@@ -534,6 +541,7 @@ impl Asm {
 
     /// `vinserti32x4`, `vinserti64x4 dst, a, part, at`: 512-bit `a` with the part of `bits` (128 or 256) replaced.
     pub fn evex_insert(&mut self, bits: u32, dst: Xmm, a: Xmm, part: Xmm, at: u8) {
+        self.wide = true;
         let (opcode, w) = if bits == 128 { (0x38, false) } else { (0x3a, true) };
         let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2 };
         let mut buf = self.evex_open(form, (dst.0, a.0), Place::Reg(part.0), 1);
@@ -543,6 +551,7 @@ impl Asm {
 
     /// `vextracti32x4`, `vextracti64x4 dst, a, at`: the part of `bits` (128 or 256) of 512-bit `a`.
     pub fn evex_extract(&mut self, bits: u32, dst: Xmm, a: Xmm, at: u8) {
+        self.wide = true;
         let (opcode, w) = if bits == 128 { (0x39, false) } else { (0x3b, true) };
         let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2 };
         let mut buf = self.evex_open(form, (a.0, 0), Place::Reg(dst.0), 1);
@@ -565,6 +574,7 @@ impl Asm {
 
     /// VEX shift of all lanes by a constant.
     pub fn avx_shift(&mut self, op: VShift, length: Length, dst: Xmm, src: Xmm, by: u8) {
+        self.wide |= length.0 != 0;
         let (opcode, ext) = op.encoding();
         let regs = (ext, dst.0);
         let mut buf = self.vex_open(Pp::P66, Map::M0f, opcode, false, length.0, regs, Place::Reg(src.0), 1);
@@ -605,6 +615,7 @@ impl Asm {
 
     /// The VEX form of [`Asm::sse_to`]; the length matters to the masks only.
     pub fn avx_to(&mut self, op: Cross, width: Width, length: Length, dst: Reg, src: impl Into<XRm>) {
+        self.wide |= length.0 != 0;
         let (pp, opcode) = op.encoding();
         let src: Place = src.into().into();
         let (reg, rm) = match (op, src) {
@@ -662,6 +673,7 @@ impl Asm {
 
     /// VEX `op dst, a, b, mask`: lanes of `b` where the top bit of the mask is 1, else of `a`.
     pub fn avx_blendv(&mut self, op: Blendv, length: Length, dst: Xmm, a: Xmm, b: impl Into<XRm>, mask: Xmm) {
+        self.wide |= length.0 != 0;
         let opcode = match op {
             Blendv::Pblendvb => 0x4c,
             Blendv::Blendvps => 0x4a,
