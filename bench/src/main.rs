@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use bench::build::{Builder, Built, Level};
 use bench::catalogue::{Class, PROGRAMS, Program};
 use bench::experiment::{CaseResult, Cell, Plan};
+use bench::insight::{Insight, Looker};
 use bench::process::{self, CommandLine};
 use bench::report::{Layout, Machine, Report, Unbuilt};
 use bench::runner::{self, Runner};
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if options.lua {
+        return lua(options);
+    }
     let programs = select(options)?;
     if options.list {
         for program in programs {
@@ -43,31 +47,19 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let work = options.work.clone().map_or_else(default_work, Ok)?;
     let compilers = compilers(&work, options)?;
-    // Reports go to files that can be written, or nothing is measured in vain.
-    for path in [&options.csv, &options.json].into_iter().flatten() {
-        std::fs::write(path, "").with_context(|| path.display().to_string())?;
-    }
+    try_files(options)?;
     let binaries = binaries(&compilers, options)?;
     if options.build_only {
         return Ok(build_only(&programs, &binaries));
     }
-    let dynrun = runner::find_dynrun(options.dynrun.clone());
-    let runners = runner::parse_all(&options.runners, dynrun.as_deref())?;
+    let dynrun = runner::find_ours("dynrun", options.dynrun.clone());
+    let wanted = default_runners(&options.runners, &["native", "dynrun"]);
+    let runners = runner::parse_all(&wanted, dynrun.as_deref())?;
     let brief =
         options.levels.is_empty() && !options.own && programs.iter().any(|p| p.class != Class::Startup);
     let first = compilers.first().context("no compiler")?;
-    let plan = Plan {
-        runs: options.runs.unwrap_or(if brief { 3 } else { 5 }) as usize,
-        steady: options.steady,
-        scale: options.scale.unwrap_or(if brief { 0.25 } else { 1.0 }),
-        core: core(options.pin)?,
-        timeout: Duration::from_secs_f64(options.timeout),
-        scratch: first.scratch().to_owned(),
-        kept: first.work().join("kept"),
-        stdin: options.stdin.clone(),
-        own: options.own,
-        compare: !options.ignore_output,
-    };
+    let (runs, scale) = if brief { (3, 0.25) } else { (5, 1.0) };
+    let plan = plan(options, first, runs, scale)?;
     let (labels, layout, cases) = if options.own {
         own(options, &runners)?
     } else {
@@ -90,15 +82,117 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         unbuilt: Vec::new(),
     };
     measure(&plan, &cases, &mut report);
+    let page = |report: &Report| {
+        let insights = if options.own { Vec::new() } else { look(&plan, &programs, &binaries, &runners) };
+        bench::page::page(report, &insights)
+    };
+    finish(options, &report, page)
+}
+
+/// Reports go to files that can be written, or nothing is measured in vain.
+fn try_files(options: &Options) -> anyhow::Result<()> {
+    for path in [&options.csv, &options.json, &options.html].into_iter().flatten() {
+        std::fs::write(path, "").with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn default_runners(asked: &[String], usual: &[&str]) -> Vec<String> {
+    if asked.is_empty() { usual.iter().map(|r| (*r).to_owned()).collect() } else { asked.to_vec() }
+}
+
+fn plan(options: &Options, builder: &Builder, runs: u32, scale: f64) -> anyhow::Result<Plan> {
+    Ok(Plan {
+        runs: options.runs.unwrap_or(runs) as usize,
+        steady: options.steady,
+        scale: options.scale.unwrap_or(scale),
+        core: core(options.pin)?,
+        timeout: Duration::from_secs_f64(options.timeout),
+        scratch: builder.scratch().to_owned(),
+        kept: builder.work().join("kept"),
+        stdin: options.stdin.clone(),
+        own: options.own,
+        compare: !options.ignore_output,
+    })
+}
+
+/// Prints the table and writes the files asked for.
+fn finish(
+    options: &Options,
+    report: &Report,
+    page: impl FnOnce(&Report) -> String,
+) -> anyhow::Result<ExitCode> {
     print!("{}", report.table());
+    let mut files = Vec::new();
     if let Some(path) = &options.csv {
-        std::fs::write(path, report.csv()).with_context(|| path.display().to_string())?;
+        files.push((path, report.csv()));
     }
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report)?;
+        files.push((path, serde_json::to_string_pretty(report)?));
+    }
+    if let Some(path) = &options.html {
+        files.push((path, page(report)));
+    }
+    for (path, text) in files {
         std::fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The Lua programs under interpreters and compilers of Lua.
+fn lua(options: &Options) -> anyhow::Result<ExitCode> {
+    let work = options.work.clone().map_or_else(default_work, Ok)?;
+    let builder = Builder::new(&work, "none")?;
+    let patterns = patterns(&options.programs)?;
+    let mut programs = builder.lua_programs()?;
+    if !patterns.is_empty() {
+        programs.retain(|(name, _)| patterns.iter().any(|p| p.is_match(name)));
+    }
+    if programs.is_empty() {
+        bail!("no Lua program has a name asked for; --lua --list shows them");
+    }
+    if options.list {
+        for (name, _) in programs {
+            println!("{name}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    try_files(options)?;
+    let runners = runner::parse_lua(&default_runners(&options.runners, &["luajit", "rjit", "lua5.4"]))?;
+    let plan = plan(options, &builder, 5, 1.0)?;
+    let labels: Vec<String> = runners.iter().map(|r| r.label.clone()).collect();
+    let runners = &runners;
+    let case = |(name, path): (String, PathBuf)| {
+        let cells = move || {
+            let command = CommandLine::new([path.clone().into_os_string()]);
+            let cell = |runner: &Runner| Cell {
+                label: runner.label.clone(),
+                runner: runner.clone(),
+                built: Ok(Built { command: command.clone(), units: 0 }),
+            };
+            runners.iter().map(cell).collect()
+        };
+        Case {
+            name,
+            class: Class::Lua,
+            level: "-".into(),
+            takes_units: false,
+            count: runners.len(),
+            cells: Box::new(cells),
+        }
+    };
+    let cases: Vec<Case<'_>> = programs.into_iter().map(case).collect();
+    let mut report = Report {
+        machine: machine(labels.join(", "), plan.core),
+        command: std::env::args().collect(),
+        runners: labels,
+        layout: Layout::Binary,
+        steady: false,
+        cases: Vec::new(),
+        unbuilt: Vec::new(),
+    };
+    measure(&plan, &cases, &mut report);
+    finish(options, &report, |_| String::new())
 }
 
 /// One builder for each compiler. That each is installed is known after this, unless nothing of ours is compiled.
@@ -328,15 +422,7 @@ fn build_only(programs: &[&Program], binaries: &[Binary<'_>]) -> ExitCode {
 
 fn measure(plan: &Plan, cases: &[Case<'_>], report: &mut Report) {
     let steps = |case: &Case<'_>| plan.steps(case.takes_units, case.count);
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(cases.iter().map(steps).sum())
-    } else {
-        ProgressBar::hidden()
-    };
-    // The template is a constant; without it the bar has its default form.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}+{eta} {msg}") {
-        bar.set_style(style);
-    }
+    let bar = progress(cases.iter().map(steps).sum());
     let mut done = 0;
     for case in cases {
         bar.set_position(done);
@@ -364,19 +450,51 @@ fn measure(plan: &Plan, cases: &[Case<'_>], report: &mut Report) {
     bar.finish_and_clear();
 }
 
+/// Looks at each program's first binary under the first runner that is not native.
+fn look(plan: &Plan, programs: &[&Program], binaries: &[Binary<'_>], runners: &[Runner]) -> Vec<Insight> {
+    let (Some(binary), Some(runner)) = (binaries.first(), runners.iter().find(|r| !r.is_native())) else {
+        return Vec::new();
+    };
+    let looker = Looker::new(plan, binary.builder, runner);
+    let compiled: Vec<_> = programs.iter().filter(|p| p.class != Class::Startup).collect();
+    let bar = progress(looker.steps() * compiled.len() as u64);
+    let one = |program: &&&Program| {
+        looker.look(program, &binary.level, |what| {
+            bar.inc(1);
+            bar.set_message(format!("{} {what}", program.name));
+        })
+    };
+    let insights = compiled.iter().filter_map(one).collect();
+    bar.finish_and_clear();
+    insights
+}
+
+fn progress(steps: u64) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(steps) } else { ProgressBar::hidden() };
+    // The template is a constant; without it the bar has its default form.
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}+{eta} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Regular expressions that match whole names.
+fn patterns(texts: &[String]) -> anyhow::Result<Vec<Regex>> {
+    let one =
+        |text: &String| Regex::new(&format!("^(?:{text})$")).with_context(|| format!("--programs {text}"));
+    texts.iter().map(one).collect()
+}
+
 /// The programs asked for. Those of the crates take minutes to compile, and those of the start-up class have no
 /// levels: the short experiment is of the others.
 fn select(options: &Options) -> anyhow::Result<Vec<&'static Program>> {
     let (patterns, classes) = (&options.programs, &options.class);
     let short = options.levels.is_empty() && patterns.is_empty() && classes.is_empty() && !options.list;
-    let mut wanted = Vec::new();
-    for pattern in patterns {
-        let regex =
-            Regex::new(&format!("^(?:{pattern})$")).with_context(|| format!("--programs {pattern}"))?;
+    let wanted = self::patterns(patterns)?;
+    for (regex, pattern) in wanted.iter().zip(patterns) {
         if !PROGRAMS.iter().any(|p| regex.is_match(p.name)) {
             bail!("no program is called {pattern}; --list shows the names");
         }
-        wanted.push(regex);
     }
     let chosen = |p: &&Program| {
         !(short && matches!(p.class, Class::Real | Class::Startup))

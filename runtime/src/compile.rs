@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
 use crate::unread::Read;
-use crate::worth::{self, NoGain};
+use crate::worth::{self, Cost, NoGain};
 use fragcache::{
     Cache, CacheError, ExitKind, FaultPlace, FragId, FragmentKind, GuestPc, NewExit, NewFragment, Places,
 };
@@ -116,6 +116,8 @@ pub struct Compiler {
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
+    /// The IR of each trace after each pass, when `--report` wants it.
+    pub histories: Option<Vec<crate::view::History>>,
     /// Where traces go as files, if anywhere. Their numbers are those that `most` limits; refused ones have an `r`.
     traces: Option<PathBuf>,
     /// Traces to be made at most.
@@ -143,6 +145,7 @@ impl Compiler {
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
             listings: options.dump.is_some().then(Vec::new),
+            histories: options.report.is_some().then(Vec::new),
             traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
             always: options.always_optimize,
@@ -192,9 +195,15 @@ impl Compiler {
         let mut text =
             (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
-        let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
+        let copy = if self.always { Cost::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
-        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
+        let mut stages =
+            self.histories.is_some().then(|| vec![("as recorded".to_owned(), trace.to_string())]);
+        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |pass, trace| {
+            if let Some(stages) = &mut stages {
+                stages.push((pass.to_owned(), trace.to_string()));
+            }
+        });
         let optimized = Instant::now();
         if let Some(t) = &mut text {
             t.push_str(&format!("  optimised\n{trace}"));
@@ -203,11 +212,11 @@ impl Compiler {
             }
         }
         // A vector trace needs the scalar one behind it.
-        let most = if vector.is_some() { u32::MAX } else { copy };
+        let most = if vector.is_some() { Cost::MAX } else { copy };
         let mut frag = install(cache, trace, (&self.host, &mut self.codegen), &source, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
-            match install(cache, v, (&self.host, &mut self.codegen), &source, u32::MAX) {
+            match install(cache, v, (&self.host, &mut self.codegen), &source, Cost::MAX) {
                 Ok(front) => {
                     self.stats.vectors += 1;
                     self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
@@ -245,6 +254,10 @@ impl Compiler {
         s.loops += u64::from(trace.loop_at.is_some());
         s.code_bytes += u64::from(cache.frag(frag).len);
         s.guest_bytes += lengths.iter().map(|&n| u64::from(n)).sum::<u64>();
+        if let (Some(histories), Some(stages)) = (&mut self.histories, stages) {
+            let made_ms = start.elapsed().as_secs_f64() * 1e3;
+            histories.push(crate::view::History { frag, pc: steps[0].pc, stages, made_ms });
+        }
         if let (Some(listings), Some(text)) = (&mut self.listings, text) {
             listings.push(Listing { frag, pc: steps[0].pc, text });
         }
@@ -275,7 +288,7 @@ fn install(
     trace: &Trace,
     (host, codegen): (&X86Host, &mut codegen::x86_64::Compiler),
     source: &[(GuestPc, u32)],
-    copy: u32,
+    copy: Cost,
 ) -> Result<FragId, NoTrace> {
     let pc = source[0].0;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);

@@ -9,13 +9,14 @@ use crate::interp;
 use crate::lockstep;
 use crate::options::Tier;
 use crate::process::{Shared, process};
-use crate::record::Recording;
+use crate::record::{RETRIES, RETRY_AFTER, Recording};
 use crate::signal::{self, Fault};
 use crate::syscall;
 use crate::thread::Thread;
 use crate::translate::{BlockMode, TranslateError, service};
 use fragcache::events::{AbortReason, EventKind};
 use fragcache::{ExitId, ExitKind, FragId, FragmentKind, GuestPc};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// Runs the guest on this thread, from its context, for ever.
@@ -23,6 +24,12 @@ pub fn run(thread: &mut Thread) -> ! {
     crate::stats::sample_thread(thread);
     let mut clock = crate::stats::Clock::start();
     loop {
+        if std::mem::take(&mut thread.retry) {
+            abort_recording(thread, AbortReason::Interrupted);
+            // Else the instruction waits for the handler to return.
+            thread.step = !thread.has_pending();
+            signal::unpark(thread);
+        }
         if thread.has_pending() {
             abort_recording(thread, AbortReason::Interrupted);
             signal::deliver(thread);
@@ -296,6 +303,10 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     if let Some(f) = r.current.take() {
         shared.cache.discard(f);
     }
+    if r.leaves_loop(pc) && retry(shared, r, &mut thread.left_loop) {
+        thread.recording = None;
+        return Ok(None);
+    }
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
@@ -312,15 +323,27 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     }
     let mut bytes = [0u8; BLOCK_BYTES];
     let n = code_at(shared, pc, &mut bytes)?;
-    // A loop that has a trace is entered there, at its head, and not by a copy of its first iteration.
+    // A loop that has a trace is entered there, at its head, and not by a copy of its first iteration. So is the one being recorded.
     let n = shared.translator.length_until(&bytes[..n], pc, |at| {
-        shared.cache.lookup(at).is_some_and(|f| closes(shared, f, false))
+        at == r.pc || shared.cache.lookup(at).is_some_and(|f| closes(shared, f, false))
     });
     let shape = shared.translator.basic_block(&bytes[..n], pc);
     r.block(pc, shape);
     let frag = make(shared, pc, BlockMode { private: true, limit: Some(n), ..BlockMode::default() })?;
     r.current = Some(frag);
     Ok(Some(frag))
+}
+
+/// The path has left the loop of its head: may it be recorded again? Then the head counts a few arrivals.
+fn retry(shared: &mut Shared, r: &Recording, left: &mut HashMap<GuestPc, u8>) -> bool {
+    let times = left.entry(r.pc).or_insert(0);
+    let again = *times < RETRIES && shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc;
+    if again {
+        *times += 1;
+        shared.cache.recount(r.head, RETRY_AFTER);
+        shared.cache.events.push(EventKind::Abort, r.pc, AbortReason::LeftLoop as u64);
+    }
+    again
 }
 
 /// Passes of a guest's loop that an optimised one makes at most in one.

@@ -92,7 +92,7 @@ impl Lifter {
         self.unread.clear();
         let exact = facts & assume::NO_FAULT_HANDLER == 0;
         self.begin(steps, facts);
-        let end = self.body(steps, &code, facts, false, read)?;
+        let end = self.body(steps, &code, facts, read)?;
         if end == End::At(head) {
             self.look_at_body(facts & assume::NO_FAULT_HANDLER == 0);
             self.begin(steps, facts);
@@ -100,7 +100,7 @@ impl Lifter {
                 self.b.get(self.read[k]);
             }
             self.b.begin_loop(&self.changed);
-            self.body(steps, &code, facts, true, read)?;
+            self.body(steps, &code, facts, read)?;
             let interrupt = self.exit(head, ExitKind::Jump, exact, read);
             self.b.end_loop(Some(interrupt));
         } else {
@@ -184,7 +184,6 @@ impl Lifter {
         steps: &[Step],
         code: &impl Fn(usize) -> &'b [u8],
         facts: u32,
-        looping: bool,
         read: &mut Read<'_>,
     ) -> Result<End, Refusal> {
         let guest = X86_64;
@@ -203,7 +202,7 @@ impl Lifter {
                     return if first { Err(Refusal::Leaves) } else { Ok(End::At(here)) };
                 }
                 // Where it stores, the optimizer may want to leave if the store would meet what it keeps in registers.
-                if exact && (looping || !first) || may_store(inst.raw()) {
+                if exact || may_store(inst.raw()) {
                     self.b.at_exact(Pc::Addr(here));
                 } else {
                     self.b.at(Pc::Addr(here));

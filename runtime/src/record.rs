@@ -3,6 +3,10 @@
 //! A recording follows one thread: from a hot head on, blocks are executed one basic block at a
 //! time in private fragments, and the path they take is noted. It ends when the path returns to
 //! its head, reaches another trace or a place already on it (but for calls that have returned), gets too long, or needs the runtime.
+//!
+//! A head is hot because something jumps back to it. When the path comes to such a branch and this time it is not taken, the recording happened to
+//! begin in the last iteration: what follows is the way out of the loop, a bad trace for a hot head. Then the recording is given up and
+//! repeated a few arrivals later, [`RETRIES`] times at most; a path that leaves each time is taken as it is.
 
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
@@ -34,7 +38,15 @@ pub struct Recording {
     made: u32,
     /// The last block ends in a call: what follows is worth having in line even if it is a trace.
     pub called: bool,
+    /// The last block ends in a branch to the head.
+    latch: bool,
 }
+
+/// Recordings of one head that may be given up because the path left the loop.
+pub const RETRIES: u8 = 5;
+
+/// Arrivals until the next one: few, and not what divides usual trip counts.
+pub const RETRY_AFTER: u32 = 7;
 
 impl Recording {
     /// Begins at a head.
@@ -52,6 +64,7 @@ impl Recording {
             active: vec![0],
             made: 0,
             called: false,
+            latch: false,
         }
     }
 
@@ -67,6 +80,7 @@ impl Recording {
     pub fn block(&mut self, pc: GuestPc, shape: BlockShape) {
         self.instructions += shape.instructions;
         self.called = shape.end == BlockEnd::Call;
+        self.latch = shape.branch == Some(self.pc);
         self.calls.push(self.active.last().copied().unwrap_or(0));
         match shape.end {
             BlockEnd::Call => {
@@ -86,6 +100,11 @@ impl Recording {
             BlockEnd::Stop => self.stops = true,
         }
         self.steps.push(Step { pc, next: pc, instructions: shape.instructions });
+    }
+
+    /// Has the path just come to a branch back to its head, and gone on to `pc` instead?
+    pub fn leaves_loop(&self, pc: GuestPc) -> bool {
+        self.latch && pc != self.pc
     }
 
     /// True when `pc` is on the path already, in what is being executed: a loop or a recursion. In a call that has returned it does

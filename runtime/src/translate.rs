@@ -108,6 +108,8 @@ pub struct BlockShape {
     pub instructions: usize,
     /// Its end.
     pub end: BlockEnd,
+    /// Where the conditional branch at its end goes, if it ends in one.
+    pub branch: Option<GuestPc>,
 }
 
 /// Places in code that depend on where it stands: the offset in the low 13 bits, above it one of these.
@@ -570,7 +572,9 @@ impl Translator {
         self.line.clear();
         self.decode(bytes, pc, MAX_BLOCK, 0, false, |_| false);
         let instructions = self.line.len();
-        let end = match self.line.last().map(|d| &d.instruction) {
+        let last = self.line.last().map(|d| &d.instruction);
+        let branch = last.filter(|i| is_conditional(i)).map(|i| GuestPc(i.near_branch_target()));
+        let end = match last {
             None => BlockEnd::Stop,
             Some(i) if i.is_invalid() || self.service_for(i).is_some() => BlockEnd::Stop,
             Some(i) => match i.flow_control() {
@@ -583,7 +587,7 @@ impl Translator {
                 _ => BlockEnd::Plain,
             },
         };
-        BlockShape { instructions, end }
+        BlockShape { instructions, end, branch }
     }
 
     /// Bytes up to the first instruction, but the first, of which `stop` is true; all of them if there is none in the basic block.

@@ -43,6 +43,9 @@ pub enum AsmError {
     /// A host address or label is out of reach of 32 bits.
     #[error("the field at offset {0} cannot reach its target")]
     OutOfReach(u32),
+    /// An instruction has no EVEX form.
+    #[error("no EVEX form")]
+    NoForm,
 }
 
 /// The legacy prefix that is part of an opcode; its number is VEX's `pp`.
@@ -96,7 +99,12 @@ struct Evex {
     w: bool,
     /// 0: 128 bits, 1: 256, 2: 512.
     length: u8,
+    /// A short displacement counts in 2 to this power bytes.
+    unit: u8,
 }
+
+/// No displacement but 0 is short.
+const NO_UNIT: u8 = 31;
 
 /// One instruction in the making.
 struct Buf {
@@ -142,20 +150,12 @@ pub struct Asm {
     labels: Vec<u32>,
     fixups: Vec<Fixup>,
     error: Option<AsmError>,
-    /// An instruction so far works on more than 128 bits of vector registers.
-    wide: bool,
 }
 
 impl Asm {
     /// An empty buffer for code that will stand at this host address.
     pub fn new(at: u64) -> Asm {
-        let code = Vec::with_capacity(1024);
-        Asm { at, code, labels: Vec::new(), fixups: Vec::new(), error: None, wide: false }
-    }
-
-    /// Does an instruction so far work on more than 128 bits of vector registers?
-    pub fn is_wide(&self) -> bool {
-        self.wide
+        Asm { at, code: Vec::with_capacity(1024), labels: Vec::new(), fixups: Vec::new(), error: None }
     }
 
     /// Empties it for new code, keeping what it has allocated.
@@ -165,7 +165,6 @@ impl Asm {
         self.labels.clear();
         self.fixups.clear();
         self.error = None;
-        self.wide = false;
     }
 
     /// The offset of the next instruction.
@@ -360,7 +359,9 @@ impl Asm {
             }
             Base::Reg(base) => {
                 let low = base.0 & 7;
-                let small = mem.disp >> unit << unit == mem.disp && i8::try_from(mem.disp >> unit).is_ok();
+                let small = unit != NO_UNIT
+                    && mem.disp >> unit << unit == mem.disp
+                    && i8::try_from(mem.disp >> unit).is_ok();
                 let mode = match mem.disp {
                     0 if low != 5 => 0x00,
                     _ if small => 0x40,
@@ -476,7 +477,7 @@ impl Asm {
         buf
     }
 
-    /// An EVEX instruction up to its immediate, without masks. Memory operands are whole vectors.
+    /// An EVEX instruction up to its immediate, without masks.
     #[inline]
     fn evex_open(&mut self, op: Evex, regs: (u8, u8), rm: Place, trail: u8) -> Buf {
         let (reg, v) = regs;
@@ -495,7 +496,7 @@ impl Asm {
         buf.push(u8::from(op.w) << 7 | (!v & 15) << 3 | 4 | op.pp as u8);
         buf.push(op.length << 5 | inverted(v >> 4, 3));
         buf.push(op.opcode);
-        self.modrm(&mut buf, reg, &rm, 4 + op.length, trail);
+        self.modrm(&mut buf, reg, &rm, op.unit, trail);
         buf
     }
 }
