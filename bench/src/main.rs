@@ -4,6 +4,7 @@
 //! Exit status: 0 when everything ran and all outputs agreed, 1 when something failed (the
 //! other results are shown all the same), 2 when nothing could be measured.
 
+mod cases;
 mod options;
 
 use std::io::IsTerminal;
@@ -12,13 +13,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bench::build::{Builder, Built, Level};
+use bench::build::Builder;
 use bench::catalogue::{Class, PROGRAMS, Program};
-use bench::experiment::{CaseResult, Cell, Plan};
+use bench::experiment::{CaseResult, Plan};
 use bench::insight::{Insight, Looker};
-use bench::process::{self, CommandLine};
-use bench::report::{Layout, Machine, Report, Unbuilt};
+use bench::process;
+use bench::report::{Machine, Report, Unbuilt};
 use bench::runner::{self, Runner};
+use cases::{Binary, Case, across, binaries, each_binary, own};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use options::{Options, Pin};
@@ -160,33 +162,12 @@ fn lua(options: &Options) -> anyhow::Result<ExitCode> {
     try_files(options)?;
     let runners = runner::parse_lua(&default_runners(&options.runners, &["luajit", "rjit", "lua5.4"]))?;
     let plan = plan(options, &builder, 5, 1.0)?;
-    let labels: Vec<String> = runners.iter().map(|r| r.label.clone()).collect();
-    let runners = &runners;
-    let case = |(name, path): (String, PathBuf)| {
-        let cells = move || {
-            let command = CommandLine::new([path.clone().into_os_string()]);
-            let cell = |runner: &Runner| Cell {
-                label: runner.label.clone(),
-                runner: runner.clone(),
-                built: Ok(Built { command: command.clone(), units: 0 }),
-            };
-            runners.iter().map(cell).collect()
-        };
-        Case {
-            name,
-            class: Class::Lua,
-            level: "-".into(),
-            takes_units: false,
-            count: runners.len(),
-            cells: Box::new(cells),
-        }
-    };
-    let cases: Vec<Case<'_>> = programs.into_iter().map(case).collect();
+    let (labels, layout, cases) = cases::lua(programs, &runners);
     let mut report = Report {
         machine: machine(labels.join(", "), plan.core),
         command: std::env::args().collect(),
         runners: labels,
-        layout: Layout::Binary,
+        layout,
         steady: false,
         cases: Vec::new(),
         unbuilt: Vec::new(),
@@ -206,198 +187,6 @@ fn compilers(work: &Path, options: &Options) -> anyhow::Result<Vec<Builder>> {
         compilers.push(builder);
     }
     Ok(compilers)
-}
-
-/// How programs are compiled: a compiler at a level.
-struct Binary<'a> {
-    builder: &'a Builder,
-    level: Level,
-    /// The level, behind the compiler's name when there are several.
-    label: String,
-}
-
-fn binaries<'a>(compilers: &'a [Builder], options: &Options) -> anyhow::Result<Vec<Binary<'a>>> {
-    let levels = match options.levels.as_slice() {
-        [] => ["O1", "O3"].iter().map(|l| l.parse()).collect::<Result<Vec<Level>, _>>(),
-        some => Ok(some.to_vec()),
-    };
-    let levels = levels.map_err(anyhow::Error::msg)?;
-    let label = |cc: &str, level: &Level| match compilers.len() {
-        1 => level.to_string(),
-        _ => format!("{}-{level}", cc.rsplit('/').next().unwrap_or(cc)),
-    };
-    let one = |(builder, cc): (&'a Builder, &String)| -> Vec<Binary<'a>> {
-        let make = |level: &Level| Binary { builder, level: level.clone(), label: label(cc, level) };
-        levels.iter().map(make).collect()
-    };
-    Ok(compilers.iter().zip(&options.cc).flat_map(one).collect())
-}
-
-/// A case that waits to be measured. Its cells are built when its turn comes.
-struct Case<'a> {
-    name: String,
-    class: Class,
-    level: String,
-    takes_units: bool,
-    /// The number of cells, known before they are built.
-    count: usize,
-    cells: Box<dyn Fn() -> Vec<Cell> + 'a>,
-}
-
-type Cases<'a> = (Vec<String>, Layout, Vec<Case<'a>>);
-
-/// A case for each program and binary; the columns are the runners.
-fn each_binary<'a>(programs: &[&'a Program], binaries: &'a [Binary<'a>], runners: &'a [Runner]) -> Cases<'a> {
-    let mut cases = Vec::new();
-    for &program in programs {
-        let compiled = program.class != Class::Startup;
-        for binary in if compiled { binaries } else { &binaries[..1] } {
-            let level = if compiled { binary.label.clone() } else { "-".into() };
-            let cells = move || {
-                let built = binary.builder.build(program, &binary.level).map_err(|e| e.to_string());
-                let cell = |runner: &Runner| Cell {
-                    label: runner.label.clone(),
-                    runner: runner.clone(),
-                    built: built.clone(),
-                };
-                runners.iter().map(cell).collect()
-            };
-            cases.push(Case {
-                name: program.name.to_owned(),
-                class: program.class,
-                level,
-                takes_units: program.units > 0,
-                count: runners.len(),
-                cells: Box::new(cells),
-            });
-        }
-    }
-    (runners.iter().map(|r| r.label.clone()).collect(), Layout::Binary, cases)
-}
-
-/// A case for each program; the columns are all binaries under all runners, the baseline's native run first.
-fn across<'a>(
-    programs: &[&'a Program],
-    binaries: &'a [Binary<'a>],
-    runners: &'a [Runner],
-    base: &str,
-) -> anyhow::Result<Cases<'a>> {
-    let labels: Vec<&str> = binaries.iter().map(|b| b.label.as_str()).collect();
-    let base = labels
-        .iter()
-        .position(|l| *l == base)
-        .with_context(|| format!("--base {base}: it is none of {}", labels.join(", ")))?;
-    let columns = binaries.iter().enumerate().flat_map(|(b, _)| (0..runners.len()).map(move |r| (b, r)));
-    let (places, order) = places(columns.collect(), (base, 0));
-    let layout = Layout::Across {
-        columns: order
-            .iter()
-            .map(|((b, r), place)| (binaries[*b].label.clone(), runners[*r].label.clone(), *place))
-            .collect(),
-    };
-    let label = |&(b, r): &(usize, usize)| format!("{} {}", runners[r].label, binaries[b].label);
-    let labels: Vec<String> = places.iter().map(label).collect();
-    let mut cases = Vec::new();
-    if let Some(program) = programs.iter().find(|p| p.class == Class::Startup) {
-        bail!(
-            "{} is not compiled and has no baseline at another level; give --levels and no --base",
-            program.name
-        );
-    }
-    for &program in programs {
-        let (places, labels) = (places.clone(), labels.clone());
-        let count = places.len();
-        let cells = move || {
-            let built: Vec<_> = binaries
-                .iter()
-                .map(|b| b.builder.build(program, &b.level).map_err(|e| e.to_string()))
-                .collect();
-            let cell = |(&(b, r), label): (&(usize, usize), &String)| Cell {
-                label: label.clone(),
-                runner: runners[r].clone(),
-                built: built[b].clone(),
-            };
-            places.iter().zip(&labels).map(cell).collect()
-        };
-        cases.push(Case {
-            name: program.name.to_owned(),
-            class: program.class,
-            level: "-".into(),
-            takes_units: program.units > 0,
-            count,
-            cells: Box::new(cells),
-        });
-    }
-    Ok((labels, layout, cases))
-}
-
-/// A pair of places: the binary's and the runner's.
-type Pair = (usize, usize);
-
-/// The cells in the order they run, the baseline first, and in the order they are shown, with the place of each.
-fn places(columns: Vec<Pair>, base: Pair) -> (Vec<Pair>, Vec<(Pair, usize)>) {
-    let mut places = columns.clone();
-    if let Some(at) = places.iter().position(|p| *p == base) {
-        places[..=at].rotate_right(1);
-    }
-    let place = |p: &Pair| places.iter().position(|q| q == p).unwrap_or(0);
-    let shown = columns.iter().map(|p| (*p, place(p))).collect();
-    (places, shown)
-}
-
-/// The user's own program, or a pair of them.
-fn own<'a>(options: &'a Options, runners: &'a [Runner]) -> anyhow::Result<Cases<'a>> {
-    let mut commands = vec![CommandLine::new(options.command.iter().cloned())];
-    if let Some(versus) = &options.versus {
-        commands.push(CommandLine::new(runner::split_words(versus)?));
-    }
-    let names: Vec<String> = commands.iter().map(file_name).collect::<anyhow::Result<_>>()?;
-    let labels: Vec<String> = match names.as_slice() {
-        [a, b] if a == b => vec!["first".into(), "second".into()],
-        _ => names.clone(),
-    };
-    for command in &mut commands {
-        let name = command.argv[0].to_string_lossy().into_owned();
-        let path =
-            runner::find_program(&name).with_context(|| format!("{name}: not found, or not executable"))?;
-        command.argv[0] = path.into_os_string();
-    }
-    let base = commands.len() - 1;
-    let columns = (0..commands.len()).flat_map(|b| (0..runners.len()).map(move |r| (b, r))).collect();
-    let (places, order) = places(columns, (base, 0));
-    let (layout, cell_labels) = if base == 0 {
-        (Layout::Binary, runners.iter().map(|r| r.label.clone()).collect::<Vec<_>>())
-    } else {
-        let columns =
-            order.iter().map(|((b, r), place)| (labels[*b].clone(), runners[*r].label.clone(), *place));
-        let cells = places.iter().map(|(b, r)| format!("{} {}", runners[*r].label, labels[*b]));
-        (Layout::Across { columns: columns.collect() }, cells.collect())
-    };
-    let count = places.len();
-    let shown = cell_labels.clone();
-    let cells = move || {
-        let cell = |((b, r), label): (&Pair, &String)| Cell {
-            label: label.clone(),
-            runner: runners[*r].clone(),
-            built: Ok(Built { command: commands[*b].clone(), units: 0 }),
-        };
-        places.iter().zip(&shown).map(cell).collect()
-    };
-    let case = Case {
-        name: names[0].clone(),
-        class: Class::Own,
-        level: "-".into(),
-        takes_units: false,
-        count,
-        cells: Box::new(cells),
-    };
-    Ok((cell_labels, layout, vec![case]))
-}
-
-fn file_name(command: &CommandLine) -> anyhow::Result<String> {
-    let first = command.argv.first().context("an empty command")?;
-    let name = Path::new(first).file_name().unwrap_or(first);
-    Ok(name.to_string_lossy().into_owned())
 }
 
 fn build_only(programs: &[&Program], binaries: &[Binary<'_>]) -> ExitCode {

@@ -190,6 +190,23 @@ pub fn map_file(fd: i32, size: usize) -> Option<&'static [u8]> {
     }
 }
 
+/// Contents that [`map_file`] gave are not needed for now: they do not count as memory in use until they are read again.
+pub fn let_go(contents: &'static [u8]) {
+    // SAFETY: a mapping of a file that is only read; the kernel reads the same contents again.
+    unsafe { libc::madvise(contents.as_ptr() as *mut libc::c_void, contents.len(), libc::MADV_DONTNEED) };
+}
+
+/// Likewise the program's own code and constants: most of what was touched by now is needed at the start only.
+pub fn let_start_go() {
+    unsafe extern "C" {
+        static __ehdr_start: u8;
+        static etext: u8;
+    }
+    let (start, end) = (&raw const __ehdr_start as usize, &raw const etext as usize & !(PAGE - 1));
+    // SAFETY: pages of our own file, which nothing ever writes; the kernel reads them again when they are needed.
+    unsafe { libc::madvise(start as *mut libc::c_void, end.saturating_sub(start), libc::MADV_DONTNEED) };
+}
+
 /// Zeroed memory, for ever, that a forked child shares with its parent.
 pub fn map_shared(size: usize) -> std::io::Result<usize> {
     let size = size.next_multiple_of(PAGE);

@@ -1,12 +1,11 @@
 //! What `dynrun` says: fatal errors of its own, and at the end of a process whatever was asked for
-//! (`--stats`, `--report`, `--events`, `--timeline`, `--dump`, `--perf-map`, `--jitdump`).
+//! (`--stats`, `--report`, `--events`, `--timeline`, `--drcov`, `--dump`, `--perf-map`, `--jitdump`).
 //!
 //! Nothing here changes how the program ends: a file that cannot be written costs one line on
 //! standard error, and signals that writing raises are swallowed. Output goes to a copy of standard
 //! error made at the start, because many programs close theirs before they end.
 //!
-//! A process that a fault of its own kills reports before it dies; one that another signal kills by its default action does not: the
-//! kernel does that.
+//! A process that a signal kills by its default action reports before it dies; SIGKILL leaves no time for that.
 
 use crate::process::process;
 use crate::signal;
@@ -113,14 +112,15 @@ pub fn init() {
         stats::start();
     }
     if let Some(filter) = &o.log {
-        match filter.parse::<tracing_subscriber::EnvFilter>() {
+        // No regular expressions, as other filters have: their tables would be relocated at every start.
+        match filter.parse::<tracing_subscriber::filter::Targets>() {
             Ok(f) => {
-                let subscriber = tracing_subscriber::fmt()
-                    .with_env_filter(f)
+                use tracing_subscriber::layer::SubscriberExt;
+                let lines = tracing_subscriber::fmt::layer()
                     .with_writer(|| Diagnostics)
                     .with_ansi(false)
-                    .without_time()
-                    .finish();
+                    .without_time();
+                let subscriber = tracing_subscriber::registry().with(f).with(lines);
                 let _ = tracing::subscriber::set_global_default(subscriber);
             }
             Err(e) => line(&format!("--log {filter}: {e}")),
@@ -134,11 +134,17 @@ pub fn at_exec(thread: &mut Thread) {
     at_exit(thread);
 }
 
+/// Is anything to be written at the end of the process?
+pub fn is_asked_for() -> bool {
+    let o = &process().options;
+    let files = [&o.stats, &o.report, &o.events, &o.timeline, &o.drcov].iter().any(|f| f.is_some());
+    files || o.dump.is_some() || o.perf_map || o.jitdump
+}
+
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    let files = [&o.stats, &o.report, &o.events, &o.timeline].iter().any(|f| f.is_some());
-    let asked = files || o.dump.is_some() || o.perf_map || o.jitdump;
+    let asked = is_asked_for();
     let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
@@ -168,6 +174,9 @@ pub fn at_exit(thread: &mut Thread) {
             Ok(text) => write_file(&path_for_process(to), text.as_bytes()),
             Err(e) => line(&format!("no time line: {e}")),
         }
+    }
+    if let Some(to) = &o.drcov {
+        write_file(&path_for_process(to), &view::drcov());
     }
     if let Some(to) = &o.events {
         write_file(&path_for_process(to), &events());

@@ -183,6 +183,8 @@ pub struct Translator {
     fixed: bool,
     guest_len: usize,
     entry: (u32, Option<(u32, u32)>),
+    /// Conditional branches inside a block at most.
+    pub branches: usize,
     /// Exact registers and flags at every fault, because a handler could look.
     pub exact: bool,
     /// Instructions with results of their own each time begin blocks, for the verifier.
@@ -207,6 +209,7 @@ struct Cold {
 impl Default for Translator {
     fn default() -> Self {
         Translator {
+            branches: MAX_BRANCHES,
             code: Vec::with_capacity(8192),
             cold: Vec::new(),
             constants: Vec::new(),
@@ -418,7 +421,7 @@ impl Translator {
         } else if mode.private {
             (MAX_BLOCK, 0)
         } else {
-            (MAX_BLOCK, MAX_BRANCHES)
+            (MAX_BLOCK, self.branches)
         };
         self.decode(bytes, pc, max, branches, mode.checked, |next| cache.lookup(GuestPc(next)).is_some());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
