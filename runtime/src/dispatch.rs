@@ -290,11 +290,17 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
+    let meets = shared.cache.lookup(pc).filter(|&f| !r.steps.is_empty() && closes(shared, f, r.called));
+    // Beside a loop the path goes on through one iteration of it: perhaps it comes back to where it began.
+    let through = r.beside.is_none() && meets.is_some_and(|f| leaves_to(shared, f, r.pc));
+    if through {
+        r.beside = Some(r.steps.len());
+    }
     let done = r.stops
         || r.ends
         || writable
-        || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
-        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f, r.called))
+        || r.visited(pc)
+        || meets.is_some() && !through
         || r.steps.len() >= policy.max_blocks as usize
         || r.instructions >= policy.max_instructions as usize;
     if done {
@@ -334,10 +340,16 @@ fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
             || f.exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(f.pc)))
 }
 
+/// True when an exit of this fragment leads there.
+fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
+    shared.cache.frag(frag).exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(pc))
+}
+
 /// Makes a trace of what was recorded.
 fn finish(thread: &mut Thread, shared: &mut Shared) {
     let _time = crate::stats::translating();
     let Some(mut r) = thread.recording.take() else { return };
+    r.turn_back();
     if r.stops {
         // The last block ends in a service: the trace ends before it when there is anything before.
         r.steps.pop();

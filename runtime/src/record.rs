@@ -34,7 +34,13 @@ pub struct Recording {
     made: u32,
     /// The last block ends in a call: what follows is worth having in line even if it is a trace.
     pub called: bool,
+    /// The path has gone on through the loop that it began beside; so many steps are before that.
+    pub beside: Option<usize>,
 }
+
+/// Activations of one function on a path: a recursion is unrolled so far.
+const UNROLLED: usize = 8;
+
 
 impl Recording {
     /// Begins at a head.
@@ -52,6 +58,7 @@ impl Recording {
             active: vec![0],
             made: 0,
             called: false,
+            beside: None,
         }
     }
 
@@ -88,9 +95,28 @@ impl Recording {
         self.steps.push(Step { pc, next: pc, instructions: shape.instructions });
     }
 
-    /// True when `pc` is on the path already, in what is being executed: a loop or a recursion. In a call that has returned it does
-    /// not count: a short function that is called twice stands in the trace twice.
+    /// True when the path should end because `pc` is on it already, in what is being executed: it has gone round a loop, or deep
+    /// enough into a recursion. In a call that has returned a block does not count: a short function that is called twice
+    /// stands in the trace twice.
     pub fn visited(&self, pc: GuestPc) -> bool {
-        self.steps.iter().zip(&self.calls).any(|(s, call)| s.pc == pc && self.active.contains(call))
+        let innermost = self.active.last().copied().unwrap_or(0);
+        let mut others = 0;
+        for (_, call) in self.steps.iter().zip(&self.calls).filter(|(s, _)| s.pc == pc) {
+            if *call == innermost {
+                return true;
+            }
+            others += usize::from(self.active.contains(call));
+        }
+        others >= UNROLLED
+    }
+
+    /// The path has ended. If it went on through the loop that it began beside, and did not come back to its own head from there,
+    /// it ends at that loop after all.
+    pub fn turn_back(&mut self) {
+        let closed = !self.stops && self.steps.last().is_some_and(|s| s.next == self.pc);
+        if let Some(n) = self.beside.filter(|_| !closed) {
+            self.steps.truncate(n);
+            self.stops = false;
+        }
     }
 }
