@@ -20,6 +20,9 @@ pub enum Class {
     Real,
     /// Whole processes, mostly cold code; measured as they are.
     Startup,
+    /// A program of the user's own.
+    #[value(skip)]
+    Own,
 }
 
 impl Class {
@@ -31,6 +34,7 @@ impl Class {
             Class::Kernels => "kernels",
             Class::Real => "real",
             Class::Startup => "startup",
+            Class::Own => "own",
         }
     }
 }

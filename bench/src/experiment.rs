@@ -1,10 +1,11 @@
-//! The experiment: one program at one level, under every runner, in turns.
+//! The experiment: one program in several *cells* (a binary and a runner), in turns.
 //!
 //! The rounds are interleaved (A B C A B C …), so that whatever disturbs the machine for a
-//! while disturbs all runners alike. Before the first round one native run fills the page
-//! cache and fixes what the output and the end must be; every later run of the same size,
-//! native or not, must give the same bytes on standard output and the same end. A runner
-//! that fails is out for this program, its outputs are kept, and the others go on.
+//! while disturbs all cells alike. Before the first round one run of the first cell
+//! (native, as a rule) fills the page cache and fixes what the output and the end must be; every later run of
+//! the same size, of whatever binary and under whatever runner, must give the same bytes on
+//! standard output and the same end. A cell that fails is out for this program, its outputs are
+//! kept, and the others go on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -104,17 +105,26 @@ pub struct CaseResult {
     pub program: String,
     /// Its class.
     pub class: Class,
-    /// The level it was compiled at, or `-`.
+    /// The level it was compiled at; `-` where we do not compile, or where the columns are of several levels.
     pub level: String,
-    /// The verdicts, one for each runner, in the order of the runners.
+    /// The verdicts, one for each cell, in the order of the report's labels.
     pub verdicts: Vec<Verdict>,
+}
+
+/// One column of a case: a binary under a runner.
+#[derive(Debug)]
+pub struct Cell {
+    /// What tables call it.
+    pub label: String,
+    /// What runs it.
+    pub runner: Runner,
+    /// What is run, or why it could not be made.
+    pub built: Result<Built, String>,
 }
 
 /// What is the same for all cases.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The runners, the native baseline first.
-    pub runners: Vec<Runner>,
     /// Rounds.
     pub runs: usize,
     /// Whether short runs are made too.
@@ -129,6 +139,12 @@ pub struct Plan {
     pub scratch: PathBuf,
     /// Folder for the outputs of failures.
     pub kept: PathBuf,
+    /// What every process reads from standard input; nothing when absent.
+    pub stdin: Option<PathBuf>,
+    /// Whether a program of the user's own is measured: it may end as it likes, as long as it always ends so.
+    pub own: bool,
+    /// Whether outputs must be equal.
+    pub compare: bool,
 }
 
 impl Plan {
@@ -141,39 +157,51 @@ impl Plan {
         (full, (full / 4).max(1))
     }
 
-    /// How many processes a case starts, for the progress bar.
-    pub fn steps(&self, takes_units: bool) -> u64 {
+    /// How many processes a case of this many cells starts, for the progress bar.
+    pub fn steps(&self, takes_units: bool, cells: usize) -> u64 {
         let sizes = if self.steady && takes_units { 2 } else { 1 };
-        (sizes * (1 + self.runs * self.runners.len())) as u64
+        (sizes * (1 + self.runs * cells)) as u64
     }
 
-    /// Runs one case to its end. `step` is told the runner's label before each process.
-    pub fn measure(&self, name: &str, built: &Built, mut step: impl FnMut(&str)) -> Vec<Verdict> {
-        let (full_units, part_units) = self.sizes(built.units);
-        let mut sizes = vec![(Size::Full, built.with_units(full_units))];
-        if self.steady && built.units > 0 {
-            sizes.push((Size::Part, built.with_units(part_units)));
+    /// Runs one case to its end; the first cell is the baseline. `step` is told the cell's label before each process.
+    pub fn measure(&self, name: &str, cells: &[Cell], mut step: impl FnMut(&str)) -> Vec<Verdict> {
+        let fail_all = |why: String| vec![Verdict::Failed(why); cells.len()];
+        let Some(first) = cells.first() else { return Vec::new() };
+        let base = match &first.built {
+            Ok(built) => built,
+            Err(why) => return fail_all(format!("not built: {why}")),
+        };
+        let (full_units, part_units) = self.sizes(base.units);
+        let mut sizes = vec![(Size::Full, full_units)];
+        if self.steady && base.units > 0 {
+            sizes.push((Size::Part, part_units));
         }
         let mut references = Vec::new();
-        for (_, command) in &sizes {
+        for (_, units) in &sizes {
             step("warm-up");
-            match self.once(&Runner::native(), command) {
-                Ok(result) if result.run.end == End::Exited(0) => references.push(result),
+            match self.once(&first.runner, &base.with_units(*units)) {
+                Ok(result) if self.own || result.run.end == End::Exited(0) => references.push(result),
                 Ok(result) => {
-                    let why = format!("native: {}{}", result.run.end, result.complaint());
-                    return vec![Verdict::Failed(why); self.runners.len()];
+                    return fail_all(format!("{}: {}{}", first.label, result.run.end, result.complaint()));
                 }
-                Err(error) => return vec![Verdict::Failed(format!("native: {error}")); self.runners.len()],
+                Err(error) => return fail_all(format!("{}: {error}", first.label)),
             }
         }
         let empty = Series { full_units, part_units, ..Series::default() };
-        let mut verdicts = vec![Verdict::Measured(empty); self.runners.len()];
+        let mut verdicts: Vec<Verdict> = cells
+            .iter()
+            .map(|cell| match &cell.built {
+                Ok(_) => Verdict::Measured(empty.clone()),
+                Err(why) => Verdict::Failed(format!("not built: {why}")),
+            })
+            .collect();
         for _ in 0..self.runs {
-            for (runner, verdict) in self.runners.iter().zip(&mut verdicts) {
-                for ((size, command), reference) in sizes.iter().zip(&references) {
+            for (cell, verdict) in cells.iter().zip(&mut verdicts) {
+                let Ok(built) = &cell.built else { continue };
+                for ((size, units), reference) in sizes.iter().zip(&references) {
                     let Verdict::Measured(series) = verdict else { continue };
-                    step(&runner.label);
-                    match self.checked(name, runner, command, reference) {
+                    step(&cell.label);
+                    match self.checked(name, cell, &built.with_units(*units), reference) {
                         Ok(sample) if *size == Size::Full => series.full.push(sample),
                         Ok(sample) => series.part.push(sample),
                         Err(why) => *verdict = Verdict::Failed(why),
@@ -187,32 +215,32 @@ impl Plan {
     fn once(&self, runner: &Runner, command: &CommandLine) -> std::io::Result<Finished> {
         let (out, err) = (self.scratch.join("stdout"), self.scratch.join("stderr"));
         let limits = Limits { core: self.core, timeout: self.timeout };
-        let run = process::run(&runner.wrap(command), &limits, &out, &err)?;
+        let run = process::run(&runner.wrap(command), &limits, self.stdin.as_deref(), &out, &err)?;
         Ok(Finished { run, stdout: fs::read(out)?, stderr: fs::read(err)? })
     }
 
     fn checked(
         &self,
         name: &str,
-        runner: &Runner,
+        cell: &Cell,
         command: &CommandLine,
         wanted: &Finished,
     ) -> Result<Sample, String> {
-        let got = self.once(runner, command).map_err(|e| e.to_string())?;
+        let got = self.once(&cell.runner, command).map_err(|e| e.to_string())?;
         let difference = if got.run.end != wanted.run.end {
             format!("{}{}", got.run.end, got.complaint())
-        } else if got.stdout != wanted.stdout {
+        } else if self.compare && got.stdout != wanted.stdout {
             "another output than natively".to_owned()
         } else {
             let Run { cpu, wall, peak_kib, .. } = got.run;
             return Ok(Sample { cpu, wall, peak_kib });
         };
-        let kept = keep(&self.kept, &format!("{name}.{}", file_name(&runner.label)), &got, wanted);
+        let kept = keep(&self.kept, &format!("{name}.{}", file_name(&cell.label)), &got, wanted);
         let place = kept.map_or_else(
             |e| format!("outputs not kept: {e}"),
             |p| format!("outputs kept: {}.*", p.display()),
         );
-        Err(format!("{difference}; {place}; command: {}", runner.wrap(command).display()))
+        Err(format!("{difference}; {place}; command: {}", cell.runner.wrap(command).display()))
     }
 }
 
@@ -258,9 +286,8 @@ mod tests {
 
     use super::*;
 
-    fn plan(folder: &Path, runners: Vec<Runner>) -> Plan {
+    fn plan(folder: &Path) -> Plan {
         Plan {
-            runners,
             runs: 3,
             steady: true,
             scale: 1.0,
@@ -268,6 +295,9 @@ mod tests {
             timeout: Duration::from_secs(30),
             scratch: folder.to_owned(),
             kept: folder.join("kept"),
+            stdin: None,
+            own: false,
+            compare: true,
         }
     }
 
@@ -275,19 +305,25 @@ mod tests {
         Built { command: CommandLine::new(["/bin/sh", "-c", script, "sh"]), units: 8 }
     }
 
-    fn runner(label: &str, words: &[&str]) -> Runner {
-        Runner { label: label.into(), prefix: words.iter().map(Into::into).collect() }
+    fn cell(label: &str, words: &[&str], built: Built) -> Cell {
+        let runner = Runner { label: label.into(), prefix: words.iter().map(Into::into).collect() };
+        Cell { label: label.into(), runner, built: Ok(built) }
+    }
+
+    fn native_and(label: &str, words: &[&str], script: &str) -> [Cell; 2] {
+        [cell("native", &[], shell(script)), cell(label, words, shell(script))]
     }
 
     #[test]
     fn rounds_are_interleaved_and_sizes_recorded() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = plan(folder.path(), vec![Runner::native(), runner("env", &["/usr/bin/env"])]);
+        let plan = plan(folder.path());
         let mut order = Vec::new();
-        let verdicts = plan.measure("x", &shell("echo $1"), |label| order.push(label.to_owned()));
+        let cells = native_and("env", &["/usr/bin/env"], "echo $1");
+        let verdicts = plan.measure("x", &cells, |label| order.push(label.to_owned()));
         let round = ["native", "native", "env", "env"];
         assert_eq!(order, [&["warm-up", "warm-up"][..], &round, &round, &round].concat());
-        assert_eq!(order.len() as u64, plan.steps(true));
+        assert_eq!(order.len() as u64, plan.steps(true, 2));
         for verdict in &verdicts {
             let series = verdict.series().unwrap();
             assert_eq!((series.full.len(), series.part.len()), (3, 3));
@@ -296,11 +332,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_output_fails_one_runner_and_keeps_both_outputs() {
+    fn a_wrong_output_fails_one_cell_and_keeps_both_outputs() {
         let folder = tempfile::tempdir().unwrap();
-        let liar = runner("liar", &["/bin/sh", "-c", "echo wrong"]);
-        let verdicts =
-            plan(folder.path(), vec![Runner::native(), liar]).measure("x-O2", &shell("echo right"), |_| {});
+        let cells = native_and("liar", &["/bin/sh", "-c", "echo wrong"], "echo right");
+        let verdicts = plan(folder.path()).measure("x-O2", &cells, |_| {});
         assert!(verdicts[0].series().is_some());
         let Verdict::Failed(why) = &verdicts[1] else { panic!("not noticed") };
         assert!(why.contains("another output") && why.contains("x-O2.liar"), "{why}");
@@ -311,11 +346,48 @@ mod tests {
     }
 
     #[test]
+    fn binaries_that_differ_are_noticed_and_one_not_built_does_not_stop_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cells = vec![
+            cell("O3", &[], shell("echo 1")),
+            cell("O1", &[], shell("echo 2")),
+            cell("O2", &[], shell("echo 1")),
+        ];
+        cells.push(Cell { label: "O0".into(), runner: Runner::native(), built: Err("no".into()) });
+        let verdicts = plan(folder.path()).measure("x", &cells, |_| {});
+        let measured: Vec<_> = verdicts.iter().map(|v| v.series().is_some()).collect();
+        assert_eq!(measured, [true, false, true, false]);
+        assert_eq!(verdicts[3], Verdict::Failed("not built: no".into()));
+    }
+
+    #[test]
+    fn a_program_of_ones_own_may_fail_but_always_the_same_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan { own: true, steady: false, ..plan(folder.path()) };
+        let cells = native_and("zero", &["/bin/sh", "-c", "exit 0"], "exit 3");
+        let verdicts = plan.measure("own", &cells, |_| {});
+        assert!(verdicts[0].series().is_some());
+        assert!(
+            matches!(&verdicts[1], Verdict::Failed(why) if why.contains("exit status 0")),
+            "{verdicts:?}"
+        );
+    }
+
+    #[test]
+    fn standard_input_is_what_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("input");
+        fs::write(&input, "words\n").unwrap();
+        let plan = Plan { stdin: Some(input), ..plan(folder.path()) };
+        let cells = native_and("env", &["/usr/bin/env"], "read x; test \"$x\" = words");
+        assert!(plan.measure("x", &cells, |_| {}).iter().all(|v| v.series().is_some()));
+    }
+
+    #[test]
     fn a_crash_is_told_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
-        let crash = runner("crash", &["/bin/sh", "-c", "echo oh no >&2; kill -11 $$"]);
-        let verdicts =
-            plan(folder.path(), vec![Runner::native(), crash]).measure("x", &shell("echo"), |_| {});
+        let cells = native_and("crash", &["/bin/sh", "-c", "echo oh no >&2; kill -11 $$"], "echo");
+        let verdicts = plan(folder.path()).measure("x", &cells, |_| {});
         let Verdict::Failed(why) = &verdicts[1] else { panic!("not noticed") };
         assert!(why.contains("killed by signal 11 (oh no)"), "{why}");
     }
@@ -323,8 +395,8 @@ mod tests {
     #[test]
     fn a_program_that_fails_natively_fails_everywhere() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = plan(folder.path(), vec![Runner::native(), runner("env", &["/usr/bin/env"])]);
-        let verdicts = plan.measure("x", &shell("exit 3"), |_| {});
+        let cells = native_and("env", &["/usr/bin/env"], "exit 3");
+        let verdicts = plan(folder.path()).measure("x", &cells, |_| {});
         assert!(
             verdicts.iter().all(|v| *v == Verdict::Failed("native: exit status 3".into())),
             "{verdicts:?}"
@@ -334,11 +406,11 @@ mod tests {
     #[test]
     fn programs_without_units_run_once_per_round() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = plan(folder.path(), vec![Runner::native()]);
+        let plan = plan(folder.path());
         let built = Built { command: CommandLine::new(["/bin/true"]), units: 0 };
-        let verdicts = plan.measure("true", &built, |_| {});
+        let verdicts = plan.measure("true", &[cell("native", &[], built)], |_| {});
         let series = verdicts[0].series().unwrap();
         assert_eq!((series.full.len(), series.part.len()), (3, 0));
-        assert_eq!(plan.steps(false), 4);
+        assert_eq!(plan.steps(false, 1), 4);
     }
 }

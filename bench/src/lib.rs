@@ -3,11 +3,12 @@
 //! Data flows forward: [`catalogue`] says which programs there are, [`build`] and
 //! [`startup`] make command lines of them, [`runner`] wraps these, [`process`] runs one,
 //! [`experiment`] runs them in turns and compares outputs, [`stats`] condenses, [`report`]
-//! shows. Nothing here knows how a runner works: it is a command like any other.
+//! and [`across`] show. Nothing here knows how a runner works: it is a command like any other.
 //!
 //! Figures are ratios to the same binary run natively in the same rounds. What fails is
 //! counted and shown, and never takes the other results with it.
 
+pub mod across;
 pub mod build;
 pub mod catalogue;
 pub mod experiment;

@@ -4,117 +4,24 @@
 //! Exit status: 0 when everything ran and all outputs agreed, 1 when something failed (the
 //! other results are shown all the same), 2 when nothing could be measured.
 
+mod options;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bench::build::{Builder, Level};
+use bench::build::{Builder, Built, Level};
 use bench::catalogue::{Class, PROGRAMS, Program};
-use bench::experiment::{CaseResult, Plan};
-use bench::report::{Machine, Report, Unbuilt};
-use bench::{process, runner};
+use bench::experiment::{CaseResult, Cell, Plan};
+use bench::process::{self, CommandLine};
+use bench::report::{Layout, Machine, Report, Unbuilt};
+use bench::runner::{self, Runner};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use options::{Options, Pin};
 use regex::Regex;
-
-/// Measure programs natively and under a runner, in turns
-#[derive(Parser)]
-#[command(version, after_help = "A ratio of 1.00 is native speed; less is faster than native.")]
-struct Options {
-    /// Levels to compile at: O0, O1, O2, O3, Os, Og, each also with -native, -v2, -v3 or -v4
-    #[arg(long, value_delimiter = ',', default_value = "O2")]
-    levels: Vec<Level>,
-
-    /// What to run programs with: native, dynrun, qemu, valgrind, or any command that takes
-    /// a program and its arguments; options may follow, and a label with `=` may stand
-    /// before. `native,native` shows the noise of the machine
-    #[arg(long, value_delimiter = ',', default_value = "native,dynrun")]
-    runners: Vec<String>,
-
-    /// Only these programs: names, or regular expressions that match a whole name
-    #[arg(long, value_delimiter = ',', value_name = "REGEX")]
-    programs: Vec<String>,
-
-    /// Only these classes
-    #[arg(long, value_delimiter = ',')]
-    class: Vec<Class>,
-
-    /// Rounds; figures are medians over them
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
-
-    /// The core to run everything on: a number, `auto` (the last one allowed) or `none`
-    #[arg(long, default_value = "auto")]
-    pin: Pin,
-
-    /// Also run a quarter of the work, and compare slopes: time net of start-up
-    #[arg(long)]
-    steady: bool,
-
-    /// Factor on the amount of work
-    #[arg(long, default_value_t = 1.0, value_parser = positive)]
-    scale: f64,
-
-    /// Seconds after which a run counts as failed
-    #[arg(long, default_value_t = 120.0, value_parser = positive)]
-    timeout: f64,
-
-    /// The C compiler; C++ uses its sibling
-    #[arg(long, default_value = "gcc")]
-    cc: String,
-
-    /// The dynrun to use, instead of the one beside this program or in PATH
-    #[arg(long, env = "DYNRUN", value_name = "PATH")]
-    dynrun: Option<PathBuf>,
-
-    /// Write one line per program, level and runner
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-
-    /// Write everything, every single run included
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Folder for sources, binaries and the outputs of failures [default: beside this program]
-    #[arg(long, value_name = "DIR")]
-    work: Option<PathBuf>,
-
-    /// Build, print one command line per program and level, and run nothing
-    #[arg(long)]
-    build_only: bool,
-
-    /// List the programs and their classes
-    #[arg(long)]
-    list: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Pin {
-    Auto,
-    None,
-    Core(usize),
-}
-
-impl std::str::FromStr for Pin {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Pin::Auto),
-            "none" => Ok(Pin::None),
-            number => number.parse().map(Pin::Core).map_err(|_| "not a core's number, `auto` or `none`"),
-        }
-    }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|v: &f64| v.is_finite() && *v > 0.0)
-        .ok_or_else(|| "not a positive number".into())
-}
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
@@ -127,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let programs = select(&options.programs, &options.class)?;
+    let programs = select(options)?;
     if options.list {
         for program in programs {
             println!("{:9} {}", program.class.name(), program.name);
@@ -135,36 +42,54 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let work = options.work.clone().map_or_else(default_work, Ok)?;
-    let builder = Builder::new(&work, &options.cc)?;
-    let compiler = builder.compiler_version()?.to_owned();
+    let compilers = compilers(&work, options)?;
     // Reports go to files that can be written, or nothing is measured in vain.
     for path in [&options.csv, &options.json].into_iter().flatten() {
         std::fs::write(path, "").with_context(|| path.display().to_string())?;
     }
-    let cases = cases(&programs, &options.levels);
+    let binaries = binaries(&compilers, options)?;
     if options.build_only {
-        return Ok(build_only(&builder, &cases));
+        return Ok(build_only(&programs, &binaries));
     }
     let dynrun = runner::find_dynrun(options.dynrun.clone());
+    let runners = runner::parse_all(&options.runners, dynrun.as_deref())?;
+    let brief =
+        options.levels.is_empty() && !options.own && programs.iter().any(|p| p.class != Class::Startup);
+    let first = compilers.first().context("no compiler")?;
     let plan = Plan {
-        runners: runner::parse_all(&options.runners, dynrun.as_deref())?,
-        runs: options.runs as usize,
+        runs: options.runs.unwrap_or(if brief { 3 } else { 5 }) as usize,
         steady: options.steady,
-        scale: options.scale,
+        scale: options.scale.unwrap_or(if brief { 0.25 } else { 1.0 }),
         core: core(options.pin)?,
         timeout: Duration::from_secs_f64(options.timeout),
-        scratch: builder.scratch().to_owned(),
-        kept: builder.work().join("kept"),
+        scratch: first.scratch().to_owned(),
+        kept: first.work().join("kept"),
+        stdin: options.stdin.clone(),
+        own: options.own,
+        compare: !options.ignore_output,
     };
+    let (labels, layout, cases) = if options.own {
+        own(options, &runners)?
+    } else {
+        let optimised = |b: &&Binary<'_>| b.level.to_string() == "O3";
+        let usual = || binaries.iter().find(optimised).filter(|_| brief).map(|b| b.label.clone());
+        match options.base.clone().or_else(usual) {
+            Some(base) => across(&programs, &binaries, &runners, &base)?,
+            None => each_binary(&programs, &binaries, &runners),
+        }
+    };
+    let versions = compilers.iter().map(|b| b.compiler_version()).collect::<Result<Vec<_>, _>>();
+    let compiler = if options.own { "own program".to_owned() } else { versions?.join("; ") };
     let mut report = Report {
         machine: machine(compiler, plan.core),
         command: std::env::args().collect(),
-        runners: plan.runners.iter().map(|r| r.label.clone()).collect(),
+        runners: labels,
+        layout,
         steady: options.steady,
         cases: Vec::new(),
         unbuilt: Vec::new(),
     };
-    measure(&builder, &plan, &cases, &mut report);
+    measure(&plan, &cases, &mut report);
     print!("{}", report.table());
     if let Some(path) = &options.csv {
         std::fs::write(path, report.csv()).with_context(|| path.display().to_string())?;
@@ -176,41 +101,233 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A program at a level; the level is what tables show, `-` where we do not compile.
-struct Case<'a> {
-    program: &'a Program,
-    level: &'a Level,
-    shown: String,
+/// One builder for each compiler. That each is installed is known after this, unless nothing of ours is compiled.
+fn compilers(work: &Path, options: &Options) -> anyhow::Result<Vec<Builder>> {
+    let mut compilers = Vec::new();
+    for cc in &options.cc {
+        let builder = Builder::new(work, cc)?;
+        if !options.own {
+            builder.compiler_version()?;
+        }
+        compilers.push(builder);
+    }
+    Ok(compilers)
 }
 
-fn cases<'a>(programs: &[&'a Program], levels: &'a [Level]) -> Vec<Case<'a>> {
+/// How programs are compiled: a compiler at a level.
+struct Binary<'a> {
+    builder: &'a Builder,
+    level: Level,
+    /// The level, behind the compiler's name when there are several.
+    label: String,
+}
+
+fn binaries<'a>(compilers: &'a [Builder], options: &Options) -> anyhow::Result<Vec<Binary<'a>>> {
+    let levels = match options.levels.as_slice() {
+        [] => ["O1", "O3"].iter().map(|l| l.parse()).collect::<Result<Vec<Level>, _>>(),
+        some => Ok(some.to_vec()),
+    };
+    let levels = levels.map_err(anyhow::Error::msg)?;
+    let label = |cc: &str, level: &Level| match compilers.len() {
+        1 => level.to_string(),
+        _ => format!("{}-{level}", cc.rsplit('/').next().unwrap_or(cc)),
+    };
+    let one = |(builder, cc): (&'a Builder, &String)| -> Vec<Binary<'a>> {
+        let make = |level: &Level| Binary { builder, level: level.clone(), label: label(cc, level) };
+        levels.iter().map(make).collect()
+    };
+    Ok(compilers.iter().zip(&options.cc).flat_map(one).collect())
+}
+
+/// A case that waits to be measured. Its cells are built when its turn comes.
+struct Case<'a> {
+    name: String,
+    class: Class,
+    level: String,
+    takes_units: bool,
+    /// The number of cells, known before they are built.
+    count: usize,
+    cells: Box<dyn Fn() -> Vec<Cell> + 'a>,
+}
+
+type Cases<'a> = (Vec<String>, Layout, Vec<Case<'a>>);
+
+/// A case for each program and binary; the columns are the runners.
+fn each_binary<'a>(programs: &[&'a Program], binaries: &'a [Binary<'a>], runners: &'a [Runner]) -> Cases<'a> {
     let mut cases = Vec::new();
     for &program in programs {
         let compiled = program.class != Class::Startup;
-        for level in if compiled { levels } else { &levels[..1] } {
-            let shown = if compiled { level.to_string() } else { "-".into() };
-            cases.push(Case { program, level, shown });
+        for binary in if compiled { binaries } else { &binaries[..1] } {
+            let level = if compiled { binary.label.clone() } else { "-".into() };
+            let cells = move || {
+                let built = binary.builder.build(program, &binary.level).map_err(|e| e.to_string());
+                let cell = |runner: &Runner| Cell {
+                    label: runner.label.clone(),
+                    runner: runner.clone(),
+                    built: built.clone(),
+                };
+                runners.iter().map(cell).collect()
+            };
+            cases.push(Case {
+                name: program.name.to_owned(),
+                class: program.class,
+                level,
+                takes_units: program.units > 0,
+                count: runners.len(),
+                cells: Box::new(cells),
+            });
         }
     }
-    cases
+    (runners.iter().map(|r| r.label.clone()).collect(), Layout::Binary, cases)
 }
 
-fn build_only(builder: &Builder, cases: &[Case<'_>]) -> ExitCode {
+/// A case for each program; the columns are all binaries under all runners, the baseline's native run first.
+fn across<'a>(
+    programs: &[&'a Program],
+    binaries: &'a [Binary<'a>],
+    runners: &'a [Runner],
+    base: &str,
+) -> anyhow::Result<Cases<'a>> {
+    let labels: Vec<&str> = binaries.iter().map(|b| b.label.as_str()).collect();
+    let base = labels
+        .iter()
+        .position(|l| *l == base)
+        .with_context(|| format!("--base {base}: it is none of {}", labels.join(", ")))?;
+    let columns = binaries.iter().enumerate().flat_map(|(b, _)| (0..runners.len()).map(move |r| (b, r)));
+    let (places, order) = places(columns.collect(), (base, 0));
+    let layout = Layout::Across {
+        columns: order
+            .iter()
+            .map(|((b, r), place)| (binaries[*b].label.clone(), runners[*r].label.clone(), *place))
+            .collect(),
+    };
+    let label = |&(b, r): &(usize, usize)| format!("{} {}", runners[r].label, binaries[b].label);
+    let labels: Vec<String> = places.iter().map(label).collect();
+    let mut cases = Vec::new();
+    if let Some(program) = programs.iter().find(|p| p.class == Class::Startup) {
+        bail!(
+            "{} is not compiled and has no baseline at another level; give --levels and no --base",
+            program.name
+        );
+    }
+    for &program in programs {
+        let (places, labels) = (places.clone(), labels.clone());
+        let count = places.len();
+        let cells = move || {
+            let built: Vec<_> = binaries
+                .iter()
+                .map(|b| b.builder.build(program, &b.level).map_err(|e| e.to_string()))
+                .collect();
+            let cell = |(&(b, r), label): (&(usize, usize), &String)| Cell {
+                label: label.clone(),
+                runner: runners[r].clone(),
+                built: built[b].clone(),
+            };
+            places.iter().zip(&labels).map(cell).collect()
+        };
+        cases.push(Case {
+            name: program.name.to_owned(),
+            class: program.class,
+            level: "-".into(),
+            takes_units: program.units > 0,
+            count,
+            cells: Box::new(cells),
+        });
+    }
+    Ok((labels, layout, cases))
+}
+
+/// A pair of places: the binary's and the runner's.
+type Pair = (usize, usize);
+
+/// The cells in the order they run, the baseline first, and in the order they are shown, with the place of each.
+fn places(columns: Vec<Pair>, base: Pair) -> (Vec<Pair>, Vec<(Pair, usize)>) {
+    let mut places = columns.clone();
+    if let Some(at) = places.iter().position(|p| *p == base) {
+        places[..=at].rotate_right(1);
+    }
+    let place = |p: &Pair| places.iter().position(|q| q == p).unwrap_or(0);
+    let shown = columns.iter().map(|p| (*p, place(p))).collect();
+    (places, shown)
+}
+
+/// The user's own program, or a pair of them.
+fn own<'a>(options: &'a Options, runners: &'a [Runner]) -> anyhow::Result<Cases<'a>> {
+    let mut commands = vec![CommandLine::new(options.command.iter().cloned())];
+    if let Some(versus) = &options.versus {
+        commands.push(CommandLine::new(runner::split_words(versus)?));
+    }
+    let names: Vec<String> = commands.iter().map(file_name).collect::<anyhow::Result<_>>()?;
+    let labels: Vec<String> = match names.as_slice() {
+        [a, b] if a == b => vec!["first".into(), "second".into()],
+        _ => names.clone(),
+    };
+    for command in &mut commands {
+        let name = command.argv[0].to_string_lossy().into_owned();
+        let path =
+            runner::find_program(&name).with_context(|| format!("{name}: not found, or not executable"))?;
+        command.argv[0] = path.into_os_string();
+    }
+    let base = commands.len() - 1;
+    let columns = (0..commands.len()).flat_map(|b| (0..runners.len()).map(move |r| (b, r))).collect();
+    let (places, order) = places(columns, (base, 0));
+    let (layout, cell_labels) = if base == 0 {
+        (Layout::Binary, runners.iter().map(|r| r.label.clone()).collect::<Vec<_>>())
+    } else {
+        let columns =
+            order.iter().map(|((b, r), place)| (labels[*b].clone(), runners[*r].label.clone(), *place));
+        let cells = places.iter().map(|(b, r)| format!("{} {}", runners[*r].label, labels[*b]));
+        (Layout::Across { columns: columns.collect() }, cells.collect())
+    };
+    let count = places.len();
+    let shown = cell_labels.clone();
+    let cells = move || {
+        let cell = |((b, r), label): (&Pair, &String)| Cell {
+            label: label.clone(),
+            runner: runners[*r].clone(),
+            built: Ok(Built { command: commands[*b].clone(), units: 0 }),
+        };
+        places.iter().zip(&shown).map(cell).collect()
+    };
+    let case = Case {
+        name: names[0].clone(),
+        class: Class::Own,
+        level: "-".into(),
+        takes_units: false,
+        count,
+        cells: Box::new(cells),
+    };
+    Ok((cell_labels, layout, vec![case]))
+}
+
+fn file_name(command: &CommandLine) -> anyhow::Result<String> {
+    let first = command.argv.first().context("an empty command")?;
+    let name = Path::new(first).file_name().unwrap_or(first);
+    Ok(name.to_string_lossy().into_owned())
+}
+
+fn build_only(programs: &[&Program], binaries: &[Binary<'_>]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for Case { program, level, shown } in cases {
-        match builder.build(program, level) {
-            Ok(built) => println!("{} {shown}: {}", program.name, built.with_units(built.units).display()),
-            Err(why) => {
-                eprintln!("speedup: {} {shown}: {why}", program.name);
-                code = ExitCode::FAILURE;
+    for program in programs {
+        let compiled = program.class != Class::Startup;
+        for binary in if compiled { binaries } else { &binaries[..1] } {
+            let shown = if compiled { binary.label.as_str() } else { "-" };
+            match binary.builder.build(program, &binary.level) {
+                Ok(built) => {
+                    println!("{} {shown}: {}", program.name, built.with_units(built.units).display());
+                }
+                Err(why) => {
+                    eprintln!("speedup: {} {shown}: {why}", program.name);
+                    code = ExitCode::FAILURE;
+                }
             }
         }
     }
     code
 }
 
-fn measure(builder: &Builder, plan: &Plan, cases: &[Case<'_>], report: &mut Report) {
-    let steps = |case: &Case<'_>| plan.steps(case.program.units > 0);
+fn measure(plan: &Plan, cases: &[Case<'_>], report: &mut Report) {
+    let steps = |case: &Case<'_>| plan.steps(case.takes_units, case.count);
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::new(cases.iter().map(steps).sum())
     } else {
@@ -222,21 +339,24 @@ fn measure(builder: &Builder, plan: &Plan, cases: &[Case<'_>], report: &mut Repo
     }
     let mut done = 0;
     for case in cases {
-        let Case { program, level, shown } = case;
         bar.set_position(done);
-        bar.set_message(format!("{} {shown} build", program.name));
-        match builder.build(program, level) {
-            Ok(built) => {
-                let verdicts = plan.measure(&format!("{}-{shown}", program.name), &built, |runner| {
-                    bar.inc(1);
-                    bar.set_message(format!("{} {shown} {runner}", program.name));
-                });
-                let (program, class) = (program.name.to_owned(), program.class);
-                report.cases.push(CaseResult { program, class, level: shown.clone(), verdicts });
+        bar.set_message(format!("{} {} build", case.name, case.level));
+        let cells = (case.cells)();
+        // A program of which nothing was built is a line of its own below the table.
+        match cells.iter().map(|c| c.built.as_ref().err()).collect::<Option<Vec<_>>>() {
+            Some(errors) => {
+                let why = errors.first().map_or_else(String::new, |why| (*why).clone());
+                let (program, level) = (case.name.clone(), case.level.clone());
+                report.unbuilt.push(Unbuilt { program, level, why });
             }
-            Err(why) => {
-                let (program, level) = (program.name.to_owned(), shown.clone());
-                report.unbuilt.push(Unbuilt { program, level, why: why.to_string() });
+            None => {
+                let name = format!("{}-{}", case.name, case.level);
+                let verdicts = plan.measure(&name, &cells, |cell| {
+                    bar.inc(1);
+                    bar.set_message(format!("{} {} {cell}", case.name, case.level));
+                });
+                let (program, class, level) = (case.name.clone(), case.class, case.level.clone());
+                report.cases.push(CaseResult { program, class, level, verdicts });
             }
         }
         done += steps(case);
@@ -244,7 +364,11 @@ fn measure(builder: &Builder, plan: &Plan, cases: &[Case<'_>], report: &mut Repo
     bar.finish_and_clear();
 }
 
-fn select(patterns: &[String], classes: &[Class]) -> anyhow::Result<Vec<&'static Program>> {
+/// The programs asked for. Those of the crates take minutes to compile, and those of the start-up class have no
+/// levels: the short experiment is of the others.
+fn select(options: &Options) -> anyhow::Result<Vec<&'static Program>> {
+    let (patterns, classes) = (&options.programs, &options.class);
+    let short = options.levels.is_empty() && patterns.is_empty() && classes.is_empty() && !options.list;
     let mut wanted = Vec::new();
     for pattern in patterns {
         let regex =
@@ -255,7 +379,8 @@ fn select(patterns: &[String], classes: &[Class]) -> anyhow::Result<Vec<&'static
         wanted.push(regex);
     }
     let chosen = |p: &&Program| {
-        (wanted.is_empty() || wanted.iter().any(|r| r.is_match(p.name)))
+        !(short && matches!(p.class, Class::Real | Class::Startup))
+            && (wanted.is_empty() || wanted.iter().any(|r| r.is_match(p.name)))
             && (classes.is_empty() || classes.contains(&p.class))
     };
     let programs: Vec<_> = PROGRAMS.iter().filter(chosen).collect();

@@ -88,10 +88,16 @@ pub struct Limits {
 }
 
 /// Runs `command` to its end with standard output in `stdout`, standard error in
-/// `stderr` (both truncated first) and nothing on standard input.
+/// `stderr` (both truncated first) and the file `stdin`, or nothing, on standard input.
 ///
 /// Fails when the program cannot be started; a program that fails is a [`Run`].
-pub fn run(command: &CommandLine, limits: &Limits, stdout: &Path, stderr: &Path) -> io::Result<Run> {
+pub fn run(
+    command: &CommandLine,
+    limits: &Limits,
+    stdin: Option<&Path>,
+    stdout: &Path,
+    stderr: &Path,
+) -> io::Result<Run> {
     let (program, arguments) = command
         .argv
         .split_first()
@@ -99,7 +105,10 @@ pub fn run(command: &CommandLine, limits: &Limits, stdout: &Path, stderr: &Path)
     let mut child = Command::new(program);
     child
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(match stdin {
+            Some(path) => Stdio::from(File::open(path)?),
+            None => Stdio::null(),
+        })
         .stdout(Stdio::from(File::create(stdout)?))
         .stderr(Stdio::from(File::create(stderr)?))
         .process_group(0);
@@ -230,8 +239,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (out, err) = (directory.path().join("out"), directory.path().join("err"));
         let core = allowed_cores().unwrap().last().copied();
-        let run =
-            run(&CommandLine::new(["sh", "-c", script]), &Limits { core, timeout }, &out, &err).unwrap();
+        let run = run(&CommandLine::new(["sh", "-c", script]), &Limits { core, timeout }, None, &out, &err)
+            .unwrap();
         (run, std::fs::read(out).unwrap(), std::fs::read(err).unwrap())
     }
 
@@ -281,9 +290,9 @@ mod tests {
         let out = directory.path().join("out");
         let limits = Limits { core: None, timeout: LONG };
         let missing = CommandLine::new(["/nonexistent/program"]);
-        assert_eq!(run(&missing, &limits, &out, &out).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(run(&CommandLine::new([""; 0]), &limits, &out, &out).is_err());
+        assert_eq!(run(&missing, &limits, None, &out, &out).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(run(&CommandLine::new([""; 0]), &limits, None, &out, &out).is_err());
         let nowhere = Limits { core: Some(usize::MAX), timeout: LONG };
-        assert!(run(&CommandLine::new(["true"]), &nowhere, &out, &out).is_err());
+        assert!(run(&CommandLine::new(["true"]), &nowhere, None, &out, &out).is_err());
     }
 }

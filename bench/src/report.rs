@@ -15,14 +15,29 @@ pub struct Report {
     pub machine: Machine,
     /// The command line that made it.
     pub command: Vec<String>,
-    /// Labels of the runners; the first is the baseline.
+    /// Labels of the runners, or of the cells of a report across levels; the first is the baseline.
     pub runners: Vec<String>,
+    /// What the cells of a case are.
+    pub layout: Layout,
     /// Whether the ratios of programs that take units are of steady time.
     pub steady: bool,
     /// One for each program and level, in the order measured.
     pub cases: Vec<CaseResult>,
     /// Programs that could not be built, with the reason.
     pub unbuilt: Vec<Unbuilt>,
+}
+
+/// What the cells of a case are, and so which table shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One binary under several runners; each level is a case of its own.
+    Binary,
+    /// Several binaries of one program, each under the runners, against one of them natively: see [`crate::across`].
+    Across {
+        /// The columns of the table: each a binary's label, a runner's label, and the cell's place.
+        columns: Vec<(String, String, usize)>,
+    },
 }
 
 /// What the figures were measured on.
@@ -54,19 +69,19 @@ pub struct Unbuilt {
 /// The figures of one runner on one case, against the baseline. Ratios above one are
 /// slower or larger than native.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Figures {
+pub(crate) struct Figures {
     cpu: f64,
     /// The ratio that counts: of steady time when asked for and measurable, else of whole
     /// processor time.
-    ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     whole: Option<f64>,
     wall: Option<f64>,
     peak: Option<f64>,
-    spread: Option<f64>,
+    pub(crate) spread: Option<f64>,
     native_cpu: f64,
 }
 
-fn figures(series: &Series, base: &Series, steady: bool) -> Option<Figures> {
+pub(crate) fn figures(series: &Series, base: &Series, steady: bool) -> Option<Figures> {
     let over = |a: Option<f64>, b: Option<f64>| stats::ratio(a?, b?);
     let whole = over(series.cpu(), base.cpu());
     let slopes = steady && series.full_units > 0;
@@ -108,12 +123,16 @@ impl Report {
     /// Writes the tables: the cases, the means of each class, the failures.
     pub fn table(&self) -> String {
         let mut text = self.heading();
-        text.push_str(&render(&self.case_rows()));
-        let summaries = self.summaries();
-        if !summaries.is_empty() {
-            text.push('\n');
-            text.push_str(&render(&self.summary_rows(&summaries)));
-            text.push_str(&self.in_words(&summaries));
+        if let Layout::Across { columns } = &self.layout {
+            text.push_str(&crate::across::table(self, columns));
+        } else {
+            text.push_str(&render(&self.case_rows()));
+            let summaries = self.summaries();
+            if !summaries.is_empty() {
+                text.push('\n');
+                text.push_str(&render(&self.summary_rows(&summaries)));
+                text.push_str(&self.in_words(&summaries));
+            }
         }
         for Unbuilt { program, level, why } in &self.unbuilt {
             let _ = writeln!(text, "not built: {program} {level}: {why}");
@@ -312,7 +331,7 @@ impl Report {
     }
 }
 
-fn times(value: Option<f64>) -> String {
+pub(crate) fn times(value: Option<f64>) -> String {
     value.map_or_else(|| "?".into(), |v| if v < 100.0 { format!("{v:.2}") } else { format!("{v:.0}") })
 }
 
@@ -322,7 +341,7 @@ fn milliseconds(seconds: f64) -> String {
 }
 
 /// Aligns columns: words to the left, numbers to the right.
-fn render(rows: &[Vec<String>]) -> String {
+pub(crate) fn render(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|f| f.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -379,6 +398,7 @@ mod tests {
             },
             command: vec!["speedup".into()],
             runners: vec!["native".into(), "x".into()],
+            layout: Layout::Binary,
             steady,
             cases: vec![
                 // whole 2.0, steady 1.5

@@ -147,7 +147,7 @@ fn is_label(text: &str) -> bool {
 }
 
 /// Splits at blanks, except between quotation marks of either kind.
-fn split_words(text: &str) -> Result<Vec<String>, RunnerError> {
+pub fn split_words(text: &str) -> Result<Vec<String>, RunnerError> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in text.chars() {
         match quote {

@@ -56,8 +56,10 @@ fn a_runner_that_lies_is_a_failure_and_the_rest_is_shown() {
     fs::write(&liar, "#!/bin/sh\necho 42\n").unwrap();
     fs::set_permissions(&liar, fs::Permissions::from_mode(0o755)).unwrap();
     let runners = format!("native,good=env,bad={}", liar.display());
-    let output =
-        speedup(work.path(), &["--programs=fib", "--runs=1", "--scale=0.01", "--runners", runners.as_str()]);
+    let output = speedup(
+        work.path(),
+        &["--programs=fib", "--levels=O2", "--runs=1", "--scale=0.01", "--runners", runners.as_str()],
+    );
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(table.contains("FAILED: fib O2 under bad: another output than natively"), "{table}");
@@ -79,6 +81,40 @@ fn whole_processes_are_measured_without_levels() {
 }
 
 #[test]
+fn without_levels_all_is_against_the_native_o3_binary() {
+    let work = tempfile::tempdir().unwrap();
+    let arguments = ["--programs=gemm,virt", "--runners=native,run=env", "--runs=1", "--scale=0.01"];
+    let output = speedup(work.path(), &arguments);
+    let table = text(&output.stdout);
+    assert!(output.status.success(), "{table}{}", text(&output.stderr));
+    assert!(table.contains("native O1  run O1  native O3  run O3"), "{table}");
+    assert!(table.contains("run runs O1 binaries at "), "{table}");
+    let compilers = "--cc=gcc,cc";
+    let output = speedup(work.path(), &[&arguments[..], &[compilers, "--base=cc-O1"]].concat());
+    let table = text(&output.stdout);
+    assert!(table.contains("that of native cc-O1") && table.contains("run gcc-O3"), "{table}");
+}
+
+#[test]
+fn a_program_of_ones_own_and_a_pair_of_them() {
+    let work = tempfile::tempdir().unwrap();
+    let own = ["--own", "--runs=1", "--runners=native,run=env"];
+    let output = speedup(work.path(), &[&own[..], &["--", "sh", "-c", "echo 1; exit 3"]].concat());
+    let table = text(&output.stdout);
+    assert!(output.status.success() && table.contains("run: "), "{table}{}", text(&output.stderr));
+    let pair = ["--versus", "cat /dev/null", "--", "true"];
+    let output = speedup(work.path(), &[&own[..], &pair].concat());
+    let table = text(&output.stdout);
+    assert!(output.status.success() && table.contains("that of native cat"), "{table}");
+    let random = ["--", "sh", "-c", "echo $$"];
+    assert_eq!(speedup(work.path(), &[&own[..], &random].concat()).status.code(), Some(1));
+    let output = speedup(work.path(), &[&own[..], &["--ignore-output"], &random].concat());
+    assert!(output.status.success());
+    refuses(work.path(), &[&own[..], &["--", "/no/such/program"]].concat(), "/no/such/program: not found");
+    refuses(work.path(), &["--own"], "<PROGRAM>");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_in_a_line() {
     let work = tempfile::tempdir().unwrap();
     let work = work.path();
@@ -90,6 +126,8 @@ fn what_cannot_be_done_is_said_in_a_line() {
     refuses(work, &["--programs=fib", "--cc=gcc-of-nowhere"], "install the package gcc");
     refuses(work, &["--programs=fib", "--runners=native", "--pin=9999"], "--pin 9999");
     refuses(work, &["--levels=O7"], "a level is O0");
+    refuses(work, &["--runners=native", "--base=O2"], "--base O2: it is none of O1, O3");
+    refuses(work, &["--runners=native", "--programs=true", "--base=O3"], "true is not compiled");
     refuses(work, &["--scale=-1"], "not a positive number");
     refuses(Path::new("/proc/nowhere"), &["--programs=fib"], "/proc/nowhere");
 }
@@ -102,7 +140,14 @@ fn a_compiler_that_fails_leaves_the_programs_it_can_build() {
         .unwrap();
     fs::set_permissions(&cc, fs::Permissions::from_mode(0o755)).unwrap();
     let compiler = format!("--cc={}", cc.display());
-    let arguments = ["--programs=fib,mutual", "--runners=native,env", "--runs=1", "--scale=0.01", &compiler];
+    let arguments = [
+        "--programs=fib,mutual",
+        "--levels=O2",
+        "--runners=native,env",
+        "--runs=1",
+        "--scale=0.01",
+        &compiler,
+    ];
     let output = speedup(work.path(), &arguments);
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}");

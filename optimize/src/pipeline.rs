@@ -6,6 +6,9 @@ use ir::trace::Trace;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+/// The name under which vector traces are left out.
+const VECTORIZE: &str = "vectorize";
+
 /// How much work a trace is worth.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Level {
@@ -43,6 +46,8 @@ impl PassTime {
 /// The passes of a level with their buffers.
 pub struct Pipeline {
     level: Level,
+    /// Names of passes that stay out.
+    left_out: Vec<String>,
     passes: Vec<Box<dyn Pass>>,
     times: Vec<PassTime>,
 }
@@ -81,7 +86,30 @@ impl Pipeline {
         };
         let time = |name| PassTime { name, time: Duration::ZERO, lines: 0, rewrites: 0, traces: 0 };
         let times = passes.iter().map(|p| time(p.name())).collect();
-        Pipeline { level, passes, times }
+        Pipeline { level, left_out: Vec::new(), passes, times }
+    }
+
+    /// The names of all passes at the highest level, in the order they first run; `vectorize` is one of them.
+    pub fn names() -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = Vec::new();
+        for pass in Pipeline::new(Level::Full).passes {
+            if !names.contains(&pass.name()) {
+                names.push(pass.name());
+            }
+        }
+        names.push(VECTORIZE);
+        names
+    }
+
+    /// Without the passes of these names: to see what each brings, and which one is wrong.
+    #[must_use]
+    pub fn without(mut self, names: &[String]) -> Pipeline {
+        self.left_out = names.to_vec();
+        self
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        !self.left_out.iter().any(|n| n == name)
     }
 
     /// Runs them. `watch` sees the trace after each pass that changed it.
@@ -99,14 +127,14 @@ impl Pipeline {
     ) -> Option<Trace> {
         let peel = self.passes.iter().position(|p| p.name() == "peel").unwrap_or(self.passes.len());
         self.run_some(0..peel, trace, env, &mut watch);
-        let full = self.level == Level::Full;
+        let full = self.level == Level::Full && self.runs(VECTORIZE);
         let mut vector = if full { vector_trace(trace, env) } else { None };
         self.run_some(peel..self.passes.len(), trace, env, &mut watch);
         if full && vector.is_none() && peel < self.passes.len() {
             vector = vector_trace(trace, env);
         }
         if let Some(made) = &vector {
-            watch("vectorize", made);
+            watch(VECTORIZE, made);
         }
         vector
     }
@@ -119,6 +147,9 @@ impl Pipeline {
         watch: &mut impl FnMut(&'static str, &Trace),
     ) {
         for (pass, cost) in self.passes[range.clone()].iter_mut().zip(&mut self.times[range]) {
+            if self.left_out.iter().any(|n| n == pass.name()) {
+                continue;
+            }
             let (start, lines, used) = (Instant::now(), trace.insts.len(), env.used());
             let changed = pass.run(trace, env);
             cost.time += start.elapsed();

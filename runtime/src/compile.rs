@@ -134,7 +134,8 @@ impl Compiler {
         };
         Compiler {
             lifter: Lifter::default(),
-            pipeline: Pipeline::new(if options.level >= 3 { Level::Full } else { Level::Quick }),
+            pipeline: Pipeline::new(if options.level >= 3 { Level::Full } else { Level::Quick })
+                .without(&options.without),
             env: Env::new(features, options.fuel),
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),

@@ -41,6 +41,11 @@ pub struct Options {
     #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
     pub fuel: Option<u64>,
 
+    /// Passes of the optimizer that stay out, by name: to see what each brings
+    #[arg(long, value_name = "PASS", value_delimiter = ',', env = "DYNRUN_WITHOUT",
+          value_parser = pass_name)]
+    pub without: Vec<String>,
+
     /// Optimised traces even of paths that seem to gain nothing
     #[arg(long, env = "DYNRUN_ALWAYS_OPTIMIZE", value_parser = clap::builder::BoolishValueParser::new(),
           default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -143,6 +148,16 @@ pub struct Options {
     pub program: Vec<OsString>,
 }
 
+/// The name of a pass. Not a list of possible values, which would be made at every start.
+fn pass_name(text: &str) -> Result<String, String> {
+    let names = optimize::pipeline::Pipeline::names();
+    if names.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("no pass is called so; there are {}", names.join(", ")))
+    }
+}
+
 impl Options {
     /// Whether traces are made.
     pub fn traces(&self) -> bool {
@@ -177,7 +192,9 @@ impl Options {
                 .or_else(|| variable("HOME").map(|h| h.join(".cache")))
                 .map(|p| p.join("dynrun"));
         }
-        for path in [&mut self.stats, &mut self.events, &mut self.cache_dir].into_iter().flatten() {
+        for path in
+            [&mut self.stats, &mut self.events, &mut self.cache_dir, &mut self.traces].into_iter().flatten()
+        {
             if path.as_os_str() != "-"
                 && let Ok(whole) = std::path::absolute(&*path)
             {
@@ -215,12 +232,18 @@ impl Options {
         if let Some(n) = self.paths {
             v.push(format!("--paths={n}").into());
         }
+        if !self.without.is_empty() {
+            v.push(format!("--without={}", self.without.join(",")).into());
+        }
         if let Some(d) = &self.dump {
             v.push(format!("--dump={d}").into());
         }
-        for (on, name) in
-            [(self.perf_map, "--perf-map"), (self.no_aslr, "--no-aslr"), (self.no_persist, "--no-persist")]
-        {
+        for (on, name) in [
+            (self.perf_map, "--perf-map"),
+            (self.no_aslr, "--no-aslr"),
+            (self.no_persist, "--no-persist"),
+            (self.always_optimize, "--always-optimize"),
+        ] {
             if on {
                 v.push(name.into());
             }

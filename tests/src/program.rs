@@ -10,7 +10,7 @@
 //! | `limit` | seconds before a run counts as hanging, default 120 |
 //! | `compare` | `all`, `stdout` (default) or `status` |
 //! | `slow` | `yes`: minutes; only `cargo xtask oracles` runs it |
-//! | `tiers` | `trace`: too slow to run with every tier |
+//! | `tiers` | `trace`: too slow to run with every tier; `default`: nor with all optimisation of whatever runs twice, as with hundreds of processes |
 //!
 //! and defines shell functions: `prepare` (optional; runs natively, once), `run` (the subject: the whole
 //! shell runs under `dynrun`, all its children follow) and `after` (optional; runs natively, its output is
@@ -43,6 +43,8 @@ pub struct Program {
     pub aspects: Aspects,
     /// Whether only the default tier is worth the time.
     pub trace_only: bool,
+    /// Also run with all optimisation of whatever runs twice.
+    pub hot: bool,
     /// Whether it takes minutes.
     pub slow: bool,
 }
@@ -72,6 +74,7 @@ fn parse(script: PathBuf) -> anyhow::Result<Program> {
         limit: Duration::from_secs(120),
         aspects: Aspects::STDOUT,
         trace_only: false,
+        hot: true,
         slow: false,
         script,
     };
@@ -88,6 +91,7 @@ fn parse(script: PathBuf) -> anyhow::Result<Program> {
             ("compare", "stdout") => program.aspects = Aspects::STDOUT,
             ("compare", "status") => program.aspects = Aspects::END,
             ("tiers", "trace") => program.trace_only = true,
+            ("tiers", "default") => (program.trace_only, program.hot) = (true, false),
             ("slow", "yes") => program.slow = true,
             _ => anyhow::bail!("{}: unknown directive: {line}", program.script.display()),
         }

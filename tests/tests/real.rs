@@ -39,7 +39,7 @@ fn main() -> ExitCode {
                 if !program.trace_only || tier == Tier::Trace {
                     subjects.push((tier.name(), Subject::for_tier(dynrun, tier)));
                 }
-                if tier == Tier::Trace {
+                if tier == Tier::Trace && program.hot {
                     subjects.push(("hot", Subject::with(dynrun, tier, HOT_3)));
                 }
             }

@@ -1,0 +1,277 @@
+//! The shared state ([`Global`]) and the layout of stacks and frames.
+//!
+//! # Frames
+//! A stack is an array of slots. The running function's slots begin at `base`; the two below describe the frame:
+//!
+//! ```text
+//!   base-2  base-1 | base ...        top
+//!   func    link   | arguments, locals, temporaries
+//! ```
+//!
+//! The link says how to go back. Its low three bits are the type:
+//!
+//! | bits | type | the other bits |
+//! |---|---|---|
+//! | `.00` | called by a Lua function | the address of the instruction after the call; its operand A tells the caller's base |
+//! | `001` | called by native code (or the bottom of a coroutine) | distance to the previous frame in bytes |
+//! | `010` | continuation: `base[-4]` says what to do with the result ([`Cont`]), `base[-3]` is the caller's instruction address | distance |
+//! | `011` | vararg frame: the arguments lie below | distance |
+//! | `110` | `pcall`/`xpcall` | distance |
+//! | `111` | `pcall`/`xpcall` inside a hook | distance |
+//!
+//! Instruction addresses and distances read as tiny positive doubles, so the collector may see link slots as values.
+//!
+//! # Native frames on the Rust stack
+//! A native function that calls Lua starts a new activation of the interpreter loop; a [`CFrame`] records it.
+//! Calls between Lua functions, `pcall`, metamethods, iterators and coroutine switches do not.
+
+use std::ptr;
+
+use crate::bytecode::Ins;
+use crate::gc::Collector;
+use crate::heap::Heap;
+use crate::object::{Str, Table, Thread};
+use crate::strings::StringTable;
+use crate::value::{Gc, Value};
+
+/// Frame types: low bits of a link.
+pub mod frame {
+    /// Called by a Lua function.
+    pub const LUA: u64 = 0;
+    /// Called by native code.
+    pub const C: u64 = 1;
+    /// Continuation.
+    pub const CONT: u64 = 2;
+    /// Vararg.
+    pub const VARG: u64 = 3;
+    /// `pcall`.
+    pub const PCALL: u64 = 6;
+    /// `pcall` inside a hook.
+    pub const PCALLH: u64 = 7;
+    /// Mask of the type without the pcall bit.
+    pub const TYPE: u64 = 3;
+    /// Mask of the whole type.
+    pub const TYPEP: u64 = 7;
+}
+
+/// What happens with the result of a metamethod (the word in `base[-4]` of a continuation frame).
+#[repr(u64)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cont {
+    /// Nothing: the results go to the caller as they are (tail call out of a native function).
+    Tail = 0,
+    /// Store into slot A of the instruction before the saved address.
+    Store = 1,
+    /// Drop (`__newindex`).
+    Drop = 2,
+    /// Condition: run the jump if truthy.
+    IfTrue = 3,
+    /// Condition: run the jump if falsy.
+    IfFalse = 4,
+    /// Go on with a concatenation.
+    Concat = 5,
+}
+
+/// The metamethods, in the order of [`EVENT_NAMES`]. The first six are cached negatively in a table's header.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names are the events")]
+pub enum Event {
+    Index,
+    Newindex,
+    Gc,
+    Mode,
+    Eq,
+    Len,
+    Lt,
+    Le,
+    Concat,
+    Call,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+    Pow,
+    Unm,
+    Metatable,
+    Tostring,
+    New,
+    Pairs,
+    Ipairs,
+}
+
+/// Names of the metamethods.
+pub const EVENT_NAMES: [&str; 22] = [
+    "__index",
+    "__newindex",
+    "__gc",
+    "__mode",
+    "__eq",
+    "__len",
+    "__lt",
+    "__le",
+    "__concat",
+    "__call",
+    "__add",
+    "__sub",
+    "__mul",
+    "__div",
+    "__mod",
+    "__pow",
+    "__unm",
+    "__metatable",
+    "__tostring",
+    "__new",
+    "__pairs",
+    "__ipairs",
+];
+
+/// An activation of the interpreter loop by native code, on the Rust stack.
+#[repr(C)]
+pub struct CFrame {
+    /// The activation around it in the same coroutine.
+    pub prev: *mut CFrame,
+    /// Wanted results; -1 for all.
+    pub nresults: i32,
+    /// Does this activation belong to a `resume` from native code?
+    pub resume: bool,
+}
+
+/// Hook events, as bits.
+pub mod hook {
+    /// Call.
+    pub const CALL: u8 = 1;
+    /// Return.
+    pub const RET: u8 = 2;
+    /// Line.
+    pub const LINE: u8 = 4;
+    /// Instruction count.
+    pub const COUNT: u8 = 8;
+    /// A hook is running.
+    pub const ACTIVE: u8 = 16;
+}
+
+/// State shared by all coroutines.
+#[repr(C)]
+pub struct Global {
+    /// The heap; first, because generated code allocates from it.
+    pub heap: Heap,
+    /// The running coroutine.
+    pub cur: *mut Thread,
+    /// The main coroutine.
+    pub main: *mut Thread,
+    /// Active hook events.
+    pub hookmask: u8,
+    /// Instruction counting hook: instructions left.
+    pub hookcount: i32,
+    /// Instruction counting hook: start value.
+    pub hookstart: i32,
+    /// The hook function (a Lua value), nil for none.
+    pub hookf: Value,
+    /// Metatables of the basic types, by tag.
+    pub basemt: [*mut Table; 14],
+    /// Names of the events.
+    pub names: [*mut Str; EVENT_NAMES.len()],
+    /// The empty string.
+    pub empty: *mut Str,
+    /// Registry: string keys for libraries, integer keys for references.
+    pub registry: *mut Table,
+    /// Error value on its way to the handler.
+    pub thrown: Value,
+    /// Scratch slot for stores that could not be made.
+    pub scratch: Value,
+    /// The `FUNCC` heads that native functions point to; one per builtin (see [`crate::api::Builtin`]).
+    pub funcc: [Ins; 32],
+    /// All strings.
+    pub strings: StringTable,
+    /// The collector.
+    pub gc: Collector,
+    /// Values that native code keeps alive ([`crate::api::Cx::anchor`]).
+    pub anchors: Vec<Value>,
+    /// Buffer for number formatting and concatenation.
+    pub buf: Vec<u8>,
+    /// Nesting of native activations over all coroutines.
+    pub ccalls: u32,
+    /// Set from signal handlers: raise "interrupted!" soon.
+    pub interrupt: std::sync::atomic::AtomicBool,
+}
+
+/// A Lua state: owns the heap and everything in it.
+pub struct Lua {
+    pub(crate) g: *mut Global,
+}
+
+impl Global {
+    /// Interns a string.
+    pub fn intern(&mut self, s: &[u8]) -> Gc<Str> {
+        self.strings.intern(&mut self.heap, s)
+    }
+}
+
+impl Drop for Lua {
+    fn drop(&mut self) {
+        if self.g.is_null() {
+            return;
+        }
+        // SAFETY: `g` came from `Box::into_raw` and no coroutine of it runs any more.
+        unsafe {
+            crate::gc::close(self.g);
+            drop(Box::from_raw(self.g));
+        }
+        self.g = ptr::null_mut();
+    }
+}
+
+impl Lua {
+    /// A new state with empty globals; `stdlib::open` fills them.
+    pub fn new() -> Lua {
+        use std::hash::{BuildHasher, Hasher};
+        let seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        let null = ptr::null_mut::<u8>();
+        let g = Box::into_raw(Box::new(Global {
+            heap: Heap::new(),
+            cur: null.cast(),
+            main: null.cast(),
+            hookmask: 0,
+            hookcount: 0,
+            hookstart: 0,
+            hookf: Value::NIL,
+            basemt: [null.cast(); 14],
+            names: [null.cast(); EVENT_NAMES.len()],
+            empty: null.cast(),
+            registry: null.cast(),
+            thrown: Value::NIL,
+            scratch: Value::NIL,
+            funcc: std::array::from_fn(|i| crate::vm::func::head(i as u8)),
+            strings: StringTable::new(seed),
+            gc: Collector::default(),
+            anchors: Vec::new(),
+            buf: Vec::new(),
+            ccalls: 0,
+            interrupt: std::sync::atomic::AtomicBool::new(false),
+        }));
+        // SAFETY: `g` is fresh and ours; the objects made here are reachable from it.
+        unsafe {
+            (*g).heap.threshold = usize::MAX;
+            let env = crate::table::new(&mut (*g).heap, 0, 6);
+            let registry = crate::table::new(&mut (*g).heap, 0, 4);
+            (*g).registry = registry.as_ptr();
+            let l = crate::vm::thread::new(&mut *g, env.as_ptr());
+            (*g).main = l;
+            (*g).cur = l;
+            (*g).empty = (*g).intern(b"").as_ptr();
+            for (i, name) in EVENT_NAMES.iter().enumerate() {
+                (*g).names[i] = (*g).intern(name.as_bytes()).as_ptr();
+            }
+            (*g).heap.threshold = 256 * 1024;
+        }
+        Lua { g }
+    }
+}
+
+impl Default for Lua {
+    fn default() -> Self {
+        Lua::new()
+    }
+}
