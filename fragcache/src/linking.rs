@@ -288,6 +288,13 @@ impl Cache {
         }
     }
 
+    /// A head got hot at a time when no trace can be made: it is asked again after more arrivals than the first time.
+    pub fn postpone(&mut self, id: FragId) {
+        if let Some(c) = self.frags[id.0].counter() {
+            self.table.set_counter(c.cell, self.config.policy.postponed());
+        }
+    }
+
     /// After a recording that gave no trace: count again, longer each time.
     pub fn penalise(&mut self, id: FragId) {
         let (pc, counter) = (self.frags[id.0].pc, self.frags[id.0].counter());

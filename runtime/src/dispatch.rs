@@ -11,6 +11,7 @@ use crate::options::Tier;
 use crate::process::{Shared, process};
 use crate::record::Recording;
 use crate::signal::{self, Fault};
+use crate::stats::{self, Whose};
 use crate::syscall;
 use crate::thread::Thread;
 use crate::translate::{BlockMode, TranslateError, service};
@@ -348,7 +349,13 @@ fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
 /// Makes a trace of what was recorded.
 fn finish(thread: &mut Thread, shared: &mut Shared) {
     let _time = crate::stats::translating();
-    let Some(mut r) = thread.recording.take() else { return };
+    let Some(r) = thread.recording.take() else { return };
+    let began = r.began;
+    make_trace(r, shared);
+    shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(began));
+}
+
+fn make_trace(mut r: Recording, shared: &mut Shared) {
     r.turn_back();
     if r.stops {
         // The last block ends in a service: the trace ends before it when there is anything before.
@@ -396,6 +403,7 @@ fn abort_recording(thread: &mut Thread, reason: AbortReason) {
     }
     let mut shared = process().lock();
     let Some(r) = thread.recording.take() else { return };
+    shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(r.began));
     if let Some(f) = r.current {
         shared.cache.discard(f);
     }
@@ -502,10 +510,15 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
             if shared.cache.frag(from).live {
                 // Should this recording come to nothing without a verdict, the head counts again.
                 shared.cache.rearm(from);
-                if thread.recording.is_none() {
-                    shared.cache.events.push(EventKind::Record, pc, 0);
-                    thread.recording = Some(Recording::new(from, pc));
+                if thread.recording.is_some() {
+                    return;
                 }
+                if !shared.budget.allows(stats::processor_time(Whose::Process)) {
+                    return shared.cache.postpone(from);
+                }
+                shared.cache.events.push(EventKind::Record, pc, 0);
+                let began = stats::processor_time(Whose::Thread);
+                thread.recording = Some(Recording::new(from, pc, began));
             }
         }
         _ => {}

@@ -6,6 +6,7 @@
 
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
+use std::time::Duration;
 
 /// A path being recorded.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Recording {
     made: u32,
     /// The last block ends in a call: what follows is worth having in line even if it is a trace.
     pub called: bool,
+    /// Processor time of the thread when it began.
+    pub began: Duration,
     /// The path has gone on through the loop that it began beside; so many steps are before that.
     pub beside: Option<usize>,
 }
@@ -41,10 +44,9 @@ pub struct Recording {
 /// Activations of one function on a path: a recursion is unrolled so far.
 const UNROLLED: usize = 8;
 
-
 impl Recording {
     /// Begins at a head.
-    pub fn new(head: FragId, pc: GuestPc) -> Recording {
+    pub fn new(head: FragId, pc: GuestPc, began: Duration) -> Recording {
         Recording {
             head,
             pc,
@@ -58,6 +60,7 @@ impl Recording {
             active: vec![0],
             made: 0,
             called: false,
+            began,
             beside: None,
         }
     }
