@@ -14,7 +14,7 @@ int main(int argc, char **argv)
     static char plain[N], packed[N + N / 50 + 1000], again[N];
     unsigned long units = bench_units(argc, argv, 40);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         unsigned packed_size = sizeof packed, size = N;
         generate_text(plain, N, u + 1);
         int code = BZ2_bzBuffToBuffCompress(packed, &packed_size, plain, N, 9, 0, 30);

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
     unsigned long units = bench_units(argc, argv, 10);
     struct rng rng = {101};
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         check(sqlite3_open(":memory:", &db), SQLITE_OK, "open");
         run("create table person(id integer primary key, name text, town int, age int, pay real);"
             "create table town(id integer primary key, name text);"

@@ -9,7 +9,7 @@ int main(int argc, char **argv)
     static const int levels[] = {1, 6, 9};
     unsigned long units = bench_units(argc, argv, 40);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         generate_text((char *)plain, N, u + 1);
         for (int k = 0; k < 3; k++) {
             uLongf packed_size = sizeof packed, size = N;

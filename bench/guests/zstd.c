@@ -11,7 +11,7 @@ int main(int argc, char **argv)
     ZSTD_CCtx *compressor = ZSTD_createCCtx();
     ZSTD_DCtx *decompressor = ZSTD_createDCtx();
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         generate_text(plain, N, u + 1);
         for (int k = 0; k < 3; k++) {
             size_t packed_size = ZSTD_compressCCtx(compressor, packed, sizeof packed, plain, N, levels[k]);

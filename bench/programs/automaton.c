@@ -56,7 +56,7 @@ int main(int argc, char **argv)
         for (int x = 0; x < W; x++)
             grid[0][y][x] = rng_below(&rng, 3) == 0;
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 60; u++) {
+    for (unsigned long u = 0; u < units * 60; bench_tick(++u, 60)) {
         sum = mix(sum, step(grid[u & 1], grid[(u & 1) ^ 1]));
         for (int i = 0; i < 40; i++)
             sum = mix(sum, deck(sum + (uint64_t)i));

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     }
     uint64_t sum = 1;
     double x = 0.001;
-    for (unsigned long u = 0; u < units * 6000; u++) {
+    for (unsigned long u = 0; u < units * 6000; bench_tick(++u, 6000)) {
         if (avx)
             with_avx(f, 0.75f);
         else

@@ -80,7 +80,7 @@ int main(int argc, char **argv)
         inverse *= 2 - m[0] * inverse;
     inverse = 0 - inverse;
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         memcpy(x, base, sizeof x);
         for (int bit = 0; bit < 9000; bit++) {
             multiply(t, x, x, LIMBS);

@@ -38,7 +38,7 @@ int main(int argc, char **argv)
         for (int x = 0; x < W; x++)
             image[y][x] = (unsigned char)((x * y / 16 + (int)rng_below(&rng, 40)) & 255);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 30; u++) {
+    for (unsigned long u = 0; u < units * 30; bench_tick(++u, 30)) {
         blur();
         sum = mix(sum, sobel(60 + (int)(u % 100)));
         for (int x = 0; x < W; x++)

@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     unsigned long units = bench_units(argc, argv, 60);
     struct rng rng = {41};
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         used = NONE;
         root = fresh(1);
         for (int i = 0; i < 25000; i++)

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < HANDLERS; i++)
         table[i] = all[rng_below(&rng, 4)];
     uint64_t sum = 1, context = 5;
-    for (unsigned long u = 0; u < units * 4; u++) {
+    for (unsigned long u = 0; u < units * 4; bench_tick(++u, 4)) {
         struct machine m = {0, 0, 0, sum};
         state_fn state = blank;
         for (int i = 0; i < LENGTH; i++)

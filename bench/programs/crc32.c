@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)rng_next(&rng);
     uint32_t crc = 0, check = 1;
-    for (unsigned long u = 0; u < units * 60; u++) {
+    for (unsigned long u = 0; u < units * 60; bench_tick(++u, 60)) {
         crc = by_table(crc, data, sizeof data);
         crc = by_bit(crc, data, 2048);
         check = adler(check, data, 8192);

@@ -49,7 +49,7 @@ int main(int argc, char **argv)
         v[i] = (int32_t)rng_next(&rng) >> 4;
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 350; u++) {
+    for (unsigned long u = 0; u < units * 350; bench_tick(++u, 350)) {
         sum = mix_f64(sum, dot(x, y, N));
         saxpy(0.25f, fx, fy, N);
         sum = mix(sum, (uint64_t)total(v, N) + (uint64_t)largest(v, N));

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         right[i] = (unsigned char)rng_below(&rng, 6);
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 14; u++) {
+    for (unsigned long u = 0; u < units * 14; bench_tick(++u, 14)) {
         sum = mix(sum, (uint64_t)lcs());
         sum = mix(sum, (uint64_t)distance());
         left[u % N] = (unsigned char)(sum % 6);

@@ -15,7 +15,7 @@ int main(int argc, char **argv)
 {
     unsigned long units = bench_units(argc, argv, 40);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++)
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1))
         sum = mix(sum, fib(25 + (sum & 1)));
     return bench_done("fib", sum);
 }

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
             b[i][j] = (i * (j + 1) % N) / (double)N;
             c[i][j] = (i * (j + 2) % N) / (double)N;
         }
-    for (unsigned long u = 0; u < units * 15; u++)
+    for (unsigned long u = 0; u < units * 15; bench_tick(++u, 15))
         kernel(0.015, 0.4);
     uint64_t sum = 1;
     for (int i = 0; i < N; i++)

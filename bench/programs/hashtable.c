@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     uint64_t sum = 1;
     char key[16];
     grow();
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         for (int i = 0; i < 60000; i++) {
             name_of(key, rng_below(&rng, 30000) * 977);
             *upsert(key) += (uint64_t)i;

@@ -21,7 +21,7 @@ int main(int argc, char **argv)
         for (int j = 0; j < N; j++)
             for (int k = 0; k < N; k++)
                 a[i][j][k] = b[i][j][k] = (i + j + (N - k)) * 10.0 / N;
-    for (unsigned long u = 0; u < units * 150; u++) {
+    for (unsigned long u = 0; u < units * 150; bench_tick(++u, 150)) {
         sweep(a, b);
         sweep(b, a);
     }

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     static struct vm vm;
     unsigned long units = bench_units(argc, argv, 60);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 16; u++)
+    for (unsigned long u = 0; u < units * 16; bench_tick(++u, 16))
         sum = mix(sum, run(&vm, sum));
     return bench_done("interp", sum);
 }

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
         a[i] = (i + 2.0) / N;
         b[i] = (i + 3.0) / N;
     }
-    for (unsigned long u = 0; u < units * 2000; u++)
+    for (unsigned long u = 0; u < units * 2000; bench_tick(++u, 2000))
         kernel(a, b, N);
     uint64_t sum = 1;
     for (int i = 0; i < N; i++)

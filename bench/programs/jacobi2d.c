@@ -19,7 +19,7 @@ int main(int argc, char **argv)
             a[i][j] = (i * (j + 2.0) + 2.0) / N;
             b[i][j] = (i * (j + 3.0) + 3.0) / N;
         }
-    for (unsigned long u = 0; u < units * 400; u++) {
+    for (unsigned long u = 0; u < units * 400; bench_tick(++u, 400)) {
         sweep(a, b);
         sweep(b, a);
     }

@@ -169,7 +169,7 @@ int main(int argc, char **argv)
     end[-1] = ']';
     *end = '\0';
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 6; u++) {
+    for (unsigned long u = 0; u < units * 6; bench_tick(++u, 6)) {
         arena_used = 0;
         at = text;
         sum = mix(sum, weigh(parse(), sum & 255) + arena_used);

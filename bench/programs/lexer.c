@@ -102,7 +102,7 @@ int main(int argc, char **argv)
         }
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 6; u++) {
+    for (unsigned long u = 0; u < units * 6; bench_tick(++u, 6)) {
         const char *p = text;
         uint64_t value = 0, local = 0;
         enum token kind;

@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     }
     uint64_t sum = 1;
     char copy[SIZE];
-    for (unsigned long u = 0; u < units; u++)
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1))
         for (int i = 0; i < 60000; i++) {
             const char *from = slot[(sum >> 16) % SLOTS];
             size_t n = strlen(from);

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 {
     unsigned long units = bench_units(argc, argv, 60);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++)
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1))
         for (int i = 0; i < 60000; i++)
             sum = mix(sum, attempt(sum >> 8, 4 + (i & 7)));
     return bench_done("longjmp", sum);

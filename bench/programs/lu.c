@@ -26,7 +26,7 @@ int main(int argc, char **argv)
         for (int j = 0; j < N; j++)
             original[i][j] = rng_below(&rng, 1000) / 1000.0 + (i == j ? N : 0);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 8; u++) {
+    for (unsigned long u = 0; u < units * 8; bench_tick(++u, 8)) {
         memcpy(a, original, sizeof a);
         kernel(N);
         sum = mix_f64(sum, a[N - 1][N - 1]);

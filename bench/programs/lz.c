@@ -87,7 +87,7 @@ int main(int argc, char **argv)
         }
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 4; u++) {
+    for (unsigned long u = 0; u < units * 4; bench_tick(++u, 4)) {
         size_t n = pack(plain, N, packed);
         size_t m = unpack(packed, n, again);
         if (m != N || memcmp(plain, again, N) != 0) {

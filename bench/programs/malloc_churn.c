@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     unsigned long units = bench_units(argc, argv, 60);
     struct rng rng = {73};
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         for (int i = 0; i < 60000; i++) {
             uint32_t at = rng_below(&rng, LIVE);
             size_t wanted = 8 + rng_below(&rng, rng_below(&rng, 20) ? 200 : 5000);

@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 {
     unsigned long units = bench_units(argc, argv, 60);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++)
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1))
         for (int py = 0; py < 64; py++) {
             uint64_t row = 0;
             for (int px = 0; px < 96; px++)

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
             q[i][j] = rng_next(&rng);
         }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 18; u++) {
+    for (unsigned long u = 0; u < units * 18; bench_tick(++u, 18)) {
         narrow();
         wide();
         sum = mix(sum, (uint64_t)c[u % N][u % 5] + r[u % N][u % 7]);

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
             b[i][j] = (i * (j + 1) % N) / (double)N;
         }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 6; u++) {
+    for (unsigned long u = 0; u < units * 6; bench_tick(++u, 6)) {
         kernel(N, a, b, c);
         sum = mix_f64(sum, c[u % N][(u / N) % N]);
         a[u % N][u % 7] = c[0][1] / N;

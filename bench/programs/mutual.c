@@ -69,7 +69,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 16; i++)
         generate(text[i], &rng, 11);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         for (int i = 0; i < 48; i++) {
             cursor = text[(i + u) % 16];
             sum = mix(sum, (uint64_t)expression());

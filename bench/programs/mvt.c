@@ -26,7 +26,7 @@ int main(int argc, char **argv)
         for (int j = 0; j < N; j++)
             a[i][j] = (i * j % N) / (double)N;
     }
-    for (unsigned long u = 0; u < units * 60; u++)
+    for (unsigned long u = 0; u < units * 60; bench_tick(++u, 60))
         kernel(N);
     uint64_t sum = 1;
     for (int i = 0; i < N; i++)

@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 {
     unsigned long units = bench_units(argc, argv, 60);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         sum = mix(sum, bits((1u << (9 + (sum & 1))) - 1, 0, 0, 0));
         sum = mix(sum, arrays(8, 0));
     }

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < N; i++)
         input[i] = (uint32_t)rng_next(&rng);
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 250; u++) {
+    for (unsigned long u = 0; u < units * 250; bench_tick(++u, 250)) {
         kernel((int)(u % 24));
         sum = mix(sum, output[u % N]);
         input[u % N] = (uint32_t)sum;

@@ -21,7 +21,7 @@ int main(int argc, char **argv)
     unsigned long units = bench_units(argc, argv, 60);
     struct rng rng = {99};
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         for (int i = 0; i < N; i++)
             records[i] = (struct record){(uint32_t)rng_next(&rng) % 50000, (uint32_t)i};
         qsort(records, N, sizeof records[0], by_key);

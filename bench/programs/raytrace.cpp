@@ -102,7 +102,7 @@ int main(int argc, char **argv)
             0.4 + rng_below(&rng, 60) / 100.0, 0.1 * (i % 4)));
     uint64_t sum = 1;
     const int width = 64, height = 48;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         Vec eye = {0.01 * (double)(u % 100), 0.5, -2};
         double total = 0;
         for (int y = 0; y < height; y++)

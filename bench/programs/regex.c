@@ -150,7 +150,7 @@ int main(int argc, char **argv)
         }
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++)
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1))
         for (size_t k = 0; k < sizeof patterns / sizeof patterns[0]; k++) {
             const char *p = patterns[k];
             used = 0;

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
             a[i][j] = (i * (j + 2.0) + 2.0) / N;
-    for (unsigned long u = 0; u < units * 80; u++)
+    for (unsigned long u = 0; u < units * 80; bench_tick(++u, 80))
         kernel();
     uint64_t sum = 1;
     for (int i = 0; i < N; i++)

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)rng_next(&rng);
     uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    for (unsigned long u = 0; u < units * 250; u++)
+    for (unsigned long u = 0; u < units * 250; bench_tick(++u, 250))
         for (size_t i = 0; i < sizeof data; i += 64)
             block(h, data + i);
     uint64_t sum = 1;

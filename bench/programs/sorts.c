@@ -74,7 +74,7 @@ int main(int argc, char **argv)
     unsigned long units = bench_units(argc, argv, 60);
     struct rng rng = {79};
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units; u++) {
+    for (unsigned long u = 0; u < units; bench_tick(++u, 1)) {
         for (int i = 0; i < N; i++)
             original[i] = (uint32_t)rng_next(&rng);
         for (int way = 0; way < 3; way++) {

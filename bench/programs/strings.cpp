@@ -41,7 +41,7 @@ int main(int argc, char **argv)
         text += rng_below(&rng, 8) ? ' ' : ',';
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 3; u++) {
+    for (unsigned long u = 0; u < units * 3; bench_tick(++u, 3)) {
         std::map<std::string, int> ordered;
         std::unordered_map<std::string, uint64_t> counted;
         for (const auto &line : split(text, ','))

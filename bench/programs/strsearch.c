@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < N; i++)
         text[i] = "abcd"[rng_below(&rng, 4)];
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 8; u++) {
+    for (unsigned long u = 0; u < units * 8; bench_tick(++u, 8)) {
         int m = 3 + (int)(u % (M - 3));
         const char *p = text + (u * 131) % (N - M);
         sum = mix(sum, naive(text, N, p, m) * UINT64_C(1000003) + horspool(text, N, p, m) * 997 + kmp(text, N, p, m));

@@ -51,7 +51,7 @@ int main(int argc, char **argv)
         eight[i] = make((int)rng_below(&rng, 8), rng_next(&rng));
     }
     uint64_t sum = 1;
-    for (unsigned long u = 0; u < units * 2000; u++) {
+    for (unsigned long u = 0; u < units * 2000; bench_tick(++u, 2000)) {
         sum = sweep(one, sum);
         if (u % 3 == 0)
             sum = sweep(eight, sum);

@@ -76,7 +76,16 @@ pub(crate) fn write_if_changed(scratch: &Path, path: &Path, text: &str) -> Resul
     fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).map_err(at(path))
 }
 
-/// A level as users write it (`O0`, `O2`, `O3-native`) and as the compiler reads it.
+/// What gcc does to whole nests of loops, off: a compiler that sees one path at a time cannot do it.
+const NO_NESTS: [&str; 4] = [
+    "-fno-loop-interchange",
+    "-fno-loop-unroll-and-jam",
+    "-fno-tree-loop-distribution",
+    "-fno-tree-loop-distribute-patterns",
+];
+
+/// A level as users write it (`O0`, `O2`, `O3-native`) and as the compiler reads it. With `-nonest` behind it gcc leaves the order
+/// of loops in a nest as it is in the source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(String);
 
@@ -86,10 +95,13 @@ impl Level {
     pub fn flags(&self) -> Vec<String> {
         let mut parts = self.0.split('-');
         let mut flags = vec![format!("-{}", parts.next().unwrap_or("O2"))];
-        flags.extend(parts.map(|march| match march {
-            "v2" | "v3" | "v4" => format!("-march=x86-64-{march}"),
-            other => format!("-march={other}"),
-        }));
+        for part in parts {
+            match part {
+                "v2" | "v3" | "v4" => flags.push(format!("-march=x86-64-{part}")),
+                "nonest" => flags.extend(NO_NESTS.iter().map(|f| (*f).to_owned())),
+                other => flags.push(format!("-march={other}")),
+            }
+        }
         flags.push("-ffp-contract=off".into());
         flags
     }
@@ -106,7 +118,7 @@ impl std::str::FromStr for Level {
         if known {
             Ok(Level(text.to_owned()))
         } else {
-            Err("a level is O0, O1, O2, O3, Os or Og, with -native, -v2, -v3 or -v4 behind it if wanted"
+            Err("a level is O0, O1, O2, O3, Os or Og, with -native, -v2, -v3, -v4 or -nonest behind it if wanted"
                 .into())
         }
     }
@@ -139,6 +151,7 @@ impl Built {
 }
 
 /// Builds programs into a work folder with one compiler.
+#[derive(Debug)]
 pub struct Builder {
     work: PathBuf,
     scratch: PathBuf,

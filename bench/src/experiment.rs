@@ -149,7 +149,7 @@ pub struct Plan {
 
 impl Plan {
     /// Units of a full and of a short run of a program that does `units` by default.
-    fn sizes(&self, units: u64) -> (u64, u64) {
+    pub(crate) fn sizes(&self, units: u64) -> (u64, u64) {
         if units == 0 {
             return (0, 0);
         }
@@ -212,7 +212,8 @@ impl Plan {
         verdicts
     }
 
-    fn once(&self, runner: &Runner, command: &CommandLine) -> std::io::Result<Finished> {
+    /// Runs `command` under `runner` once.
+    pub(crate) fn once(&self, runner: &Runner, command: &CommandLine) -> std::io::Result<Finished> {
         let (out, err) = (self.scratch.join("stdout"), self.scratch.join("stderr"));
         let limits = Limits { core: self.core, timeout: self.timeout };
         let run = process::run(&runner.wrap(command), &limits, self.stdin.as_deref(), &out, &err)?;
@@ -251,9 +252,9 @@ enum Size {
 }
 
 /// A process that has ended, with what it wrote.
-struct Finished {
-    run: Run,
-    stdout: Vec<u8>,
+pub(crate) struct Finished {
+    pub(crate) run: Run,
+    pub(crate) stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 

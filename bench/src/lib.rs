@@ -3,7 +3,7 @@
 //! Data flows forward: [`catalogue`] says which programs there are, [`build`] and
 //! [`startup`] make command lines of them, [`runner`] wraps these, [`process`] runs one,
 //! [`experiment`] runs them in turns and compares outputs, [`stats`] condenses, [`report`]
-//! and [`across`] show. Nothing here knows how a runner works: it is a command like any other.
+//! [`across`] and [`page`] show, the last with what [`insight`] found out about causes ([`warmup`] among it). Nothing here knows how a runner works: it is a command like any other.
 //!
 //! Figures are ratios to the same binary run natively in the same rounds. What fails is
 //! counted and shown, and never takes the other results with it.
@@ -12,8 +12,11 @@ pub mod across;
 pub mod build;
 pub mod catalogue;
 pub mod experiment;
+pub mod insight;
+pub mod page;
 pub mod process;
 pub mod report;
 pub mod runner;
 pub mod startup;
 pub mod stats;
+pub mod warmup;

@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use bench::build::{Builder, Built, Level};
 use bench::catalogue::{Class, PROGRAMS, Program};
 use bench::experiment::{CaseResult, Cell, Plan};
+use bench::insight::{Insight, Looker};
 use bench::process::{self, CommandLine};
 use bench::report::{Layout, Machine, Report, Unbuilt};
 use bench::runner::{self, Runner};
@@ -44,7 +45,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let work = options.work.clone().map_or_else(default_work, Ok)?;
     let compilers = compilers(&work, options)?;
     // Reports go to files that can be written, or nothing is measured in vain.
-    for path in [&options.csv, &options.json].into_iter().flatten() {
+    for path in [&options.csv, &options.json, &options.html].into_iter().flatten() {
         std::fs::write(path, "").with_context(|| path.display().to_string())?;
     }
     let binaries = binaries(&compilers, options)?;
@@ -91,6 +92,11 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     measure(&plan, &cases, &mut report);
     print!("{}", report.table());
+    if let Some(path) = &options.html {
+        let insights = if options.own { Vec::new() } else { look(&plan, &programs, &binaries, &runners) };
+        let text = bench::page::page(&report, &insights);
+        std::fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
     if let Some(path) = &options.csv {
         std::fs::write(path, report.csv()).with_context(|| path.display().to_string())?;
     }
@@ -328,15 +334,7 @@ fn build_only(programs: &[&Program], binaries: &[Binary<'_>]) -> ExitCode {
 
 fn measure(plan: &Plan, cases: &[Case<'_>], report: &mut Report) {
     let steps = |case: &Case<'_>| plan.steps(case.takes_units, case.count);
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(cases.iter().map(steps).sum())
-    } else {
-        ProgressBar::hidden()
-    };
-    // The template is a constant; without it the bar has its default form.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}+{eta} {msg}") {
-        bar.set_style(style);
-    }
+    let bar = progress(cases.iter().map(steps).sum());
     let mut done = 0;
     for case in cases {
         bar.set_position(done);
@@ -362,6 +360,34 @@ fn measure(plan: &Plan, cases: &[Case<'_>], report: &mut Report) {
         done += steps(case);
     }
     bar.finish_and_clear();
+}
+
+/// Looks at each program's first binary under the first runner that is not native.
+fn look(plan: &Plan, programs: &[&Program], binaries: &[Binary<'_>], runners: &[Runner]) -> Vec<Insight> {
+    let (Some(binary), Some(runner)) = (binaries.first(), runners.iter().find(|r| !r.is_native())) else {
+        return Vec::new();
+    };
+    let looker = Looker::new(plan, binary.builder, runner);
+    let compiled: Vec<_> = programs.iter().filter(|p| p.class != Class::Startup).collect();
+    let bar = progress(looker.steps() * compiled.len() as u64);
+    let one = |program: &&&Program| {
+        looker.look(program, &binary.level, |what| {
+            bar.inc(1);
+            bar.set_message(format!("{} {what}", program.name));
+        })
+    };
+    let insights = compiled.iter().filter_map(one).collect();
+    bar.finish_and_clear();
+    insights
+}
+
+fn progress(steps: u64) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(steps) } else { ProgressBar::hidden() };
+    // The template is a constant; without it the bar has its default form.
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}+{eta} {msg}") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// The programs asked for. Those of the crates take minutes to compile, and those of the start-up class have no

@@ -90,6 +90,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Write a page that shows it all: bars, where the gain came from, warm-up curves; takes some minutes more
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
     /// Folder for sources, binaries and the outputs of failures [default: beside this program]
     #[arg(long, value_name = "DIR")]
     pub work: Option<PathBuf>,

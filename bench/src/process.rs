@@ -26,6 +26,8 @@ pub struct CommandLine {
     pub argv: Vec<OsString>,
     /// Where it runs; the current directory when absent.
     pub directory: Option<PathBuf>,
+    /// Variables that it finds in its environment besides ours.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl CommandLine {
@@ -35,7 +37,7 @@ impl CommandLine {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        Self { argv: argv.into_iter().map(Into::into).collect(), directory: None }
+        Self { argv: argv.into_iter().map(Into::into).collect(), directory: None, environment: Vec::new() }
     }
 
     /// The command line as a shell user would read it.
@@ -105,6 +107,7 @@ pub fn run(
     let mut child = Command::new(program);
     child
         .args(arguments)
+        .envs(command.environment.iter().map(|(k, v)| (k, v)))
         .stdin(match stdin {
             Some(path) => Stdio::from(File::open(path)?),
             None => Stdio::null(),

@@ -95,7 +95,7 @@ impl Runner {
     pub fn wrap(&self, command: &CommandLine) -> CommandLine {
         let mut argv = self.prefix.clone();
         argv.extend(command.argv.iter().cloned());
-        CommandLine { argv, directory: command.directory.clone() }
+        CommandLine { argv, ..command.clone() }
     }
 }
 

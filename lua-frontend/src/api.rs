@@ -358,9 +358,9 @@ impl Cx {
     /// A coroutine.
     ///
     /// # Errors
-    /// `coroutine expected, got ...`
+    /// `coroutine expected`
     pub fn check_thread(self, i: usize) -> Result<Gc<Thread>, Throw> {
-        self.arg(i).as_thread().ok_or_else(|| self.type_error(i, "coroutine"))
+        self.arg(i).as_thread().ok_or_else(|| self.arg_error(i, "coroutine expected"))
     }
     /// Index of a string argument in a list of options.
     ///
@@ -389,7 +389,7 @@ impl Cx {
 impl Cx {
     /// An error with a message, `file:line:` of the calling Lua function in front.
     pub fn error(self, msg: impl AsRef<[u8]>) -> Throw {
-        error::with_position(self, 1, msg.as_ref())
+        error::from_native(self, msg.as_ref())
     }
     /// An error with a message as it is.
     pub fn error_plain(self, msg: impl AsRef<[u8]>) -> Throw {
@@ -461,7 +461,12 @@ impl Cx {
     }
     /// A function that the interpreter runs itself.
     pub fn builtin(self, b: Builtin, upvalues: &[Value]) -> Gc<Func> {
-        vm::func::new_native(self, vm::func::unreachable_builtin, b as u8, upvalues)
+        let f = match b {
+            Builtin::Next => vm::func::next,
+            Builtin::IpairsAux => vm::func::ipairs_aux,
+            _ => vm::func::unreachable_builtin,
+        };
+        vm::func::new_native(self, f, b as u8, upvalues)
     }
     /// A closure of a prototype without upvalues from outside (a main chunk); env = None: the globals.
     pub fn closure(self, p: Gc<Proto>, env: Option<Gc<Table>>) -> Gc<Func> {
@@ -684,5 +689,70 @@ impl Cx {
 impl std::fmt::Debug for Cx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Cx({:p})", self.l)
+    }
+}
+
+/// Additions for the libraries.
+impl Cx {
+    /// As [`Cx::func`], with the number that `tostring` shows (`function: builtin#29`).
+    pub fn func_id(self, f: NativeFn, id: u32, upvalues: &[Value]) -> Gc<Func> {
+        let p = self.func(f, upvalues);
+        // SAFETY: a fresh function.
+        unsafe { (*p.as_ptr()).h.n = id }
+        p
+    }
+    /// As [`Cx::builtin`], with the number that `tostring` shows.
+    pub fn builtin_id(self, b: Builtin, id: u32, upvalues: &[Value]) -> Gc<Func> {
+        let p = self.builtin(b, upvalues);
+        // SAFETY: a fresh function.
+        unsafe { (*p.as_ptr()).h.n = id }
+        p
+    }
+    /// Sets the environment of a function.
+    pub fn set_func_env(self, f: Gc<Func>, env: Gc<Table>) {
+        // SAFETY: a live function.
+        unsafe { (*f.as_ptr()).env = env.as_ptr() }
+        gc::barrier_object(self.g(), f.as_ptr().cast());
+    }
+    /// Sets the environment (globals) of a coroutine.
+    pub fn set_thread_env(self, t: Gc<Thread>, env: Gc<Table>) {
+        // SAFETY: a live coroutine.
+        unsafe { (*t.as_ptr()).env = env.as_ptr() }
+        gc::barrier_object(self.g(), t.as_ptr().cast());
+    }
+    /// Sets the environment of a userdata.
+    pub fn set_userdata_env(self, u: Gc<UserData>, env: Gc<Table>) {
+        // SAFETY: a live userdata.
+        unsafe { (*u.as_ptr()).env = env.as_ptr() }
+        gc::barrier_object(self.g(), u.as_ptr().cast());
+    }
+    /// Is this the main coroutine?
+    pub fn is_main(self) -> bool {
+        self.g().main == self.l
+    }
+    /// `a .. b`
+    ///
+    /// # Errors
+    /// `attempt to concatenate ...`, or what the metamethod throws.
+    pub fn concat(self, a: Value, b: Value) -> Result<Value, Throw> {
+        vm::concat::concat(self, a, b)
+    }
+    /// `next(t, k)`: the entry behind a key (`None` at the end).
+    ///
+    /// # Errors
+    /// `invalid key to 'next'`.
+    pub fn next(self, t: Gc<Table>, k: Value) -> Result<Option<(Value, Value)>, Throw> {
+        match t.position(k) {
+            Some(p) => Ok(t.next_from(p).map(|(_, k, v)| (k, v))),
+            None => Err(self.error_plain("invalid key to 'next'")),
+        }
+    }
+    /// Hook of the ffi library for bit operators on cdata.
+    pub fn set_cdata_bitop(self, f: fn(Cx, u8, Value, Value) -> Result<Value, Throw>) {
+        self.g().cdata_bitop = Some(f);
+    }
+    /// Asks the interpreter to raise `interrupted!` soon.
+    pub fn interrupt_flag(self) -> *const std::sync::atomic::AtomicBool {
+        &raw const self.g().interrupt
     }
 }

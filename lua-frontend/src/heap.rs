@@ -251,17 +251,23 @@ impl Heap {
         p
     }
 
+    /// Notes that an allocation has failed, and makes the next safe point see it.
+    pub fn fail(&mut self) {
+        self.oom = true;
+        self.threshold = 0;
+    }
+
     /// Allocates a large object; null (and `oom`) if the system refuses.
     #[cold]
     #[inline(never)]
     pub fn alloc_large(&mut self, space: Space, size: usize) -> *mut u8 {
         let Some(bytes) = size.checked_add(FIRST + 4095).map(|b| b & !4095) else {
-            self.oom = true;
+            self.fail();
             return ptr::null_mut();
         };
         let m = map_aligned(bytes);
         if m.is_null() {
-            self.oom = true;
+            self.fail();
             return ptr::null_mut();
         }
         let c: *mut Chunk = m.cast();
@@ -301,10 +307,14 @@ impl Heap {
             if c.is_null() || (*c).bump as usize + size > CHUNK {
                 c = self.new_chunk(space, class);
                 if c.is_null() {
-                    self.oom = true;
+                    self.fail();
                     return self.emergency();
                 }
                 self.current[s][class] = c;
+                if space == Space::Str && self.strings_busy {
+                    (*c).unswept = true;
+                    self.unswept[s][class].push(c);
+                }
             }
             let base = c.cast::<u8>();
             let start = (*c).bump as usize;
@@ -438,8 +448,6 @@ impl Heap {
                 v.clear();
             }
         }
-        // New strings must not share a chunk with dead ones that wait for the interning table.
-        self.current[Space::Str as usize] = [ptr::null_mut(); CLASSES];
         let mut kept = Vec::with_capacity(self.chunks.len());
         for &c in &self.chunks {
             // SAFETY: listed chunks are mapped.
@@ -463,6 +471,13 @@ impl Heap {
         }
     }
 
+    /// The interning table has been swept: string chunks may be. Cells that were carved meanwhile and not used are
+    /// unmarked in chunks that wait to be swept, where they will be found again.
+    pub fn strings_swept(&mut self) {
+        self.strings_busy = false;
+        self.free[Space::Str as usize] = [ptr::null_mut(); CLASSES];
+    }
+
     /// Frees the large objects of a space that carry no mark.
     pub fn sweep_large(&mut self, space: Space) {
         self.large.retain(|&c| {
@@ -478,11 +493,18 @@ impl Heap {
         });
     }
 
-    /// Clears all marks (start of a full cycle).
+    /// Clears all marks (start of a full cycle). Chunks that still wait to be swept must not be until the marks are
+    /// complete again; their garbage stays for the coming sweep.
     pub fn clear_marks(&mut self) {
+        for v in self.unswept.iter_mut().flatten() {
+            v.clear();
+        }
         for &c in self.chunks.iter().chain(&self.large) {
             // SAFETY: listed chunks are mapped.
-            unsafe { (*c).mark = [0; WORDS] }
+            unsafe {
+                (*c).mark = [0; WORDS];
+                (*c).unswept = false;
+            }
         }
     }
 }

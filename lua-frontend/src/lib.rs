@@ -36,6 +36,8 @@ pub mod debug;
 
 pub mod number;
 
+pub mod syntax;
+
 pub mod chars;
 
 pub mod numscan;
@@ -52,4 +54,10 @@ pub mod stdio;
 
 pub mod compile;
 
+pub mod ffi;
+
+pub mod bcsave;
+
 pub mod stdlib;
+
+pub mod cli;

@@ -123,6 +123,22 @@ pub struct Table {
     pub free: *mut Node,
 }
 
+impl Table {
+    /// The array part, index zero included.
+    pub fn array_part<'a>(&self) -> &'a [Value] {
+        if self.h.n == 0 {
+            return &[];
+        }
+        // SAFETY: `h.n` values start at `array`.
+        unsafe { std::slice::from_raw_parts(self.array, self.h.n as usize) }
+    }
+    /// The nodes of the hash part, free ones included.
+    pub fn nodes<'a>(&self) -> &'a [Node] {
+        // SAFETY: there always are `hmask + 1` nodes.
+        unsafe { std::slice::from_raw_parts(self.node, self.hmask as usize + 1) }
+    }
+}
+
 /// An upvalue. Open: `v` points to a stack slot. Closed: `v` points to `closed`.
 #[repr(C)]
 pub struct Upval {
@@ -178,6 +194,10 @@ impl Func {
     pub fn is_lua(&self) -> bool {
         self.h.x == FF_LUA
     }
+    /// The number by which listings and `tostring` know a library function; 0 for Lua closures, 1 without number.
+    pub fn ffid(&self) -> u32 {
+        if self.is_lua() { 0 } else { self.h.n.max(1) }
+    }
     /// The prototype of a Lua closure.
     #[inline(always)]
     pub fn proto(&self) -> Option<crate::value::Gc<Proto>> {
@@ -200,6 +220,14 @@ pub struct ProtoVar {
     pub start: u32,
     /// First instruction where it is dead.
     pub end: u32,
+}
+
+impl ProtoVar {
+    /// Its name.
+    pub fn name_bytes<'a>(&self) -> &'a [u8] {
+        // SAFETY: names live as long as the prototype.
+        unsafe { (*self.name).bytes() }
+    }
 }
 
 /// A function prototype; the instructions follow, then all other arrays, in one cell.
@@ -286,6 +314,19 @@ impl Proto {
     pub fn locals<'a>(&self) -> &'a [ProtoVar] {
         // SAFETY: `sizevars` rows start at `vars` (dangling but aligned if there are none).
         unsafe { std::slice::from_raw_parts(self.vars, self.sizevars as usize) }
+    }
+    /// The name of the chunk as given to the loader.
+    pub fn chunk_name<'a>(&self) -> &'a [u8] {
+        // SAFETY: the name lives as long as the prototype.
+        unsafe { (*self.chunkname).bytes() }
+    }
+    /// The line of every instruction; empty if stripped.
+    pub fn all_lines<'a>(&self) -> &'a [u32] {
+        if self.lines.is_null() {
+            return &[];
+        }
+        // SAFETY: `sizebc` lines start at `lines`.
+        unsafe { std::slice::from_raw_parts(self.lines, self.sizebc as usize) }
     }
     /// Line of instruction `pc`; 0 if stripped.
     pub fn line(&self, pc: usize) -> u32 {

@@ -27,12 +27,15 @@
 
 use std::ptr;
 
+use crate::api::Cx;
 use crate::bytecode::Ins;
+use crate::error::Throw;
 use crate::gc::Collector;
 use crate::heap::Heap;
 use crate::object::{Str, Table, Thread};
 use crate::strings::StringTable;
 use crate::value::{Gc, Value};
+use crate::vm::{HANDLERS, Handler, Regs};
 
 /// Frame types: low bits of a link.
 pub mod frame {
@@ -132,10 +135,12 @@ pub const EVENT_NAMES: [&str; 22] = [
 pub struct CFrame {
     /// The activation around it in the same coroutine.
     pub prev: *mut CFrame,
-    /// Wanted results; -1 for all.
-    pub nresults: i32,
-    /// Does this activation belong to a `resume` from native code?
-    pub resume: bool,
+    /// Where the function stood that was running before.
+    pub saved_pc: *const Ins,
+    /// Do errors end here?
+    pub protected: bool,
+    /// The message handler, if protected.
+    pub handler: Option<Value>,
 }
 
 /// Hook events, as bits.
@@ -152,10 +157,15 @@ pub mod hook {
     pub const ACTIVE: u8 = 16;
 }
 
+/// See [`Global::cdata_bitop`].
+pub type CdataBitop = fn(Cx, u8, Value, Value) -> Result<Value, Throw>;
+
 /// State shared by all coroutines.
 #[repr(C)]
 pub struct Global {
-    /// The heap; first, because generated code allocates from it.
+    /// The handlers of operations in force; first, because every operation reads it.
+    pub dispatch: [Handler; HANDLERS],
+    /// The heap.
     pub heap: Heap,
     /// The running coroutine.
     pub cur: *mut Thread,
@@ -169,6 +179,14 @@ pub struct Global {
     pub hookstart: i32,
     /// The hook function (a Lua value), nil for none.
     pub hookf: Value,
+    /// Where the last line event was.
+    pub hookpc: *const Ins,
+    /// Nesting of message handlers.
+    pub in_handler: u32,
+    /// Bit operators on cdata (set by the ffi library): operation number, operands.
+    pub cdata_bitop: Option<CdataBitop>,
+    /// Registers between operations, when the interpreter is not threaded.
+    pub regs: Regs,
     /// Metatables of the basic types, by tag.
     pub basemt: [*mut Table; 14],
     /// Names of the events.
@@ -230,6 +248,7 @@ impl Lua {
         let seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let null = ptr::null_mut::<u8>();
         let g = Box::into_raw(Box::new(Global {
+            dispatch: crate::vm::TABLE,
             heap: Heap::new(),
             cur: null.cast(),
             main: null.cast(),
@@ -237,6 +256,10 @@ impl Lua {
             hookcount: 0,
             hookstart: 0,
             hookf: Value::NIL,
+            hookpc: ptr::null(),
+            in_handler: 0,
+            cdata_bitop: None,
+            regs: Regs::default(),
             basemt: [null.cast(); 14],
             names: [null.cast(); EVENT_NAMES.len()],
             empty: null.cast(),
@@ -259,12 +282,13 @@ impl Lua {
             (*g).registry = registry.as_ptr();
             let l = crate::vm::thread::new(&mut *g, env.as_ptr());
             (*g).main = l;
+            (*l).h.y = 1;
             (*g).cur = l;
             (*g).empty = (*g).intern(b"").as_ptr();
             for (i, name) in EVENT_NAMES.iter().enumerate() {
                 (*g).names[i] = (*g).intern(name.as_bytes()).as_ptr();
             }
-            (*g).heap.threshold = 256 * 1024;
+            (*g).heap.threshold = (*g).gc.first_threshold();
         }
         Lua { g }
     }

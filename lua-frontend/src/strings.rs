@@ -111,7 +111,7 @@ impl StringTable {
 
     unsafe fn insert(&mut self, heap: &mut Heap, s: &[u8], h: u32) -> Gc<Str> {
         if s.len() > MAX_STR {
-            heap.oom = true;
+            heap.fail();
             return self.intern(heap, b"");
         }
         let p: *mut Str = heap.alloc(Space::Str, size_of::<Str>() + s.len() + 1).cast();

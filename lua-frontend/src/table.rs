@@ -36,6 +36,10 @@ pub fn nil_node() -> *mut Node {
     NIL_NODE.0.get()
 }
 
+/// A traversal position in the control slot of a `pairs` loop is this word plus the position: a denormal number that no
+/// program uses as a key.
+pub const POSITION: u64 = 0x0000_4b50_0000_0000;
+
 /// Why a store into a table cannot be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TableError {
@@ -233,6 +237,9 @@ impl Table {
     pub fn position(&self, key: Value) -> Option<u32> {
         if key.is_nil() {
             return Some(0);
+        }
+        if key.0 >> 32 == POSITION >> 32 {
+            return Some(key.0 as u32);
         }
         if let Some(i) = key.as_number().and_then(array_index)
             && (i as u32) < self.h.n

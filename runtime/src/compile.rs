@@ -114,6 +114,8 @@ pub struct Compiler {
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
+    /// The IR of each trace after each pass, when `--report` wants it.
+    pub histories: Option<Vec<crate::view::History>>,
     /// Where traces go as files, if anywhere. Their numbers are those that `most` limits; refused ones have an `r`.
     traces: Option<PathBuf>,
     /// Traces to be made at most.
@@ -140,6 +142,7 @@ impl Compiler {
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
             listings: options.dump.is_some().then(Vec::new),
+            histories: options.report.is_some().then(Vec::new),
             traces: options.traces.clone(),
             most: options.paths.unwrap_or(u64::MAX),
             always: options.always_optimize,
@@ -185,7 +188,13 @@ impl Compiler {
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
         let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
-        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |_, _| {});
+        let mut stages =
+            self.histories.is_some().then(|| vec![("as recorded".to_owned(), trace.to_string())]);
+        let vector = self.pipeline.run_with_vector(trace, &mut self.env, |pass, trace| {
+            if let Some(stages) = &mut stages {
+                stages.push((pass.to_owned(), trace.to_string()));
+            }
+        });
         let optimized = Instant::now();
         if let Some(t) = &mut text {
             t.push_str(&format!("  optimised\n{trace}"));
@@ -236,6 +245,10 @@ impl Compiler {
         s.loops += u64::from(trace.loop_at.is_some());
         s.code_bytes += u64::from(cache.frag(frag).len);
         s.guest_bytes += lengths.iter().map(|&n| u64::from(n)).sum::<u64>();
+        if let (Some(histories), Some(stages)) = (&mut self.histories, stages) {
+            let made_ms = start.elapsed().as_secs_f64() * 1e3;
+            histories.push(crate::view::History { frag, pc: steps[0].pc, stages, made_ms });
+        }
         if let (Some(listings), Some(text)) = (&mut self.listings, text) {
             listings.push(Listing { frag, pc: steps[0].pc, text });
         }

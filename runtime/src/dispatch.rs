@@ -24,6 +24,12 @@ pub fn run(thread: &mut Thread) -> ! {
     crate::stats::sample_thread(thread);
     let mut clock = crate::stats::Clock::start();
     loop {
+        if std::mem::take(&mut thread.retry) {
+            abort_recording(thread, AbortReason::Interrupted);
+            // Else the instruction waits for the handler to return.
+            thread.step = !thread.has_pending();
+            signal::unpark(thread);
+        }
         if thread.has_pending() {
             abort_recording(thread, AbortReason::Interrupted);
             signal::deliver(thread);

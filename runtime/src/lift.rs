@@ -85,7 +85,7 @@ impl Lifter {
         let Some(first) = steps.first() else { return Err(Refusal::Leaves) };
         let head = first.pc.0;
         self.begin(steps, facts);
-        let end = self.body(steps, &code, facts, false)?;
+        let end = self.body(steps, &code, facts)?;
         if end == End::At(head) {
             self.look_at_body(facts & assume::NO_FAULT_HANDLER == 0);
             self.begin(steps, facts);
@@ -93,7 +93,7 @@ impl Lifter {
                 self.b.get(self.read[k]);
             }
             self.b.begin_loop(&self.changed);
-            self.body(steps, &code, facts, true)?;
+            self.body(steps, &code, facts)?;
             let interrupt = self.b.exit(Pc::Addr(head), ExitKind::Jump);
             self.b.end_loop(Some(interrupt));
         } else {
@@ -158,7 +158,6 @@ impl Lifter {
         steps: &[Step],
         code: &impl Fn(usize) -> &'b [u8],
         facts: u32,
-        looping: bool,
     ) -> Result<End, Refusal> {
         let guest = X86_64;
         let exact = facts & assume::NO_FAULT_HANDLER == 0;
@@ -176,7 +175,7 @@ impl Lifter {
                     return if first { Err(Refusal::Leaves) } else { Ok(End::At(here)) };
                 }
                 // Where it stores, the optimizer may want to leave if the store would meet what it keeps in registers.
-                if exact && (looping || !first) || may_store(inst.raw()) {
+                if exact || may_store(inst.raw()) {
                     self.b.at_exact(Pc::Addr(here));
                 } else {
                     self.b.at(Pc::Addr(here));

@@ -25,6 +25,7 @@ mod enter;
 mod fpenv;
 mod host;
 mod interp;
+mod jitdump;
 mod lift;
 mod lockstep;
 mod options;
@@ -39,6 +40,7 @@ mod stubs;
 mod syscall;
 mod thread;
 mod translate;
+mod view;
 mod worth;
 
 use clap::{CommandFactory, Parser};
@@ -69,6 +71,10 @@ fn run_command_line() -> ! {
     }
     if let Some(shell) = options.completions {
         clap_complete::generate(shell, &mut Options::command(), "dynrun", &mut std::io::stdout());
+        std::process::exit(0);
+    }
+    if options.without.iter().any(|name| name == "help") {
+        println!("{}", optimize::pipeline::Pipeline::names().join("\n"));
         std::process::exit(0);
     }
     std::panic::set_hook(Box::new(|info| {

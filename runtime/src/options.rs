@@ -41,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "N", env = "DYNRUN_FUEL")]
     pub fuel: Option<u64>,
 
-    /// Passes of the optimizer that stay out, by name: to see what each brings
+    /// Passes of the optimizer that stay out, by name: to see what each brings; "help" names them
     #[arg(long, value_name = "PASS", value_delimiter = ',', env = "DYNRUN_WITHOUT",
           value_parser = pass_name)]
     pub without: Vec<String>,
@@ -59,6 +59,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
           env = "DYNRUN_STATS")]
     pub stats: Option<PathBuf>,
+
+    /// Write a page about the traces that were made, with where time went: self-contained HTML
+    #[arg(long, value_name = "FILE.html", env = "DYNRUN_REPORT")]
+    pub report: Option<PathBuf>,
 
     /// Diagnostic messages on standard error, for example "debug" or "dynrun=info"
     #[arg(long, value_name = "FILTER", env = "DYNRUN_LOG")]
@@ -90,6 +94,15 @@ pub struct Options {
     #[arg(long, env = "DYNRUN_PERF_MAP", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub perf_map: bool,
+
+    /// Write /tmp/jit-PID.dump for perf inject --jit: symbols and code of all fragments
+    #[arg(long, env = "DYNRUN_JITDUMP", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub jitdump: bool,
+
+    /// Write the event log at exit in Chrome's trace format, for time-line viewers
+    #[arg(long, value_name = "FILE.json", env = "DYNRUN_TIMELINE")]
+    pub timeline: Option<PathBuf>,
 
     /// Size of the code cache in MiB before old code is evicted
     #[arg(long, value_name = "MIB", default_value_t = 256, env = "DYNRUN_CACHE_LIMIT",
@@ -151,7 +164,7 @@ pub struct Options {
 /// The name of a pass. Not a list of possible values, which would be made at every start.
 fn pass_name(text: &str) -> Result<String, String> {
     let names = optimize::pipeline::Pipeline::names();
-    if names.contains(&text) {
+    if text == "help" || names.contains(&text) {
         Ok(text.to_owned())
     } else {
         Err(format!("no pass is called so; there are {}", names.join(", ")))
@@ -192,8 +205,16 @@ impl Options {
                 .or_else(|| variable("HOME").map(|h| h.join(".cache")))
                 .map(|p| p.join("dynrun"));
         }
-        for path in
-            [&mut self.stats, &mut self.events, &mut self.cache_dir, &mut self.traces].into_iter().flatten()
+        for path in [
+            &mut self.stats,
+            &mut self.events,
+            &mut self.cache_dir,
+            &mut self.traces,
+            &mut self.report,
+            &mut self.timeline,
+        ]
+        .into_iter()
+        .flatten()
         {
             if path.as_os_str() != "-"
                 && let Ok(whole) = std::path::absolute(&*path)
@@ -221,6 +242,8 @@ impl Options {
         };
         with("stats", &self.stats);
         with("events", &self.events);
+        with("report", &self.report);
+        with("timeline", &self.timeline);
         with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
         if let Some(l) = &self.log {
@@ -240,6 +263,7 @@ impl Options {
         }
         for (on, name) in [
             (self.perf_map, "--perf-map"),
+            (self.jitdump, "--jitdump"),
             (self.no_aslr, "--no-aslr"),
             (self.no_persist, "--no-persist"),
             (self.always_optimize, "--always-optimize"),

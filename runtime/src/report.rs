@@ -1,16 +1,17 @@
 //! What `dynrun` says: fatal errors of its own, and at the end of a process whatever was asked for
-//! (`--stats`, `--events`, `--dump`, `--perf-map`).
+//! (`--stats`, `--report`, `--events`, `--timeline`, `--dump`, `--perf-map`, `--jitdump`).
 //!
 //! Nothing here changes how the program ends: a file that cannot be written costs one line on
 //! standard error, and signals that writing raises are swallowed. Output goes to a copy of standard
 //! error made at the start, because many programs close theirs before they end.
 //!
-//! A process that a signal kills by its default action ends without a report: the kernel does that.
+//! A process that a fault of its own kills reports before it dies; one that another signal kills by its default action does not: the
+//! kernel does that.
 
 use crate::process::process;
 use crate::signal;
-use crate::stats;
 use crate::thread::Thread;
+use crate::{jitdump, stats, view};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -100,7 +101,15 @@ pub fn init() {
     if o.stats.is_some() || o.dump.is_some() || o.log.is_some() {
         keep_stderr();
     }
-    if o.stats.is_some() {
+    if o.jitdump
+        && let Err(e) = jitdump::start()
+    {
+        line(&format!("--jitdump: {e}"));
+    }
+    if o.report.is_some() {
+        view::start();
+    }
+    if o.stats.is_some() || o.report.is_some() {
         stats::start();
     }
     if let Some(filter) = &o.log {
@@ -128,7 +137,8 @@ pub fn at_exec(thread: &mut Thread) {
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    let asked = o.stats.is_some() || o.events.is_some() || o.dump.is_some() || o.perf_map;
+    let files = [&o.stats, &o.report, &o.events, &o.timeline].iter().any(|f| f.is_some());
+    let asked = files || o.dump.is_some() || o.perf_map || o.jitdump;
     let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
@@ -147,11 +157,28 @@ pub fn at_exit(thread: &mut Thread) {
             write_file(&path_for_process(to), &text);
         }
     }
+    if let Some(to) = &o.report {
+        match view::page(&stats::collect()) {
+            Ok(page) => write_file(&path_for_process(to), page.as_bytes()),
+            Err(e) => line(&format!("no report: {e}")),
+        }
+    }
+    if let Some(to) = &o.timeline {
+        match view::timeline() {
+            Ok(text) => write_file(&path_for_process(to), text.as_bytes()),
+            Err(e) => line(&format!("no time line: {e}")),
+        }
+    }
     if let Some(to) = &o.events {
         write_file(&path_for_process(to), &events());
     }
     if let Some(what) = &o.dump {
         let _ = Diagnostics.write_all(crate::dump::dump(what).as_bytes());
+    }
+    if o.jitdump
+        && let Err(e) = view::jitdump()
+    {
+        line(&format!("--jitdump: {e}"));
     }
     if o.perf_map {
         write_file(Path::new(&format!("/tmp/perf-{}.map", std::process::id())), &crate::dump::perf_map());

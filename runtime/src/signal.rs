@@ -434,9 +434,15 @@ fn fault(thread: &mut Thread, at: &Interrupted, rip: usize, arrived: Arrived) {
     drop(shared);
     if let Some(place) = planned {
         if let Some(to) = place.to {
-            // That code puts the state before the instruction into place and leaves for the block of the instruction,
-            // which faults in its turn.
-            return at.set(frame::RIP, (start.0 + to as usize) as u64);
+            // That code puts the state before the instruction into place and leaves, parked, for the dispatcher, which has the
+            // instruction executed alone: there it faults in its turn. Were the exit linked, it might lead back here, since a
+            // trace may begin with the instruction.
+            let rip = (start.0 + to as usize) as u64;
+            if !std::mem::replace(&mut thread.parked, true) {
+                process().lock().cache.park(frag);
+            }
+            thread.retry = true;
+            return at.set(frame::RIP, rip);
         }
         pc = place.pc.unwrap_or(pc);
     } else {
@@ -524,13 +530,17 @@ fn undo_spills(thread: &Thread, at: &Interrupted, begin: usize, rip: usize) {
     }
 }
 
+/// The thread is out of the fragment that was parked for it, if any.
+pub fn unpark(thread: &mut Thread) {
+    if std::mem::take(&mut thread.parked) {
+        process().lock().cache.unpark();
+    }
+}
+
 /// Delivers what waits. `fault` comes first.
 pub fn deliver(thread: &mut Thread) {
     thread.context.pending.store(0, Ordering::Relaxed);
-    if thread.parked {
-        thread.parked = false;
-        process().lock().cache.unpark();
-    }
+    unpark(thread);
     let mut any = false;
     while let Some(a) = thread.queue.pop() {
         any = true;

@@ -236,7 +236,11 @@ pub fn sample(in_cache: bool, rip: usize) {
         if !shared.cache.contains(host) {
             return &METER.in_runtime;
         }
-        match shared.cache.frag_at(host).map(|f| shared.cache.frag(f)) {
+        let frag = shared.cache.frag_at(host);
+        if let Some(id) = frag {
+            crate::view::hit(id);
+        }
+        match frag.map(|f| shared.cache.frag(f)) {
             Some(f) if f.kind == FragmentKind::Trace => {
                 if f.places().is_some() {
                     count(&METER.in_optimized);

@@ -67,6 +67,8 @@ pub struct Thread {
     pub step: bool,
     /// Some fragment of this thread's has parked exits.
     pub parked: bool,
+    /// An optimised trace faulted and is being left: the instruction at the `pc` where it leaves is to be executed alone.
+    pub retry: bool,
     /// Bytes of the vector state area.
     pub xsave_size: usize,
     /// Seccomp filters and whatever else a child inherits.
@@ -177,6 +179,7 @@ impl Thread {
                 by_indirect: false,
                 step: false,
                 parked: false,
+                retry: false,
                 xsave_size: layout.size,
                 inherited,
                 verifier: None,

@@ -21,6 +21,23 @@ pub fn unreachable_builtin(cx: Cx) -> NativeResult {
     Err(cx.error("this function can be called from Lua only"))
 }
 
+/// `next(t, k)`
+pub(crate) fn next(cx: Cx) -> NativeResult {
+    let t = cx.check_table(1)?;
+    match cx.next(t, cx.arg(2))? {
+        Some((k, v)) => cx.ret2(k, v),
+        None => cx.ret1(Value::NIL),
+    }
+}
+
+/// The iterator of `ipairs` on what the interpreter does not do itself.
+pub(crate) fn ipairs_aux(cx: Cx) -> NativeResult {
+    let t = cx.check_table(1)?;
+    let i = cx.check_int(2)?.wrapping_add(1);
+    let v = t.get_int(i);
+    if v.is_nil() { cx.ret0() } else { cx.ret2(i, v) }
+}
+
 /// A native function.
 pub fn new_native(cx: Cx, f: NativeFn, id: u8, upvalues: &[Value]) -> Gc<Func> {
     let g = cx.g();
@@ -232,5 +249,9 @@ pub fn new_proto(cx: Cx, parts: &ProtoParts) -> Result<Gc<Proto>, Throw> {
 
 /// The word of a native function's head.
 pub fn head(id: u8) -> u32 {
-    abc(Op::FUNCC, 0, 0, id)
+    if id > crate::object::FF_NATIVE {
+        super::BUILTIN_BASE as u32 + id as u32
+    } else {
+        abc(Op::FUNCC, 0, 0, 0)
+    }
 }

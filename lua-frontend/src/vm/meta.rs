@@ -3,11 +3,13 @@
 use std::ptr;
 
 use crate::api::Cx;
-use crate::error::Throw;
+use crate::error::{self, Throw};
 use crate::gc;
-use crate::object::{Str, Table, UserData};
+use crate::object::{Str, Table};
 use crate::state::{Event, Global};
 use crate::value::{Gc, Tag, Value};
+
+use super::tables::{Found, find, store};
 
 /// The metatable of a value or null.
 pub fn metatable(g: &mut Global, v: Value) -> *mut Table {
@@ -46,7 +48,6 @@ pub fn set_metatable(cx: Cx, v: Value, m: Option<Gc<Table>>) {
             cx.g().basemt[basemt_index(v)] = p;
         }
     }
-    let _ = size_of::<UserData>();
 }
 
 /// The metamethod in a metatable; nil if absent. Remembers absence of the fast events.
@@ -77,30 +78,12 @@ pub fn lookup(g: &mut Global, v: Value, e: Event) -> Value {
 /// # Errors
 /// What the metamethod throws.
 pub fn get(cx: Cx, o: Value, k: Value) -> Result<Value, Throw> {
-    let mut o = o;
-    for _ in 0..100 {
-        let h;
-        if let Some(t) = o.as_table() {
-            let v = t.get(k);
-            if !v.is_nil() || t.meta.is_null() {
-                return Ok(v);
-            }
-            h = lookup_in(cx.g(), t.meta, Event::Index);
-            if h.is_nil() {
-                return Ok(v);
-            }
-        } else {
-            h = lookup(cx.g(), o, Event::Index);
-            if h.is_nil() {
-                return Err(cx.error(format!("attempt to index a {} value", o.type_name())));
-            }
-        }
-        if h.as_func().is_some() {
-            return cx.call(h, &[o, k]);
-        }
-        o = h;
+    match find(cx.g(), o, k) {
+        Found::Value(v) => Ok(v),
+        Found::Call(h, o) => cx.call(h, &[o, k]),
+        Found::NoIndex(v) => Err(error::operand(cx, v, None, "index")),
+        Found::Loop => Err(error::simple(cx, "loop in gettable")),
     }
-    Err(cx.error("'__index' chain too long; possibly a loop"))
 }
 
 /// See [`Cx::set`].
@@ -108,43 +91,42 @@ pub fn get(cx: Cx, o: Value, k: Value) -> Result<Value, Throw> {
 /// # Errors
 /// What the metamethod throws.
 pub fn set(cx: Cx, o: Value, k: Value, v: Value) -> Result<(), Throw> {
-    let mut o = o;
-    for _ in 0..100 {
-        let h;
-        if let Some(t) = o.as_table() {
-            if t.meta.is_null() || !t.get(k).is_nil() {
-                return cx.raw_set(t, k, v);
-            }
-            h = lookup_in(cx.g(), t.meta, Event::Newindex);
-            if h.is_nil() {
-                return cx.raw_set(t, k, v);
-            }
-        } else {
-            h = lookup(cx.g(), o, Event::Newindex);
-            if h.is_nil() {
-                return Err(cx.error(format!("attempt to index a {} value", o.type_name())));
-            }
-        }
-        if h.as_func().is_some() {
-            return cx.call(h, &[o, k, v]).map(|_| ());
-        }
-        o = h;
+    match store(cx.g(), o, k, v) {
+        Ok(Found::Value(_)) => Ok(()),
+        Ok(Found::Call(h, o)) => cx.call(h, &[o, k, v]).map(|_| ()),
+        Ok(Found::NoIndex(v)) => Err(error::operand(cx, v, None, "index")),
+        Ok(Found::Loop) => Err(error::simple(cx, "loop in settable")),
+        Err(e) => Err(error::table(cx, e)),
     }
-    Err(cx.error("'__newindex' chain too long; possibly a loop"))
 }
 
 /// See [`Cx::equals`].
 ///
 /// # Errors
 /// What the metamethod throws.
-pub fn equals(_cx: Cx, a: Value, b: Value) -> Result<bool, Throw> {
-    if a == b {
-        return Ok(a != Value::NAN);
-    }
+pub fn equals(cx: Cx, a: Value, b: Value) -> Result<bool, Throw> {
     if a.is_number() && b.is_number() {
         return Ok(a.raw_f64() == b.raw_f64());
     }
-    Ok(false)
+    if a == b {
+        return Ok(true);
+    }
+    let h = super::compare::equal_handler(cx.g(), a, b);
+    if h.is_nil() { Ok(false) } else { cx.call(h, &[a, b]).map(Value::is_truthy) }
+}
+
+fn ordered(cx: Cx, a: Value, b: Value, le: bool) -> Result<bool, Throw> {
+    if a.is_number() && b.is_number() {
+        let (a, b) = (a.raw_f64(), b.raw_f64());
+        return Ok(if le { a <= b } else { a < b });
+    }
+    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
+        return Ok(if le { a.bytes() <= b.bytes() } else { a.bytes() < b.bytes() });
+    }
+    match super::compare::order_handler(cx.g(), a, b, le) {
+        Some((h, x, y, invert)) => cx.call(h, &[x, y]).map(|v| v.is_truthy() != invert),
+        None => Err(error::compare(cx, a, b)),
+    }
 }
 
 /// See [`Cx::less`].
@@ -152,13 +134,7 @@ pub fn equals(_cx: Cx, a: Value, b: Value) -> Result<bool, Throw> {
 /// # Errors
 /// `attempt to compare ...`
 pub fn less(cx: Cx, a: Value, b: Value) -> Result<bool, Throw> {
-    if a.is_number() && b.is_number() {
-        return Ok(a.raw_f64() < b.raw_f64());
-    }
-    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
-        return Ok(a.bytes() < b.bytes());
-    }
-    Err(cx.error(format!("attempt to compare {} with {}", a.type_name(), b.type_name())))
+    ordered(cx, a, b, false)
 }
 
 /// See [`Cx::less_equal`].
@@ -166,7 +142,7 @@ pub fn less(cx: Cx, a: Value, b: Value) -> Result<bool, Throw> {
 /// # Errors
 /// `attempt to compare ...`
 pub fn less_equal(cx: Cx, a: Value, b: Value) -> Result<bool, Throw> {
-    less(cx, b, a).map(|r| !r)
+    ordered(cx, a, b, true)
 }
 
 /// See [`Cx::tostring`].
@@ -186,15 +162,15 @@ pub fn tostring_raw(cx: Cx, v: Value) -> Gc<Str> {
         Tag::Nil => cx.str(b"nil"),
         Tag::False => cx.str(b"false"),
         Tag::True => cx.str(b"true"),
-        Tag::Light | Tag::Box => cx.str(format!("userdata: {:#016x}", v.as_light().unwrap_or(0)).as_bytes()),
-        Tag::Func if v.as_func().is_some_and(|f| !f.is_lua() && f.h.x > 1) => {
-            let id = v.as_func().map_or(0, |f| f.h.x);
+        Tag::Light | Tag::Box => cx.str(format!("userdata: {:#014x}", v.as_light().unwrap_or(0)).as_bytes()),
+        Tag::Func if v.as_func().is_some_and(|f| f.ffid() > 1) => {
+            let id = v.as_func().map_or(0, |f| f.ffid());
             cx.str(format!("function: builtin#{id}").as_bytes())
         }
         t => {
             let p = v.ptr::<u8>() as u64;
             let _ = t;
-            cx.str(format!("{}: {:#016x}", v.type_name(), p).as_bytes())
+            cx.str(format!("{}: {:#014x}", v.type_name(), p).as_bytes())
         }
     }
 }

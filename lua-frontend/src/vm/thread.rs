@@ -43,6 +43,7 @@ pub fn new(g: &mut Global, env: *mut Table) -> *mut Thread {
             resumer: ptr::null_mut(),
         });
     }
+    g.gc.threads.push(p);
     p
 }
 
@@ -98,9 +99,11 @@ pub unsafe fn grow(l: *mut Thread, need: usize) -> bool {
         if used <= size {
             return true;
         }
-        if used > super::MAX_STACK {
+        // A message handler that runs after an overflow finds some more room.
+        let limit = super::MAX_STACK + if (*(*l).g).in_handler > 0 { 2000 } else { 0 };
+        if used > limit {
             return false;
         }
-        resize_stack(l, (size * 2).max(used).min(super::MAX_STACK))
+        resize_stack(l, (size * 2).max(used).min(limit))
     }
 }

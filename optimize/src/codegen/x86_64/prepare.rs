@@ -226,6 +226,8 @@ impl Facts {
             Type::I32 => match inst.op {
                 Op::Phi | Op::Pick | Op::Slot | Op::Call | Op::AtomicCas => false,
                 Op::Extract => inst.args[1].as_index() == Some(inst.aty.bits() as usize - 32),
+                // A move of 8 or 16 bits into the low end leaves what is above them.
+                Op::Insert => clean(inst.args[0]) || inst.args[2].as_index() != Some(0),
                 _ => true,
             },
             Type::I8 | Type::I16 => match inst.op {

@@ -1,0 +1,3 @@
+//! C data: the `ffi` library and the constants of the language that need it.
+
+pub mod scalar;

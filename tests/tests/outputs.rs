@@ -1,0 +1,276 @@
+//! What `dynrun` writes besides the program's own output: `--stats`, `--report`, `--events`, `--timeline`, `--dump`,
+//! `--perf-map`, `--jitdump`. Each is read back the way its reader would, for a program with one hot function that
+//! writes two lines and ends with status 3; these must be as without the option.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output};
+
+use e2e_tests::suite;
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+const PROGRAM: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/wait.h>
+__attribute__((noinline)) unsigned hot_function(const unsigned char *p, int n)
+{
+    unsigned sum = 1;
+    for (int i = 0; i < n; i++)
+        sum = sum * 31 + p[i];
+    return sum;
+}
+int main(int argc, char **argv)
+{
+    static unsigned char bytes[4096];
+    for (int i = 0; i < 4096; i++)
+        bytes[i] = i * 7;
+    unsigned sum = 0;
+    for (int i = 0; i < 20000; i++)
+        sum += hot_function(bytes, 4096);
+    printf("%u\n", sum);
+    fflush(stdout);
+    if (argc > 1 && fork() == 0)
+        _exit(0);
+    wait(NULL);
+    if (argc > 1)
+        *(volatile char *)8 = 1;
+    puts("done");
+    return 3;
+}
+"#;
+
+type Check = fn(&Context<'_>) -> Result<(), Failed>;
+
+/// Names of the tests with what they do.
+const CHECKS: &[(&str, Check)] = &[
+    ("stats", stats),
+    ("report", report),
+    ("report_of_straight_traces", report_of_straight_traces),
+    ("report_when_killed", report_when_killed),
+    ("events", events),
+    ("timeline", timeline),
+    ("dump", dump),
+    ("perf_map", perf_map),
+    ("jitdump", jitdump),
+    ("unwritable", unwritable),
+    ("without", without),
+];
+
+fn main() -> ExitCode {
+    suite::main(|setting| {
+        let Some(dynrun) = &setting.dynrun else { return Ok(Vec::new()) };
+        let dir = tempfile::tempdir()?.keep();
+        fs::write(dir.join("program.c"), PROGRAM)?;
+        let status = Command::new("gcc")
+            .args(["-O1", "-g", "-w", "program.c", "-o", "program"])
+            .current_dir(&dir)
+            .status()?;
+        anyhow::ensure!(status.success(), "gcc failed");
+        let trial = |&(name, check): &(&'static str, Check)| {
+            let (dynrun, dir) = (dynrun.clone(), dir.clone());
+            Trial::test(name, move || {
+                let own = tempfile::tempdir()?;
+                check(&Context { dynrun: &dynrun, program: &dir.join("program"), dir: own.path() })
+            })
+        };
+        Ok(CHECKS.iter().map(trial).collect())
+    })
+}
+
+struct Context<'a> {
+    dynrun: &'a Path,
+    program: &'a Path,
+    /// Where files go.
+    dir: &'a Path,
+}
+
+impl Context<'_> {
+    fn run(&self, options: &[&str]) -> Result<Output, Failed> {
+        let mut command = Command::new(self.dynrun);
+        suite::surroundings(&mut command, self.dir);
+        Ok(command.args(options).arg("--").arg(self.program).output()?)
+    }
+
+    /// Runs the program, which must end as it does natively.
+    fn good(&self, options: &[&str]) -> Result<Output, Failed> {
+        let output = self.run(options)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let right = output.status.code() == Some(3) && said.ends_with("\ndone\n");
+        if right { Ok(output) } else { Err(format!("{output:?}").into()) }
+    }
+
+    fn read(&self, name: &str) -> Result<String, Failed> {
+        fs::read_to_string(self.dir.join(name)).map_err(|e| format!("{name}: {e}").into())
+    }
+}
+
+fn need(holds: bool, what: impl std::fmt::Display) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what.to_string().into()) }
+}
+
+fn stats(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--stats=s.json", "-O3"])?;
+    let s: Value = serde_json::from_str(&c.read("s.json")?)?;
+    for pointer in [
+        "/time/cache_ms",
+        "/time/translate_ms",
+        "/time/dispatch_ms",
+        "/code/blocks",
+        "/code/traces",
+        "/exits/direct",
+        "/exits/indirect",
+        "/exits/system_calls",
+        "/lookups/total",
+        "/lookups/misses",
+        "/dropped/invalidated",
+        "/dropped/flushes",
+        "/memory/cache_bytes",
+        "/memory/peak_bytes",
+        "/samples/total",
+        "/optimizer/traces",
+    ] {
+        need(s.pointer(pointer).is_some_and(Value::is_number), format!("{pointer}: {s}"))?;
+    }
+    let table = c.good(&["--stats"])?;
+    need(String::from_utf8_lossy(&table.stderr).contains("traces"), "no table")
+}
+
+/// The data in a page.
+fn page(text: &str) -> Result<Value, Failed> {
+    let start = text.find("<script id=\"data\"").ok_or("no data")?;
+    let start = start + text[start..].find('>').ok_or("no data")? + 1;
+    let end = start + text[start..].find("</script>").ok_or("no end")?;
+    Ok(serde_json::from_str(&text[start..end])?)
+}
+
+fn hot(page: &Value) -> Result<&Value, Failed> {
+    let fragments = page["fragments"].as_array().ok_or("no fragments")?;
+    let is_hot = |f: &&Value| f["trace"] == true && f["name"] == "hot_function";
+    fragments.iter().find(is_hot).ok_or_else(|| "no trace of hot_function".into())
+}
+
+fn report(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--report=r.html", "-O3", "--always-optimize"])?;
+    let page = page(&c.read("r.html")?)?;
+    let trace = hot(&page)?;
+    need(trace["kind"] == "optimised trace" && trace["loops"] == true, &trace["kind"])?;
+    need(trace["source"].as_str().is_some_and(|s| s.contains("program.c:")), &trace["source"])?;
+    let stages = trace["stages"].as_array().ok_or("no stages")?;
+    need(stages.len() >= 2 && stages[0]["name"] == "as recorded", format!("{} stages", stages.len()))?;
+    // Every column is tied to the guest's instructions.
+    let guest = trace["guest"].as_array().ok_or("no guest code")?;
+    let has_origins =
+        |lines: &Value| lines.as_array().is_some_and(|l| l.iter().any(|l| l["origin"].is_u64()));
+    need(
+        guest.len() >= 4 && guest.iter().any(|g| g["source_text"] == "sum = sum * 31 + p[i];"),
+        "no source",
+    )?;
+    need(has_origins(&trace["host"]) && has_origins(&stages[1]["lines"]), "no origins")?;
+    need(page["reasons"].is_array() && page["phases"].as_array().is_some_and(|p| p.len() > 1), "no phases")
+}
+
+fn report_of_straight_traces(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--report=r.html", "-O1"])?;
+    let page = page(&c.read("r.html")?)?;
+    need(hot(&page)?["kind"] == "straight trace", "not a straight trace")
+}
+
+/// A process that a fault kills reports, and so does its child, into a file of its own.
+fn report_when_killed(c: &Context<'_>) -> Result<(), Failed> {
+    let mut command = Command::new(c.dynrun);
+    suite::surroundings(&mut command, c.dir);
+    let output =
+        command.args(["--report=r.html", "--stats=s.json", "--"]).arg(c.program).arg("die").output()?;
+    need(output.status.code().is_none(), format!("{output:?}"))?;
+    hot(&page(&c.read("r.html")?)?)?;
+    let children = fs::read_dir(c.dir)?
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|n| n.starts_with("r.html."))
+        .count();
+    need(children == 1, format!("{children} reports of children"))?;
+    serde_json::from_str::<Value>(&c.read("s.json")?)?;
+    Ok(())
+}
+
+fn events(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--events=e.jsonl"])?;
+    let mut kinds = Vec::new();
+    for line in c.read("e.jsonl")?.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        kinds.extend(event["kind"].as_str().map(str::to_owned));
+    }
+    need(["record", "trace"].iter().all(|k| kinds.iter().any(|x| x == k)), format!("{kinds:?}"))
+}
+
+fn timeline(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--timeline=t.json"])?;
+    let value: Value = serde_json::from_str(&c.read("t.json")?)?;
+    let events = value["traceEvents"].as_array().ok_or("no events")?;
+    need(events.iter().any(|e| e["name"] == "trace" && e["ts"].is_number()), "no trace in it")
+}
+
+fn dump(c: &Context<'_>) -> Result<(), Failed> {
+    let output = c.good(&["--dump=all", "-O3", "--always-optimize"])?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    for word in ["\n  guest\n", "\n  lifted\n", "\n  optimised\n", "\n  host, ", "\n  exits\n"] {
+        need(text.contains(word), format!("no {word:?}"))?;
+    }
+    Ok(())
+}
+
+fn perf_map(c: &Context<'_>) -> Result<(), Failed> {
+    let output = c.good(&["--perf-map", "--stats=s.json"])?;
+    let s: Value = serde_json::from_str(&c.read("s.json")?)?;
+    let path = format!("/tmp/perf-{}.map", s["pid"]);
+    let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e} {output:?}"))?;
+    fs::remove_file(&path)?;
+    let good = |line: &str| {
+        let mut words = line.split(' ');
+        let hex = |w: Option<&str>| w.is_some_and(|w| u64::from_str_radix(w, 16).is_ok());
+        hex(words.next()) && hex(words.next()) && words.next() == Some("dynrun")
+    };
+    need(text.lines().count() > 10 && text.lines().all(good), "not a map")
+}
+
+fn jitdump(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--jitdump", "--stats=s.json"])?;
+    let s: Value = serde_json::from_str(&c.read("s.json")?)?;
+    let path = format!("/tmp/jit-{}.dump", s["pid"]);
+    let bytes = fs::read(&path).map_err(|e| format!("{path}: {e}"))?;
+    fs::remove_file(&path)?;
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|b| Some(u32::from_ne_bytes(b.try_into().ok()?)));
+    need(word(0) == Some(0x4A69_5444) && word(8) == Some(40), "no header")?;
+    let (mut at, mut named) = (40, false);
+    while at < bytes.len() {
+        let size = word(at + 4).filter(|n| *n > 56).ok_or("a record without a size")? as usize;
+        let record = bytes.get(at..at + size).ok_or("a record cut short")?;
+        named |= record.windows(12).any(|w| w == b"hot_function");
+        at += size;
+    }
+    need(named, "hot_function has no name")
+}
+
+/// A file that cannot be written costs one line and changes nothing else.
+fn unwritable(c: &Context<'_>) -> Result<(), Failed> {
+    for option in ["--stats", "--report", "--events", "--timeline"] {
+        let output = c.good(&[&format!("{option}=/no/such/place/x"), "--log=error"])?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        need(said.lines().count() == 1 && said.contains("/no/such/place/x"), format!("{option}: {said}"))?;
+    }
+    Ok(())
+}
+
+/// Passes can be named and left out.
+fn without(c: &Context<'_>) -> Result<(), Failed> {
+    let names = Command::new(c.dynrun).arg("--without=help").output()?;
+    let names = String::from_utf8(names.stdout)?;
+    need(names.lines().any(|n| n == "hoist"), &names)?;
+    for name in names.lines() {
+        c.good(&["-O3", "--hot=100", &format!("--without={name}")])?;
+    }
+    let wrong = Command::new(c.dynrun).args(["--without=nothing", "true"]).output()?;
+    need(wrong.status.code() == Some(2), format!("{wrong:?}"))
+}
