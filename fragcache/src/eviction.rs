@@ -28,6 +28,8 @@ use crate::pcmap;
 
 /// The oldest unit is to be empty when one part in so many of the unit in use is still free.
 const AHEAD: usize = 16;
+/// Fragments that make room for one new one at most.
+const AT_ONCE: usize = 16;
 
 impl Cache {
     /// A unit for fragments near `near`, which becomes the one that is filled.
@@ -127,7 +129,7 @@ impl Cache {
             return;
         };
         let (u, full) = (&units[oldest as usize], units[filling as usize].used() + UNIT_SIZE / AHEAD);
-        let until = (u.frags.len() * full / UNIT_SIZE).min(u.frags.len());
+        let until = (u.frags.len() * full / UNIT_SIZE).min(u.frags.len()).min(u.aged + AT_ONCE);
         let start = GuestPc(u.start as u64);
         let mut gone = 0;
         for i in u.aged..until {

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 /// What is free: start-up makes the traces that matter most.
-const ALLOWANCE: Duration = Duration::from_millis(60);
+const ALLOWANCE: Duration = Duration::from_millis(30);
 /// One part in so many of the time that the process runs.
 const SHARE: u32 = 32;
 /// Thresholds below this are for tests.

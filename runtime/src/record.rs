@@ -2,7 +2,11 @@
 //!
 //! A recording follows one thread: from a hot head on, blocks are executed one basic block at a
 //! time in private fragments, and the path they take is noted. It ends when the path returns to
-//! its head, reaches another trace or a place already on it (but for calls that have returned), gets too long, or needs the runtime.
+//! its head, reaches another trace or a place already on it (but for calls that have returned, and recursions up to some depth), gets too
+//! long, or needs the runtime.
+//!
+//! A path that begins beside a loop, at one of its exits, goes on through one iteration of that loop ([`Recording::beside`]): if it comes back to its own
+//! head from there, the trace is the same loop entered in the middle.
 
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
@@ -121,5 +125,48 @@ impl Recording {
             self.steps.truncate(n);
             self.stops = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(blocks: &[(u64, BlockEnd)]) -> Recording {
+        let mut r = Recording::new(FragId(0), GuestPc(blocks[0].0), Duration::ZERO);
+        for &(pc, end) in blocks {
+            r.arrive(GuestPc(pc));
+            r.block(GuestPc(pc), BlockShape { instructions: 1, end });
+        }
+        r
+    }
+
+    #[test]
+    fn a_loop_ends_where_it_began_and_a_short_function_may_stand_twice() {
+        use BlockEnd::{Call, Plain, Return};
+        let r = path(&[(1, Plain), (2, Call), (9, Return), (3, Call)]);
+        assert!(!r.visited(GuestPc(9)), "that call has returned");
+        let r = path(&[(1, Plain), (2, Call), (9, Return), (3, Plain)]);
+        assert!(r.visited(GuestPc(1)) && r.visited(GuestPc(2)) && !r.visited(GuestPc(9)));
+    }
+
+    #[test]
+    fn a_recursion_is_unrolled_so_far() {
+        let deep = |n| path(&vec![(1, BlockEnd::Call); n]);
+        assert!(!deep(UNROLLED - 1).visited(GuestPc(1)));
+        assert!(deep(UNROLLED).visited(GuestPc(1)));
+    }
+
+    #[test]
+    fn a_path_beside_a_loop_is_cut_off_at_its_head_unless_it_closes() {
+        use BlockEnd::Plain;
+        let mut r = path(&[(5, Plain), (1, Plain), (2, Plain)]);
+        r.beside = Some(1);
+        r.arrive(GuestPc(5));
+        r.turn_back();
+        assert_eq!(r.steps.len(), 3, "it came back to its own head");
+        r.arrive(GuestPc(1));
+        r.turn_back();
+        assert_eq!((r.steps.len(), r.steps[0].next), (1, GuestPc(1)));
     }
 }
