@@ -210,6 +210,21 @@ impl Builder {
         Ok(self.version.get_or_init(|| version))
     }
 
+    /// Writes the Lua programs, and says where each is.
+    pub fn lua_programs(&self) -> Result<Vec<(String, PathBuf)>, BuildError> {
+        let mut programs = Vec::new();
+        for (name, text) in catalogue::LUA_FILES {
+            let path = self.work.join(name);
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(at(folder))?;
+            }
+            write_if_changed(&self.scratch, &path, text)?;
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            programs.push((stem, path));
+        }
+        Ok(programs)
+    }
+
     /// Builds `program` at `level`, or finds it built.
     pub fn build(&self, program: &Program, level: &Level) -> Result<Built, BuildError> {
         let (binary, script) = match program.source {

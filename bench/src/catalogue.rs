@@ -20,6 +20,9 @@ pub enum Class {
     Real,
     /// Whole processes, mostly cold code; measured as they are.
     Startup,
+    /// Lua programs, under interpreters and compilers of Lua.
+    #[value(skip)]
+    Lua,
     /// A program of the user's own.
     #[value(skip)]
     Own,
@@ -34,6 +37,7 @@ impl Class {
             Class::Kernels => "kernels",
             Class::Real => "real",
             Class::Startup => "startup",
+            Class::Lua => "lua",
             Class::Own => "own",
         }
     }
@@ -311,6 +315,45 @@ pub const FILES: &[(&str, &str)] = files![
     "startup/bench.js",
 ];
 
+/// The Lua programs of `--lua`: their paths below the work folder, and their texts. Each takes its amount of work as an
+/// argument and does about half a second's without.
+pub const LUA_FILES: &[(&str, &str)] = files![
+    "lua/ack.lua",
+    "lua/binary_trees.lua",
+    "lua/bits.lua",
+    "lua/closures.lua",
+    "lua/coroutines.lua",
+    "lua/errors.lua",
+    "lua/fannkuch.lua",
+    "lua/fib.lua",
+    "lua/hash.lua",
+    "lua/heapsort.lua",
+    "lua/json.lua",
+    "lua/lexer.lua",
+    "lua/life.lua",
+    "lua/linked_list.lua",
+    "lua/live_heap.lua",
+    "lua/loops.lua",
+    "lua/mandel.lua",
+    "lua/matmul.lua",
+    "lua/metamethods.lua",
+    "lua/methods.lua",
+    "lua/nbody.lua",
+    "lua/permutations.lua",
+    "lua/queens.lua",
+    "lua/sieve.lua",
+    "lua/small_tables.lua",
+    "lua/sort_comparator.lua",
+    "lua/spectral.lua",
+    "lua/string_build.lua",
+    "lua/string_bytes.lua",
+    "lua/string_format.lua",
+    "lua/string_scan.lua",
+    "lua/tak.lua",
+    "lua/upvalues.lua",
+    "lua/varargs.lua",
+];
+
 /// The text of an embedded file.
 pub fn file(path: &str) -> Option<&'static str> {
     FILES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
@@ -328,6 +371,13 @@ mod tests {
         let entries = std::fs::read_dir(root).unwrap().map(|e| e.unwrap());
         let files = entries.filter(|e| e.file_type().unwrap().is_file());
         files.map(|e| format!("{folder}/{}", e.file_name().into_string().unwrap())).collect()
+    }
+
+    #[test]
+    fn every_lua_program_on_disk_is_embedded() {
+        let embedded: BTreeSet<_> = LUA_FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(embedded.len(), LUA_FILES.len(), "a file is listed twice");
+        assert_eq!(embedded, on_disk("lua").into_iter().collect());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Exit status: 0 when everything ran and all outputs agreed, 1 when something failed (the
 //! other results are shown all the same), 2 when nothing could be measured.
 
+mod cases;
 mod options;
 
 use std::io::IsTerminal;
@@ -12,13 +13,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bench::build::{Builder, Built, Level};
+use bench::build::Builder;
 use bench::catalogue::{Class, PROGRAMS, Program};
-use bench::experiment::{CaseResult, Cell, Plan};
+use bench::experiment::{CaseResult, Plan};
 use bench::insight::{Insight, Looker};
-use bench::process::{self, CommandLine};
-use bench::report::{Layout, Machine, Report, Unbuilt};
+use bench::process;
+use bench::report::{Machine, Report, Unbuilt};
 use bench::runner::{self, Runner};
+use cases::{Binary, Case, across, binaries, each_binary, own};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use options::{Options, Pin};
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if options.lua {
+        return lua(options);
+    }
     let programs = select(options)?;
     if options.list {
         for program in programs {
@@ -44,31 +49,19 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let work = options.work.clone().map_or_else(default_work, Ok)?;
     let compilers = compilers(&work, options)?;
-    // Reports go to files that can be written, or nothing is measured in vain.
-    for path in [&options.csv, &options.json, &options.html].into_iter().flatten() {
-        std::fs::write(path, "").with_context(|| path.display().to_string())?;
-    }
+    try_files(options)?;
     let binaries = binaries(&compilers, options)?;
     if options.build_only {
         return Ok(build_only(&programs, &binaries));
     }
-    let dynrun = runner::find_dynrun(options.dynrun.clone());
-    let runners = runner::parse_all(&options.runners, dynrun.as_deref())?;
+    let dynrun = runner::find_ours("dynrun", options.dynrun.clone());
+    let wanted = default_runners(&options.runners, &["native", "dynrun"]);
+    let runners = runner::parse_all(&wanted, dynrun.as_deref())?;
     let brief =
         options.levels.is_empty() && !options.own && programs.iter().any(|p| p.class != Class::Startup);
     let first = compilers.first().context("no compiler")?;
-    let plan = Plan {
-        runs: options.runs.unwrap_or(if brief { 3 } else { 5 }) as usize,
-        steady: options.steady,
-        scale: options.scale.unwrap_or(if brief { 0.25 } else { 1.0 }),
-        core: core(options.pin)?,
-        timeout: Duration::from_secs_f64(options.timeout),
-        scratch: first.scratch().to_owned(),
-        kept: first.work().join("kept"),
-        stdin: options.stdin.clone(),
-        own: options.own,
-        compare: !options.ignore_output,
-    };
+    let (runs, scale) = if brief { (3, 0.25) } else { (5, 1.0) };
+    let plan = plan(options, first, runs, scale)?;
     let (labels, layout, cases) = if options.own {
         own(options, &runners)?
     } else {
@@ -91,20 +84,96 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         unbuilt: Vec::new(),
     };
     measure(&plan, &cases, &mut report);
-    print!("{}", report.table());
-    if let Some(path) = &options.html {
+    let page = |report: &Report| {
         let insights = if options.own { Vec::new() } else { look(&plan, &programs, &binaries, &runners) };
-        let text = bench::page::page(&report, &insights);
-        std::fs::write(path, text).with_context(|| path.display().to_string())?;
+        bench::page::page(report, &insights)
+    };
+    finish(options, &report, page)
+}
+
+/// Reports go to files that can be written, or nothing is measured in vain.
+fn try_files(options: &Options) -> anyhow::Result<()> {
+    for path in [&options.csv, &options.json, &options.html].into_iter().flatten() {
+        std::fs::write(path, "").with_context(|| path.display().to_string())?;
     }
+    Ok(())
+}
+
+fn default_runners(asked: &[String], usual: &[&str]) -> Vec<String> {
+    if asked.is_empty() { usual.iter().map(|r| (*r).to_owned()).collect() } else { asked.to_vec() }
+}
+
+fn plan(options: &Options, builder: &Builder, runs: u32, scale: f64) -> anyhow::Result<Plan> {
+    Ok(Plan {
+        runs: options.runs.unwrap_or(runs) as usize,
+        steady: options.steady,
+        scale: options.scale.unwrap_or(scale),
+        core: core(options.pin)?,
+        timeout: Duration::from_secs_f64(options.timeout),
+        scratch: builder.scratch().to_owned(),
+        kept: builder.work().join("kept"),
+        stdin: options.stdin.clone(),
+        own: options.own,
+        compare: !options.ignore_output,
+    })
+}
+
+/// Prints the table and writes the files asked for.
+fn finish(
+    options: &Options,
+    report: &Report,
+    page: impl FnOnce(&Report) -> String,
+) -> anyhow::Result<ExitCode> {
+    print!("{}", report.table());
+    let mut files = Vec::new();
     if let Some(path) = &options.csv {
-        std::fs::write(path, report.csv()).with_context(|| path.display().to_string())?;
+        files.push((path, report.csv()));
     }
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report)?;
+        files.push((path, serde_json::to_string_pretty(report)?));
+    }
+    if let Some(path) = &options.html {
+        files.push((path, page(report)));
+    }
+    for (path, text) in files {
         std::fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The Lua programs under interpreters and compilers of Lua.
+fn lua(options: &Options) -> anyhow::Result<ExitCode> {
+    let work = options.work.clone().map_or_else(default_work, Ok)?;
+    let builder = Builder::new(&work, "none")?;
+    let patterns = patterns(&options.programs)?;
+    let mut programs = builder.lua_programs()?;
+    if !patterns.is_empty() {
+        programs.retain(|(name, _)| patterns.iter().any(|p| p.is_match(name)));
+    }
+    if programs.is_empty() {
+        bail!("no Lua program has a name asked for; --lua --list shows them");
+    }
+    if options.list {
+        for (name, _) in programs {
+            println!("{name}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    try_files(options)?;
+    let runners = runner::parse_lua(&default_runners(&options.runners, &["luajit", "rjit", "lua5.4"]))?;
+    let plan = plan(options, &builder, 5, 1.0)?;
+    let (labels, layout, cases) = cases::lua(programs, &runners);
+    let mut report = Report {
+        machine: machine(labels.join(", "), plan.core),
+        command: std::env::args().collect(),
+        runners: labels,
+        layout,
+        steady: false,
+        cases: Vec::new(),
+        unbuilt: Vec::new(),
+    };
+    measure(&plan, &cases, &mut report);
+    finish(options, &report, |_| String::new())
 }
 
 /// One builder for each compiler. That each is installed is known after this, unless nothing of ours is compiled.
@@ -118,198 +187,6 @@ fn compilers(work: &Path, options: &Options) -> anyhow::Result<Vec<Builder>> {
         compilers.push(builder);
     }
     Ok(compilers)
-}
-
-/// How programs are compiled: a compiler at a level.
-struct Binary<'a> {
-    builder: &'a Builder,
-    level: Level,
-    /// The level, behind the compiler's name when there are several.
-    label: String,
-}
-
-fn binaries<'a>(compilers: &'a [Builder], options: &Options) -> anyhow::Result<Vec<Binary<'a>>> {
-    let levels = match options.levels.as_slice() {
-        [] => ["O1", "O3"].iter().map(|l| l.parse()).collect::<Result<Vec<Level>, _>>(),
-        some => Ok(some.to_vec()),
-    };
-    let levels = levels.map_err(anyhow::Error::msg)?;
-    let label = |cc: &str, level: &Level| match compilers.len() {
-        1 => level.to_string(),
-        _ => format!("{}-{level}", cc.rsplit('/').next().unwrap_or(cc)),
-    };
-    let one = |(builder, cc): (&'a Builder, &String)| -> Vec<Binary<'a>> {
-        let make = |level: &Level| Binary { builder, level: level.clone(), label: label(cc, level) };
-        levels.iter().map(make).collect()
-    };
-    Ok(compilers.iter().zip(&options.cc).flat_map(one).collect())
-}
-
-/// A case that waits to be measured. Its cells are built when its turn comes.
-struct Case<'a> {
-    name: String,
-    class: Class,
-    level: String,
-    takes_units: bool,
-    /// The number of cells, known before they are built.
-    count: usize,
-    cells: Box<dyn Fn() -> Vec<Cell> + 'a>,
-}
-
-type Cases<'a> = (Vec<String>, Layout, Vec<Case<'a>>);
-
-/// A case for each program and binary; the columns are the runners.
-fn each_binary<'a>(programs: &[&'a Program], binaries: &'a [Binary<'a>], runners: &'a [Runner]) -> Cases<'a> {
-    let mut cases = Vec::new();
-    for &program in programs {
-        let compiled = program.class != Class::Startup;
-        for binary in if compiled { binaries } else { &binaries[..1] } {
-            let level = if compiled { binary.label.clone() } else { "-".into() };
-            let cells = move || {
-                let built = binary.builder.build(program, &binary.level).map_err(|e| e.to_string());
-                let cell = |runner: &Runner| Cell {
-                    label: runner.label.clone(),
-                    runner: runner.clone(),
-                    built: built.clone(),
-                };
-                runners.iter().map(cell).collect()
-            };
-            cases.push(Case {
-                name: program.name.to_owned(),
-                class: program.class,
-                level,
-                takes_units: program.units > 0,
-                count: runners.len(),
-                cells: Box::new(cells),
-            });
-        }
-    }
-    (runners.iter().map(|r| r.label.clone()).collect(), Layout::Binary, cases)
-}
-
-/// A case for each program; the columns are all binaries under all runners, the baseline's native run first.
-fn across<'a>(
-    programs: &[&'a Program],
-    binaries: &'a [Binary<'a>],
-    runners: &'a [Runner],
-    base: &str,
-) -> anyhow::Result<Cases<'a>> {
-    let labels: Vec<&str> = binaries.iter().map(|b| b.label.as_str()).collect();
-    let base = labels
-        .iter()
-        .position(|l| *l == base)
-        .with_context(|| format!("--base {base}: it is none of {}", labels.join(", ")))?;
-    let columns = binaries.iter().enumerate().flat_map(|(b, _)| (0..runners.len()).map(move |r| (b, r)));
-    let (places, order) = places(columns.collect(), (base, 0));
-    let layout = Layout::Across {
-        columns: order
-            .iter()
-            .map(|((b, r), place)| (binaries[*b].label.clone(), runners[*r].label.clone(), *place))
-            .collect(),
-    };
-    let label = |&(b, r): &(usize, usize)| format!("{} {}", runners[r].label, binaries[b].label);
-    let labels: Vec<String> = places.iter().map(label).collect();
-    let mut cases = Vec::new();
-    if let Some(program) = programs.iter().find(|p| p.class == Class::Startup) {
-        bail!(
-            "{} is not compiled and has no baseline at another level; give --levels and no --base",
-            program.name
-        );
-    }
-    for &program in programs {
-        let (places, labels) = (places.clone(), labels.clone());
-        let count = places.len();
-        let cells = move || {
-            let built: Vec<_> = binaries
-                .iter()
-                .map(|b| b.builder.build(program, &b.level).map_err(|e| e.to_string()))
-                .collect();
-            let cell = |(&(b, r), label): (&(usize, usize), &String)| Cell {
-                label: label.clone(),
-                runner: runners[r].clone(),
-                built: built[b].clone(),
-            };
-            places.iter().zip(&labels).map(cell).collect()
-        };
-        cases.push(Case {
-            name: program.name.to_owned(),
-            class: program.class,
-            level: "-".into(),
-            takes_units: program.units > 0,
-            count,
-            cells: Box::new(cells),
-        });
-    }
-    Ok((labels, layout, cases))
-}
-
-/// A pair of places: the binary's and the runner's.
-type Pair = (usize, usize);
-
-/// The cells in the order they run, the baseline first, and in the order they are shown, with the place of each.
-fn places(columns: Vec<Pair>, base: Pair) -> (Vec<Pair>, Vec<(Pair, usize)>) {
-    let mut places = columns.clone();
-    if let Some(at) = places.iter().position(|p| *p == base) {
-        places[..=at].rotate_right(1);
-    }
-    let place = |p: &Pair| places.iter().position(|q| q == p).unwrap_or(0);
-    let shown = columns.iter().map(|p| (*p, place(p))).collect();
-    (places, shown)
-}
-
-/// The user's own program, or a pair of them.
-fn own<'a>(options: &'a Options, runners: &'a [Runner]) -> anyhow::Result<Cases<'a>> {
-    let mut commands = vec![CommandLine::new(options.command.iter().cloned())];
-    if let Some(versus) = &options.versus {
-        commands.push(CommandLine::new(runner::split_words(versus)?));
-    }
-    let names: Vec<String> = commands.iter().map(file_name).collect::<anyhow::Result<_>>()?;
-    let labels: Vec<String> = match names.as_slice() {
-        [a, b] if a == b => vec!["first".into(), "second".into()],
-        _ => names.clone(),
-    };
-    for command in &mut commands {
-        let name = command.argv[0].to_string_lossy().into_owned();
-        let path =
-            runner::find_program(&name).with_context(|| format!("{name}: not found, or not executable"))?;
-        command.argv[0] = path.into_os_string();
-    }
-    let base = commands.len() - 1;
-    let columns = (0..commands.len()).flat_map(|b| (0..runners.len()).map(move |r| (b, r))).collect();
-    let (places, order) = places(columns, (base, 0));
-    let (layout, cell_labels) = if base == 0 {
-        (Layout::Binary, runners.iter().map(|r| r.label.clone()).collect::<Vec<_>>())
-    } else {
-        let columns =
-            order.iter().map(|((b, r), place)| (labels[*b].clone(), runners[*r].label.clone(), *place));
-        let cells = places.iter().map(|(b, r)| format!("{} {}", runners[*r].label, labels[*b]));
-        (Layout::Across { columns: columns.collect() }, cells.collect())
-    };
-    let count = places.len();
-    let shown = cell_labels.clone();
-    let cells = move || {
-        let cell = |((b, r), label): (&Pair, &String)| Cell {
-            label: label.clone(),
-            runner: runners[*r].clone(),
-            built: Ok(Built { command: commands[*b].clone(), units: 0 }),
-        };
-        places.iter().zip(&shown).map(cell).collect()
-    };
-    let case = Case {
-        name: names[0].clone(),
-        class: Class::Own,
-        level: "-".into(),
-        takes_units: false,
-        count,
-        cells: Box::new(cells),
-    };
-    Ok((cell_labels, layout, vec![case]))
-}
-
-fn file_name(command: &CommandLine) -> anyhow::Result<String> {
-    let first = command.argv.first().context("an empty command")?;
-    let name = Path::new(first).file_name().unwrap_or(first);
-    Ok(name.to_string_lossy().into_owned())
 }
 
 fn build_only(programs: &[&Program], binaries: &[Binary<'_>]) -> ExitCode {
@@ -390,19 +267,23 @@ fn progress(steps: u64) -> ProgressBar {
     bar
 }
 
+/// Regular expressions that match whole names.
+fn patterns(texts: &[String]) -> anyhow::Result<Vec<Regex>> {
+    let one =
+        |text: &String| Regex::new(&format!("^(?:{text})$")).with_context(|| format!("--programs {text}"));
+    texts.iter().map(one).collect()
+}
+
 /// The programs asked for. Those of the crates take minutes to compile, and those of the start-up class have no
 /// levels: the short experiment is of the others.
 fn select(options: &Options) -> anyhow::Result<Vec<&'static Program>> {
     let (patterns, classes) = (&options.programs, &options.class);
     let short = options.levels.is_empty() && patterns.is_empty() && classes.is_empty() && !options.list;
-    let mut wanted = Vec::new();
-    for pattern in patterns {
-        let regex =
-            Regex::new(&format!("^(?:{pattern})$")).with_context(|| format!("--programs {pattern}"))?;
+    let wanted = self::patterns(patterns)?;
+    for (regex, pattern) in wanted.iter().zip(patterns) {
         if !PROGRAMS.iter().any(|p| regex.is_match(p.name)) {
             bail!("no program is called {pattern}; --list shows the names");
         }
-        wanted.push(regex);
     }
     let chosen = |p: &&Program| {
         !(short && matches!(p.class, Class::Real | Class::Startup))

@@ -26,8 +26,8 @@ pub struct Options {
 
     /// What to run programs with: native, dynrun, qemu, valgrind, or any command that takes
     /// a program and its arguments; options may follow, and a label with `=` may stand
-    /// before. `native,native` shows the noise of the machine
-    #[arg(long, value_delimiter = ',', default_value = "native,dynrun")]
+    /// before. `native,native` shows the noise of the machine [default: native,dynrun; luajit,rjit,lua5.4 with --lua]
+    #[arg(long, value_delimiter = ',')]
     pub runners: Vec<String>,
 
     /// Only these programs: names, or regular expressions that match a whole name
@@ -65,6 +65,10 @@ pub struct Options {
     /// The dynrun to use, instead of the one beside this program or in PATH
     #[arg(long, env = "DYNRUN", value_name = "PATH")]
     pub dynrun: Option<PathBuf>,
+
+    /// Measure the Lua programs under luajit, rjit and lua5.4; the first runner is the baseline
+    #[arg(long, conflicts_with_all = ["levels", "base", "class", "scale", "steady", "own", "build_only", "html"])]
+    pub lua: bool,
 
     /// Measure the program of yours that stands behind `--`, instead of the built-in ones
     #[arg(long, requires = "command", conflicts_with_all = ["levels", "base", "programs", "class", "scale", "steady", "list", "build_only"])]

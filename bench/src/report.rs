@@ -319,7 +319,8 @@ impl Report {
             };
             let _ = write!(
                 text,
-                "{label}: {mean:.2} times native's {measure} (geometric mean of {})",
+                "{label}: {mean:.2} times {}'s {measure} (geometric mean of {})",
+                self.runners.first().map_or("native", String::as_str),
                 ratios.len()
             );
             if let Some((summary, (program, ratio))) = worst {

@@ -36,6 +36,9 @@ pub enum RunnerError {
         /// Which package brings it, where that is known.
         hint: &'static str,
     },
+    /// A Lua program does not run by itself.
+    #[error("runner `{0}`: a Lua program needs an interpreter")]
+    NoInterpreter(String),
     /// No dynrun was given, and none lies beside this program.
     #[error("runner `{0}`: no dynrun beside speedup or in PATH; build it, or give --dynrun PATH")]
     NoDynrun(String),
@@ -81,10 +84,14 @@ impl Runner {
         }
         let hint = match words[0].as_str() {
             "qemu-x86_64" => "; install qemu-user",
+            "luajit" => "; install luajit",
+            "lua5.4" => "; install lua5.4",
+            "rjit" => " or beside speedup; build it",
             "valgrind" => "; install valgrind",
             _ => "",
         };
-        let program = find_program(&words[0]).ok_or_else(|| missing(&words[0], hint))?;
+        let ours = if words[0] == "rjit" { find_ours("rjit", None) } else { None };
+        let program = ours.or_else(|| find_program(&words[0])).ok_or_else(|| missing(&words[0], hint))?;
         let mut prefix = vec![program.into_os_string()];
         prefix.extend(words.drain(1..).map(OsString::from));
         Ok(Self { label, prefix })
@@ -110,6 +117,12 @@ pub fn parse_all<S: AsRef<str>>(texts: &[S], dynrun: Option<&Path>) -> Result<Ve
         Some(at) => runners[..=at].rotate_right(1),
         None => runners.insert(0, Runner::native()),
     }
+    number(&mut runners);
+    Ok(runners)
+}
+
+/// Numbers labels that occur twice.
+fn number(runners: &mut [Runner]) {
     let labels: Vec<String> = runners.iter().map(|r| r.label.clone()).collect();
     for (i, runner) in runners.iter_mut().enumerate() {
         let same = labels[..i].iter().filter(|l| **l == runner.label).count();
@@ -117,14 +130,27 @@ pub fn parse_all<S: AsRef<str>>(texts: &[S], dynrun: Option<&Path>) -> Result<Ve
             runner.label = format!("{}#{}", runner.label, same + 1);
         }
     }
+}
+
+/// The interpreters of Lua asked for, the first of which is the baseline.
+pub fn parse_lua<S: AsRef<str>>(texts: &[S]) -> Result<Vec<Runner>, RunnerError> {
+    let mut runners = Vec::new();
+    for text in texts {
+        let runner = Runner::parse(text.as_ref(), None)?;
+        if runner.is_native() {
+            return Err(RunnerError::NoInterpreter(runner.label));
+        }
+        runners.push(runner);
+    }
+    number(&mut runners);
     Ok(runners)
 }
 
-/// The dynrun to use: the given one, the one beside this program, or the one in `PATH`.
-pub fn find_dynrun(given: Option<PathBuf>) -> Option<PathBuf> {
+/// A program of this project: the given one, the one beside this program, or the one in `PATH`.
+pub fn find_ours(name: &str, given: Option<PathBuf>) -> Option<PathBuf> {
     given.or_else(|| {
-        let beside = std::env::current_exe().ok()?.with_file_name("dynrun");
-        beside.is_file().then_some(beside).or_else(|| find_program("dynrun"))
+        let beside = std::env::current_exe().ok()?.with_file_name(name);
+        beside.is_file().then_some(beside).or_else(|| find_program(name))
     })
 }
 

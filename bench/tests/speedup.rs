@@ -115,6 +115,19 @@ fn a_program_of_ones_own_and_a_pair_of_them() {
 }
 
 #[test]
+fn lua_programs_have_interpreters_as_runners() {
+    let work = tempfile::tempdir().unwrap();
+    let output = speedup(work.path(), &["--lua", "--list"]);
+    assert!(text(&output.stdout).lines().any(|l| l == "fib"));
+    let arguments = ["--lua", "--programs=fib", "--runs=1", "--runners=a=echo,b=echo"];
+    let output = speedup(work.path(), &arguments);
+    let table = text(&output.stdout);
+    assert!(output.status.success() && table.contains("b: ") && table.contains(" times a's"), "{table}");
+    refuses(work.path(), &["--lua", "--programs=no-such"], "no Lua program");
+    refuses(work.path(), &["--lua", "--runners=native"], "needs an interpreter");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_in_a_line() {
     let work = tempfile::tempdir().unwrap();
     let work = work.path();

@@ -45,6 +45,8 @@ pub enum AbortReason {
     NotTraceable = 3,
     /// Source pages changed meanwhile.
     CodeChanged = 4,
+    /// The path left the loop of its head; it will be recorded again.
+    LeftLoop = 5,
 }
 
 /// One entry of the log.

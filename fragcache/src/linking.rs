@@ -295,6 +295,13 @@ impl Cache {
         }
     }
 
+    /// The counter of a head begins at `value`.
+    pub fn recount(&mut self, id: FragId, value: u32) {
+        if let Some(c) = self.frags[id.0].counter() {
+            self.table.set_counter(c.cell, value);
+        }
+    }
+
     /// After a recording that gave no trace: count again, longer each time.
     pub fn penalise(&mut self, id: FragId) {
         let (pc, counter) = (self.frags[id.0].pc, self.frags[id.0].counter());

@@ -515,11 +515,12 @@ pub fn traceback(cx: Cx, co: Gc<Thread>, msg: Option<&[u8]>, level: usize) -> Ve
     while let Some(f) = w.step() {
         frames.push(f);
     }
-    let shown = frames.len().saturating_sub(level);
+    // Levels count from the running function, wherever the traceback begins.
+    let cut = level.max(HEAD);
+    let tail = if frames.len() > cut + 1 + TAIL { frames.len() - TAIL } else { cut };
     for (i, &f) in frames.iter().enumerate().skip(level) {
-        let nth = i - level;
-        if shown > HEAD + TAIL && nth >= HEAD && nth < shown - TAIL {
-            if nth == HEAD {
+        if (cut..tail).contains(&i) {
+            if i == cut {
                 out.extend_from_slice(b"\n\t...");
             }
             continue;

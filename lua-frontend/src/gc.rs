@@ -18,6 +18,7 @@
 //! the mark before it lists an object.
 //!
 //! # A cycle
+//! 0. *sweep*, before a full cycle only: the chunks that allocation has not asked for yet;
 //! 1. *mark*: roots, then a bounded number of bytes for each step of allocation;
 //! 2. *atomic*: roots and `touched` again; upvalues in the stacks of dead coroutines; objects with finalizers that died are
 //!    queued and marked; weak tables lose their dead entries; payloads of dead userdata are dropped;
@@ -52,6 +53,8 @@ const STEP: usize = 128 * 1024;
 const MARK_PER_STEP: usize = 512 * 1024;
 /// Buckets of the interning table swept by a step.
 const BUCKETS_PER_STEP: usize = 8192;
+/// Chunks swept by a step.
+const CHUNKS_PER_STEP: usize = 16;
 /// Least allocation between two cycles.
 const MIN_NURSERY: usize = 256 * 1024;
 /// Finalizers called by a step.
@@ -63,6 +66,8 @@ pub enum Phase {
     /// Nothing; chunks may be waiting to be swept.
     #[default]
     Idle,
+    /// Sweeping what is left, before a full cycle.
+    Sweep,
     /// Marking.
     Mark,
     /// Sweeping the interning table.
@@ -439,6 +444,9 @@ impl Global {
             for i in 0..self.names.len() {
                 self.mark_str(self.names[i]);
             }
+            for i in 0..self.type_names.len() {
+                self.mark_str(self.type_names[i]);
+            }
             for i in 0..self.basemt.len() {
                 self.mark(self.basemt[i].cast());
             }
@@ -496,6 +504,7 @@ impl Global {
             self.dead_stacks();
             self.separate_finalizers();
             self.propagate(usize::MAX >> 1);
+            self.drop_open_upvalues();
             self.clear_weak();
             let payloads = std::mem::take(&mut self.gc.payloads);
             let mut kept = Vec::with_capacity(payloads.len());
@@ -560,6 +569,28 @@ impl Global {
         }
     }
 
+    /// Takes open upvalues that no closure refers to any more out of the lists of living coroutines.
+    unsafe fn drop_open_upvalues(&mut self) {
+        // SAFETY: all upvalues in the lists are still in place.
+        unsafe {
+            for i in 0..self.gc.threads.len() {
+                let l = self.gc.threads[i];
+                if !is_marked(l.cast()) {
+                    continue;
+                }
+                let mut link: *mut *mut Upval = &raw mut (*l).openuv;
+                while !(*link).is_null() {
+                    let uv = *link;
+                    if is_marked(uv.cast()) {
+                        link = (&raw mut (*uv).closed).cast();
+                    } else {
+                        *link = (*uv).closed.0 as *mut Upval;
+                    }
+                }
+            }
+        }
+    }
+
     unsafe fn separate_finalizers(&mut self) {
         // SAFETY: dead objects are still in place.
         unsafe {
@@ -569,7 +600,14 @@ impl Global {
                 let h = v.ptr::<Header>();
                 if is_marked(h.cast()) {
                     self.gc.finalizers.push(v);
-                } else {
+                    continue;
+                }
+                let meta = v.as_userdata().map(|u| u.meta);
+                let wanted = match meta {
+                    None => true,
+                    Some(m) => !m.is_null() && !crate::vm::meta::lookup_in(self, m, Event::Gc).is_nil(),
+                };
+                if wanted {
                     dead.push(v);
                 }
             }
@@ -652,7 +690,21 @@ impl Global {
                 Phase::Idle => {
                     let limit = self.gc.live_full / 100 * self.gc.pause;
                     let full = self.gc.cycles == 0 || self.heap.total >= limit.max(MIN_NURSERY);
-                    self.start(full);
+                    if full {
+                        self.gc.phase = Phase::Sweep;
+                    } else {
+                        self.start(false);
+                    }
+                    false
+                }
+                Phase::Sweep => {
+                    if self.heap.sweep_some(if mark > MARK_PER_STEP * 100 {
+                        usize::MAX
+                    } else {
+                        CHUNKS_PER_STEP
+                    }) {
+                        self.start(true);
+                    }
                     false
                 }
                 Phase::Mark => {
@@ -696,6 +748,7 @@ unsafe fn cycle(g: &mut Global) {
         while g.gc.phase != Phase::Idle {
             g.advance(usize::MAX >> 1);
         }
+        g.heap.sweep_some(usize::MAX);
         g.start(true);
         while !g.advance(usize::MAX >> 1) {}
     }
@@ -792,13 +845,22 @@ pub fn step(cx: Cx, kbytes: usize) -> bool {
     if g.gc.busy {
         return false;
     }
-    let mut left = (kbytes * 1024).max(1);
+    // Small steps: scripts measure how many of them a cycle takes.
+    const GRAIN: usize = 1024;
+    let mut left = kbytes.saturating_mul(GRAIN).max(1);
     let mut done = false;
     g.gc.busy = true;
     while left > 0 && !done {
-        // SAFETY: a safe point.
-        done = unsafe { g.advance(MARK_PER_STEP) };
-        left = left.saturating_sub(STEP);
+        // SAFETY: a safe point. Whoever steps by hand waits for all garbage: a full cycle.
+        done = unsafe {
+            if g.gc.phase == Phase::Idle {
+                g.start(true);
+                false
+            } else {
+                g.advance(2 * GRAIN)
+            }
+        };
+        left = left.saturating_sub(GRAIN);
     }
     g.gc.busy = false;
     run_finalizers(g, if done { usize::MAX } else { FINALIZERS_PER_STEP });

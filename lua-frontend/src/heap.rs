@@ -493,6 +493,23 @@ impl Heap {
         });
     }
 
+    /// Sweeps up to `n` waiting chunks of objects; true when none is left.
+    pub fn sweep_some(&mut self, n: usize) -> bool {
+        let mut n = n;
+        for s in [Space::Object as usize, Space::Str as usize] {
+            for class in 0..CLASSES {
+                while let Some(c) = self.unswept[s][class].pop() {
+                    self.sweep(c);
+                    n -= 1;
+                    if n == 0 {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
     /// Clears all marks (start of a full cycle). Chunks that still wait to be swept must not be until the marks are
     /// complete again; their garbage stays for the coming sweep.
     pub fn clear_marks(&mut self) {

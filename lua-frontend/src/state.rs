@@ -200,7 +200,9 @@ pub struct Global {
     /// Scratch slot for stores that could not be made.
     pub scratch: Value,
     /// The `FUNCC` heads that native functions point to; one per builtin (see [`crate::api::Builtin`]).
-    pub funcc: [Ins; 32],
+    pub funcc: [Ins; 64],
+    /// Names of the types, by tag.
+    pub type_names: [*mut Str; 16],
     /// All strings.
     pub strings: StringTable,
     /// The collector.
@@ -224,6 +226,15 @@ impl Global {
     /// Interns a string.
     pub fn intern(&mut self, s: &[u8]) -> Gc<Str> {
         self.strings.intern(&mut self.heap, s)
+    }
+}
+
+impl Global {
+    /// Have the values of a basic type no `__tostring`?
+    #[inline]
+    pub(crate) fn basemt_tostring_plain(&mut self, tag: crate::value::Tag) -> bool {
+        let m = self.basemt[tag as usize];
+        m.is_null() || crate::vm::meta::lookup_in(self, m, Event::Tostring).is_nil()
     }
 }
 
@@ -267,6 +278,7 @@ impl Lua {
             thrown: Value::NIL,
             scratch: Value::NIL,
             funcc: std::array::from_fn(|i| crate::vm::func::head(i as u8)),
+            type_names: [null.cast(); 16],
             strings: StringTable::new(seed),
             gc: Collector::default(),
             anchors: Vec::new(),
@@ -285,6 +297,10 @@ impl Lua {
             (*l).h.y = 1;
             (*g).cur = l;
             (*g).empty = (*g).intern(b"").as_ptr();
+            for i in 0..16 {
+                let name = crate::value::TYPE_NAMES.get(i).unwrap_or(&"number");
+                (*g).type_names[i] = (*g).intern(name.as_bytes()).as_ptr();
+            }
             for (i, name) in EVENT_NAMES.iter().enumerate() {
                 (*g).names[i] = (*g).intern(name.as_bytes()).as_ptr();
             }

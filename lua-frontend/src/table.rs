@@ -370,29 +370,33 @@ unsafe fn grow_array(heap: &mut Heap, t: *mut Table, asize: u32) -> bool {
 
 /// A copy of a template.
 pub fn dup(heap: &mut Heap, src: Gc<Table>) -> Gc<Table> {
-    let hbits = if src.node == nil_node() { 0 } else { 31 - (src.hmask + 1).leading_zeros() };
-    let t = new(heap, src.h.n, hbits);
-    // SAFETY: both tables have the same sizes; the chain links move with the block.
+    let t = new(heap, 0, 0);
+    // SAFETY: the new blocks have the sizes of the old ones; the chain links move with the block.
     unsafe {
         let p = t.as_ptr();
-        if (*p).h.n != src.h.n || (*p).hmask != src.hmask {
-            return t; // Out of memory: the error follows at the next safe point.
-        }
-        if src.h.n > 0 {
-            ptr::copy_nonoverlapping(src.array, (*p).array, src.h.n as usize);
-        }
-        if hbits > 0 {
-            let n = src.hmask as usize + 1;
-            for i in 0..n {
-                let from = &*src.node.add(i);
-                let next = if from.next.is_null() {
-                    ptr::null_mut()
-                } else {
-                    (*p).node.add(from.next.offset_from(src.node) as usize)
-                };
-                (*p).node.add(i).write(Node { val: from.val, key: from.key, next });
+        let n = src.h.n;
+        if n > 0 {
+            let array: *mut Value = heap.alloc(Space::Object, n as usize * 8).cast();
+            if array.is_null() {
+                return t; // The error follows at the next safe point.
             }
-            (*p).free = (*p).node.add(src.free.offset_from(src.node) as usize);
+            ptr::copy_nonoverlapping(src.array, array, n as usize);
+            ((*p).array, (*p).h.n, (*p).acap) = (array, n, n);
+        }
+        if src.node != nil_node() {
+            let count = src.hmask as usize + 1;
+            let nodes: *mut Node = heap.alloc(Space::Object, count * size_of::<Node>()).cast();
+            if nodes.is_null() {
+                return t;
+            }
+            let moved = (nodes as usize).wrapping_sub(src.node as usize);
+            for i in 0..count {
+                let from = &*src.node.add(i);
+                let next = if from.next.is_null() { from.next } else { from.next.wrapping_byte_add(moved) };
+                nodes.add(i).write(Node { val: from.val, key: from.key, next });
+            }
+            ((*p).node, (*p).hmask) = (nodes, src.hmask);
+            (*p).free = src.free.wrapping_byte_add(moved);
         }
     }
     t

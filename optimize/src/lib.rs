@@ -20,4 +20,6 @@ pub mod regalloc;
 
 pub mod regcheck;
 
+pub mod recurrence;
+
 pub mod codegen;

@@ -12,7 +12,7 @@ use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
-use crate::worth::{self, NoGain};
+use crate::worth::{self, Cost, NoGain};
 use fragcache::{
     Cache, CacheError, ExitKind, FaultPlace, FragId, FragmentKind, GuestPc, NewExit, NewFragment, Places,
 };
@@ -186,7 +186,7 @@ impl Compiler {
         let mut text =
             (self.listings.is_some() || self.traces.is_some()).then(|| format!("  lifted\n{trace}"));
         let as_lifted = self.traces.is_some().then(|| ir::print::file(trace));
-        let copy = if self.always { u32::MAX } else { worth::of_copy(trace) };
+        let copy = if self.always { Cost::MAX } else { worth::of_copy(trace) };
         let used = self.env.used();
         let mut stages =
             self.histories.is_some().then(|| vec![("as recorded".to_owned(), trace.to_string())]);
@@ -203,11 +203,11 @@ impl Compiler {
             }
         }
         // A vector trace needs the scalar one behind it.
-        let most = if vector.is_some() { u32::MAX } else { copy };
+        let most = if vector.is_some() { Cost::MAX } else { copy };
         let mut frag = install(cache, trace, &self.host, steps, lengths, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
-            match install(cache, v, &self.host, steps, lengths, u32::MAX) {
+            match install(cache, v, &self.host, steps, lengths, Cost::MAX) {
                 Ok(front) => {
                     self.stats.vectors += 1;
                     self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
@@ -280,7 +280,7 @@ fn install(
     host: &X86Host,
     steps: &[Step],
     lengths: &[u32],
-    copy: u32,
+    copy: Cost,
 ) -> Result<FragId, NoTrace> {
     let pc = steps[0].pc;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);

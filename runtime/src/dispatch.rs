@@ -9,7 +9,7 @@ use crate::interp;
 use crate::lockstep;
 use crate::options::Tier;
 use crate::process::{Shared, process};
-use crate::record::Recording;
+use crate::record::{RETRIES, RETRY_AFTER, Recording};
 use crate::signal::{self, Fault};
 use crate::stats::{self, Whose};
 use crate::syscall;
@@ -17,6 +17,7 @@ use crate::thread::Thread;
 use crate::translate::{BlockMode, TranslateError, service};
 use fragcache::events::{AbortReason, EventKind};
 use fragcache::{ExitId, ExitKind, FragId, FragmentKind, GuestPc};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// Runs the guest on this thread, from its context, for ever.
@@ -294,6 +295,11 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     if let Some(f) = r.current.take() {
         shared.cache.discard(f);
     }
+    if r.leaves_loop(pc) && retry(shared, r, &mut thread.left_loop) {
+        shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(r.began));
+        thread.recording = None;
+        return Ok(None);
+    }
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
@@ -316,15 +322,27 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     }
     let mut bytes = [0u8; BLOCK_BYTES];
     let n = code_at(shared, pc, &mut bytes)?;
-    // A loop that has a trace is entered there, at its head, and not by a copy of its first iteration.
+    // A loop that has a trace is entered there, at its head, and not by a copy of its first iteration. So is the one being recorded.
     let n = shared.translator.length_until(&bytes[..n], pc, |at| {
-        shared.cache.lookup(at).is_some_and(|f| closes(shared, f, false))
+        at == r.pc || shared.cache.lookup(at).is_some_and(|f| closes(shared, f, false))
     });
     let shape = shared.translator.basic_block(&bytes[..n], pc);
     r.block(pc, shape);
     let frag = make(shared, pc, BlockMode { private: true, limit: Some(n), ..BlockMode::default() })?;
     r.current = Some(frag);
     Ok(Some(frag))
+}
+
+/// The path has left the loop of its head: may it be recorded again? Then the head counts a few arrivals.
+fn retry(shared: &mut Shared, r: &Recording, left: &mut HashMap<GuestPc, u8>) -> bool {
+    let times = left.entry(r.pc).or_insert(0);
+    let again = *times < RETRIES && shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc;
+    if again {
+        *times += 1;
+        shared.cache.recount(r.head, RETRY_AFTER);
+        shared.cache.events.push(EventKind::Abort, r.pc, AbortReason::LeftLoop as u64);
+    }
+    again
 }
 
 /// Passes of a guest's loop that an optimised one makes at most in one.

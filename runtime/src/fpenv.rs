@@ -4,6 +4,9 @@
 //! - `ldmxcsr` leaves to the dispatcher, which looks at the value first: the fact ends when control bits are not the
 //!   default, when sticky flags are cleared (the guest means to look at them later), and when the guest loads the word
 //!   so often that noticing it costs more than it brings.
+//! - Sticky flags are therefore exact from the first time that the guest clears them. One that looks at them without ever
+//!   having done so may miss flags raised only by operations whose results nobody used; it never sees one that no operation of
+//!   its own raised.
 //! - `xrstor` and its kind, which every lazily bound call executes, are followed by a check in line that costs no
 //!   flags and leaves only when control bits are not the default.
 //! - `rt_sigreturn` is checked by `signal`.
@@ -70,7 +73,8 @@ pub fn before_load(thread: &Thread, pc: u64) {
     let mut word = [0u8; 4];
     let known = address(thread, &i).is_some_and(|at| read_guest(at, &mut word).is_ok());
     let (new, old) = (u32::from_le_bytes(word), crate::interp::mxcsr(&thread.context));
-    let clears = old & !new & STICKY != 0;
+    // Also when they are clear already.
+    let clears = new & STICKY == 0 || old & !new & STICKY != 0;
     if known && !is_unusual(new) && !clears && LOADS.fetch_add(1, Ordering::Relaxed) < MANY {
         return;
     }

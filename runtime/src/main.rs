@@ -162,6 +162,10 @@ fn start(options: Options) -> ! {
         Err(e) => report::fatal(&e.to_string()),
     };
     let mut translator = translate::Translator::default();
+    if options.drcov.is_some() {
+        // What is translated is what is executed.
+        translator.branches = 0;
+    }
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
     let budget = budget::Budget::new(options.hot, options.always_optimize);
@@ -206,6 +210,7 @@ fn start(options: Options) -> ! {
     thread.adopt();
     thread::register(process::process(), thread);
     signal::init();
+    signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
     dispatch::run(thread)

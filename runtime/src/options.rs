@@ -104,6 +104,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE.json", env = "DYNRUN_TIMELINE")]
     pub timeline: Option<PathBuf>,
 
+    /// Write which blocks were executed, in the drcov format (version 2) of coverage viewers; keeps no translations
+    #[arg(long, value_name = "FILE", env = "DYNRUN_DRCOV")]
+    pub drcov: Option<PathBuf>,
+
     /// Size of the code cache in MiB before old code is evicted
     #[arg(long, value_name = "MIB", default_value_t = 256, env = "DYNRUN_CACHE_LIMIT",
           value_parser = clap::value_parser!(u32).range(2..=65536))]
@@ -193,7 +197,7 @@ impl Options {
 
     /// Where translations are kept, if they are.
     pub fn store(&self) -> Option<PathBuf> {
-        let possible = self.tier != Tier::Interp && !self.verify && !self.no_persist;
+        let possible = self.tier != Tier::Interp && !self.verify && !self.no_persist && self.drcov.is_none();
         self.cache_dir.clone().filter(|_| possible)
     }
 
@@ -212,6 +216,7 @@ impl Options {
             &mut self.traces,
             &mut self.report,
             &mut self.timeline,
+            &mut self.drcov,
         ]
         .into_iter()
         .flatten()
@@ -244,6 +249,7 @@ impl Options {
         with("events", &self.events);
         with("report", &self.report);
         with("timeline", &self.timeline);
+        with("drcov", &self.drcov);
         with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
         if let Some(l) = &self.log {

@@ -7,6 +7,10 @@
 //!
 //! A path that begins beside a loop, at one of its exits, goes on through one iteration of that loop ([`Recording::beside`]): if it comes back to its own
 //! head from there, the trace is the same loop entered in the middle.
+//!
+//! A head is hot because something jumps back to it. When the path comes to such a branch and this time it is not taken, the recording happened to
+//! begin in the last iteration: what follows is the way out of the loop, a bad trace for a hot head. Then the recording is given up and
+//! repeated a few arrivals later, [`RETRIES`] times at most; a path that leaves each time is taken as it is.
 
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
@@ -43,10 +47,18 @@ pub struct Recording {
     pub began: Duration,
     /// The path has gone on through the loop that it began beside; so many steps are before that.
     pub beside: Option<usize>,
+    /// The last block ends in a branch to the head.
+    latch: bool,
 }
 
 /// Activations of one function on a path: a recursion is unrolled so far.
 const UNROLLED: usize = 8;
+
+/// Recordings of one head that may be given up because the path left the loop.
+pub const RETRIES: u8 = 5;
+
+/// Arrivals until the next one: few, and not what divides usual trip counts.
+pub const RETRY_AFTER: u32 = 7;
 
 impl Recording {
     /// Begins at a head.
@@ -66,6 +78,7 @@ impl Recording {
             called: false,
             began,
             beside: None,
+            latch: false,
         }
     }
 
@@ -81,6 +94,7 @@ impl Recording {
     pub fn block(&mut self, pc: GuestPc, shape: BlockShape) {
         self.instructions += shape.instructions;
         self.called = shape.end == BlockEnd::Call;
+        self.latch = shape.branch == Some(self.pc);
         self.calls.push(self.active.last().copied().unwrap_or(0));
         match shape.end {
             BlockEnd::Call => {
@@ -100,6 +114,11 @@ impl Recording {
             BlockEnd::Stop => self.stops = true,
         }
         self.steps.push(Step { pc, next: pc, instructions: shape.instructions });
+    }
+
+    /// Has the path just come to a branch back to its head, and gone on to `pc` instead?
+    pub fn leaves_loop(&self, pc: GuestPc) -> bool {
+        self.latch && pc != self.pc
     }
 
     /// True when the path should end because `pc` is on it already, in what is being executed: it has gone round a loop, or deep
@@ -136,7 +155,7 @@ mod tests {
         let mut r = Recording::new(FragId(0), GuestPc(blocks[0].0), Duration::ZERO);
         for &(pc, end) in blocks {
             r.arrive(GuestPc(pc));
-            r.block(GuestPc(pc), BlockShape { instructions: 1, end });
+            r.block(GuestPc(pc), BlockShape { instructions: 1, end, branch: None });
         }
         r
     }

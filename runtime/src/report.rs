@@ -1,5 +1,5 @@
 //! What `dynrun` says: fatal errors of its own, and at the end of a process whatever was asked for
-//! (`--stats`, `--report`, `--events`, `--timeline`, `--dump`, `--perf-map`, `--jitdump`).
+//! (`--stats`, `--report`, `--events`, `--timeline`, `--drcov`, `--dump`, `--perf-map`, `--jitdump`).
 //!
 //! Nothing here changes how the program ends: a file that cannot be written costs one line on
 //! standard error, and signals that writing raises are swallowed. Output goes to a copy of standard
@@ -134,11 +134,17 @@ pub fn at_exec(thread: &mut Thread) {
     at_exit(thread);
 }
 
+/// Is anything to be written at the end of the process?
+pub fn is_asked_for() -> bool {
+    let o = &process().options;
+    let files = [&o.stats, &o.report, &o.events, &o.timeline, &o.drcov].iter().any(|f| f.is_some());
+    files || o.dump.is_some() || o.perf_map || o.jitdump
+}
+
 /// Statistics and dumps that were asked for.
 pub fn at_exit(thread: &mut Thread) {
     let o = &process().options;
-    let files = [&o.stats, &o.report, &o.events, &o.timeline].iter().any(|f| f.is_some());
-    let asked = files || o.dump.is_some() || o.perf_map || o.jitdump;
+    let asked = is_asked_for();
     let keep = process().lock().store.is_due();
     if !asked && !keep {
         return;
@@ -168,6 +174,9 @@ pub fn at_exit(thread: &mut Thread) {
             Ok(text) => write_file(&path_for_process(to), text.as_bytes()),
             Err(e) => line(&format!("no time line: {e}")),
         }
+    }
+    if let Some(to) = &o.drcov {
+        write_file(&path_for_process(to), &view::drcov());
     }
     if let Some(to) = &o.events {
         write_file(&path_for_process(to), &events());

@@ -212,6 +212,35 @@ pub fn init() {
     }
 }
 
+/// From the start of the guest on: the deaths that [`is_ours_by_default`] names come to us.
+pub fn catch_deaths(thread: &Thread) {
+    let actions = thread.actions.lock().unwrap_or_else(|e| e.into_inner());
+    for s in (1..=COUNT as i32).filter(|&s| actions.0[s as usize].handler == 0 && is_ours_by_default(s)) {
+        install(s, 0);
+    }
+}
+
+/// Does the runtime handle a signal for which the guest has the default action? Always those of faults, and those that end
+/// the process when something is to be written at its end.
+fn is_ours_by_default(signal: i32) -> bool {
+    const HARMLESS: [i32; 9] = [
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGURG,
+        libc::SIGWINCH,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGKILL,
+    ];
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGTRAP)
+        || crate::report::is_asked_for()
+            && !process().options.verify
+            && !HARMLESS.contains(&signal)
+            && signal != crate::stats::SAMPLE_SIGNAL
+}
+
 /// Installs the runtime's handler for a signal.
 fn install(signal: i32, guest_flags: u64) {
     let pass = (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT) as u64;
@@ -272,7 +301,9 @@ pub fn set_action(thread: &mut Thread, signal: i32, new: Option<KernelAction>) -
             if new.handler > 1 {
                 install(signal, new.flags);
                 first_fault_handler = bit(signal) & OURS != 0;
-            } else if matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGTRAP) {
+            } else if matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGTRAP)
+                || new.handler == 0 && is_ours_by_default(signal)
+            {
                 install(signal, 0);
             } else {
                 kernel_action(signal, &KernelAction { flags: new.flags & !SA_RESTORER, restorer: 0, ..new });
@@ -611,7 +642,7 @@ fn deliver_one(thread: &mut Thread, a: Arrived, fault: Option<&Fault>) {
         let action = actions.0[a.signal as usize];
         if action.handler > 1 && action.flags & libc::SA_RESETHAND as u64 != 0 {
             actions.0[a.signal as usize].handler = 0;
-            if !matches!(a.signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGTRAP) {
+            if !is_ours_by_default(a.signal) {
                 kernel_action(a.signal, &KernelAction::default());
             }
         }

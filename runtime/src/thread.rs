@@ -14,7 +14,8 @@ use crate::context::Context;
 use crate::process::{Process, process};
 use crate::record::Recording;
 use crate::signal::{Actions, Fault, Queue};
-use fragcache::ExitId;
+use fragcache::{ExitId, GuestPc};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -59,6 +60,8 @@ pub struct Thread {
     pub actions: Arc<Mutex<Actions>>,
     /// A path being recorded.
     pub recording: Option<Recording>,
+    /// How often recordings of a head were given up because they left its loop.
+    pub left_loop: HashMap<GuestPc, u8>,
     /// The exit to be linked when its target is known.
     pub last_exit: Option<ExitId>,
     /// The last exit was an indirect branch.
@@ -175,6 +178,7 @@ impl Thread {
                 fault: None,
                 actions,
                 recording: None,
+                left_loop: HashMap::new(),
                 last_exit: None,
                 by_indirect: false,
                 step: false,

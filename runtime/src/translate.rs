@@ -108,6 +108,8 @@ pub struct BlockShape {
     pub instructions: usize,
     /// Its end.
     pub end: BlockEnd,
+    /// Where the conditional branch at its end goes, if it ends in one.
+    pub branch: Option<GuestPc>,
 }
 
 /// Places in code that depend on where it stands: the offset in the low 13 bits, above it one of these.
@@ -181,6 +183,8 @@ pub struct Translator {
     fixed: bool,
     guest_len: usize,
     entry: (u32, Option<(u32, u32)>),
+    /// Conditional branches inside a block at most.
+    pub branches: usize,
     /// Exact registers and flags at every fault, because a handler could look.
     pub exact: bool,
     /// Instructions with results of their own each time begin blocks, for the verifier.
@@ -205,6 +209,7 @@ struct Cold {
 impl Default for Translator {
     fn default() -> Self {
         Translator {
+            branches: MAX_BRANCHES,
             code: Vec::with_capacity(8192),
             cold: Vec::new(),
             constants: Vec::new(),
@@ -416,7 +421,7 @@ impl Translator {
         } else if mode.private {
             (MAX_BLOCK, 0)
         } else {
-            (MAX_BLOCK, MAX_BRANCHES)
+            (MAX_BLOCK, self.branches)
         };
         self.decode(bytes, pc, max, branches, mode.checked, |next| cache.lookup(GuestPc(next)).is_some());
         let room = self.line.len() * ROOM_PER_INSTRUCTION + 512;
@@ -570,7 +575,9 @@ impl Translator {
         self.line.clear();
         self.decode(bytes, pc, MAX_BLOCK, 0, false, |_| false);
         let instructions = self.line.len();
-        let end = match self.line.last().map(|d| &d.instruction) {
+        let last = self.line.last().map(|d| &d.instruction);
+        let branch = last.filter(|i| is_conditional(i)).map(|i| GuestPc(i.near_branch_target()));
+        let end = match last {
             None => BlockEnd::Stop,
             Some(i) if i.is_invalid() || self.service_for(i).is_some() => BlockEnd::Stop,
             Some(i) => match i.flow_control() {
@@ -583,7 +590,7 @@ impl Translator {
                 _ => BlockEnd::Plain,
             },
         };
-        BlockShape { instructions, end }
+        BlockShape { instructions, end, branch }
     }
 
     /// Bytes up to the first instruction, but the first, of which `stop` is true; all of them if there is none in the basic block.

@@ -63,6 +63,43 @@ pub fn page(statistics: &Statistics) -> Result<String, serde_json::Error> {
     viewer::page(&run(&shared, statistics, &mut names))
 }
 
+/// The blocks that were executed, in the format of DynamoRIO's drcov, version 2: a table of modules, then for each block its offset
+/// in its module (4 bytes), its length (2) and the module's number (2). Blocks are basic ones (see
+/// [`crate::translate::Translator::branches`]), and paths of traces; those that were evicted are missing.
+pub fn drcov() -> Vec<u8> {
+    let names = Names::new();
+    let modules = names.modules();
+    let mut out = format!(
+        "DRCOV VERSION: 2\nDRCOV FLAVOR: drcov\nModule Table: version 2, count {}\nColumns: id, base, end, entry, checksum, timestamp, path\n",
+        modules.len()
+    )
+    .into_bytes();
+    for (id, (base, end, path)) in modules.iter().enumerate() {
+        out.extend_from_slice(
+            format!(
+                "{id:>3}, {base:#018x}, {end:#018x}, 0x0000000000000000, 0x00000000, 0x00000000, {path}\n"
+            )
+            .as_bytes(),
+        );
+    }
+    let mut blocks = std::collections::BTreeSet::new();
+    let shared = process().lock();
+    for (_, f) in shared.cache.fragments() {
+        for (GuestPc(start), len) in f.source() {
+            if let Some(id) = modules.iter().position(|(base, end, _)| (*base..*end).contains(&start)) {
+                blocks.insert(((start - modules[id].0) as u32, len as u16, id as u16));
+            }
+        }
+    }
+    out.extend_from_slice(format!("BB Table: {} bbs\n", blocks.len()).as_bytes());
+    for (offset, len, id) in blocks {
+        out.extend_from_slice(&offset.to_le_bytes());
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&id.to_le_bytes());
+    }
+    out
+}
+
 /// The event log in Chrome's trace format.
 pub fn timeline() -> Result<String, serde_json::Error> {
     let shared = process().lock();

@@ -118,3 +118,23 @@ fn what_is_executed_is_followed_with_its_environment() {
     assert!(lines[1].ends_with("/readlink"), "{text}");
     assert_eq!(lines[2], "cat");
 }
+
+#[test]
+fn statistics_of_a_process_that_a_signal_ends() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = Scratch::new("killed");
+    // By itself, and by a child while it is in a system call or in a loop.
+    let scripts = [
+        "kill -TERM $$",
+        "(kill -INT $$) & wait; while :; do :; done",
+        "kill -QUIT $$",
+        "trap '' TERM; kill -TERM $$; kill -HUP $$",
+    ];
+    for (script, signal) in scripts.into_iter().zip([15, 2, 3, 1]) {
+        let file = dir.path(&format!("{signal}.json"));
+        let limited = format!("ulimit -c 0; {script}");
+        let out = dynrun(&[&format!("--stats={}", file.display())], &limited);
+        assert_eq!(out.status.signal(), Some(signal), "{script}");
+        assert!(json(&file)["code"]["blocks"].as_u64().unwrap_or(0) > 100, "{script}");
+    }
+}

@@ -11,7 +11,8 @@ int main(void) {
   on_signal(SIGALRM, handler, SA_RESTART);
   ticks_us(900);
   unsigned short cw_in = 0x77f & ~0x300, cw_out;
-  for (int round = 0; round < 60; round++) {
+  double start = now();
+  for (int round = 0; round < 60 || (hits <= 5 && now() - start < PATIENCE); round++) {
     double out[3];
     asm volatile("fninit\n fldcw %1\n fldpi\n fldl2e\n fldln2\n mov $200000, %%ecx\n"
                  "1: lea 2f(%%rip), %%rax\n jmp *%%rax\n 2: fxch %%st(1)\n fxch %%st(1)\n call 3f\n jmp 4f\n 3: ret\n 4: dec %%ecx\n jnz 1b\n"

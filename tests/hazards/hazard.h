@@ -76,6 +76,16 @@ static inline double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Seconds after which something that must come counts as lost; long, since machines may be busy. */
+#define PATIENCE 100
+
+/* Processor time of this process, seconds. */
+static inline double cpu_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 static inline void sleep_ms(long ms) {
   struct timespec t = {ms / 1000, ms % 1000 * 1000000};
   while (nanosleep(&t, &t) && errno == EINTR) {

@@ -33,10 +33,11 @@ int main(void) {
   for (int round = 0; round < 5; round++)
     for (int i = 0; i < 4; i++) {
       flag = 0;
-      double start = now();
+      double start = cpu_now();
       alarm_ms(20);
       loops[i]();
-      CHECK(now() - start < 1.0);
+      /* Of its own time, as the machine may be busy. */
+      CHECK(cpu_now() - start < 1.0);
     }
   return done();
 }

@@ -12,7 +12,7 @@ int main(void) {
   long bad = 0;
   double start = now();
   // A busy machine merges ticks: then it takes longer.
-  while (now() - start < 0.5 || (hits <= 50 && now() - start < 20)) {
+  while (now() - start < 0.5 || (hits <= 50 && now() - start < PATIENCE)) {
     long r;
     asm volatile("mov $200000, %%ecx\n xor %%edx, %%edx\n"
                  "1: mov %%rcx, -8(%%rsp)\n mov %%rcx, -64(%%rsp)\n mov %%rcx, -128(%%rsp)\n lea 2f(%%rip), %%rax\n jmp *%%rax\n"

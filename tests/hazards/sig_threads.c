@@ -19,7 +19,7 @@ static void *spinner(void *a) {
 }
 static void wait_hits(int n) {
   double start = now();
-  while (hits < n && now() - start < 5)
+  while (hits < n && now() - start < PATIENCE)
     sched_yield();
   EQUAL(hits, n);
 }

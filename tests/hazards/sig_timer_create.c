@@ -29,7 +29,7 @@ static void run(clockid_t clock, pid_t tid) {
   hits = 0;
   CHECK(timer_settime(t, 0, &it, NULL) == 0);
   double start = now();
-  while (hits < 20 && now() - start < 5) {
+  while (hits < 20 && now() - start < PATIENCE) {
     if (tid)
       CHECK(hits == 0 || where == tid);
   }

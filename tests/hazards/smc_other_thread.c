@@ -22,7 +22,7 @@ int main(void) {
   for (int i = 1; i < 300; i++) {
     __atomic_store_n((int *)(p + 4), i, __ATOMIC_SEQ_CST);
     double start = now();
-    while (seen != i && now() - start < 5)
+    while (seen != i && now() - start < PATIENCE)
       sched_yield();
     if (seen != i) {
       EQUAL(seen, i);

@@ -1,5 +1,4 @@
 // hazard: what x86 forbids (message passing, coherence, load buffering, independent readers) never shows in hot loops
-// limit: 60
 // Each thread works through arrays of variables in loops long enough to be traced; a pass that moves a load up past another,
 // forwards a store of one thread's past a load, or keeps a shared value in a register shows here. Both ends count only what
 // no x86 CPU can show, so the output does not depend on how many processors there are.

@@ -9,7 +9,7 @@
 //! | `libs` | linker flags after the source |
 //! | `also` | `OUTPUT SOURCE FLAGS…`: another file to build into the program's directory first |
 //! | `ends` | `exit N` or `signal N`, default `exit 0`: how it must end natively |
-//! | `limit` | seconds before a run counts as hanging, default 30 |
+//! | `limit` | seconds before a run counts as hanging, default 150 |
 //! | `tiers` | `interp` adds the interpreter: the program executes few instructions |
 //! | `args` | arguments, split at blanks |
 //! | `differs` | why `dynrun` cannot do this yet; the test then fails when it can |
@@ -121,7 +121,7 @@ fn parse(name: String, source: PathBuf) -> Result<Hazard, HazardError> {
         libs: Vec::new(),
         also: Vec::new(),
         ends: End::Exit(0),
-        limit: Duration::from_secs(30),
+        limit: Duration::from_secs(150),
         interp: false,
         args: Vec::new(),
         needs: Vec::new(),

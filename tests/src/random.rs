@@ -18,7 +18,7 @@ use crate::suite;
 /// Seconds a program may take natively before it counts as endless.
 const NATIVE_LIMIT: Duration = Duration::from_secs(3);
 /// Seconds under `dynrun`; what takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Who writes the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub enum Maker {
     Csmith,
     /// [`loopgen`].
     Loops,
+    /// [`loopgen`], with arrays that become inaccessible.
+    Faults,
+}
+
+impl Maker {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Csmith, Self::Loops, Self::Faults];
 }
 
 /// What a random program showed.
@@ -36,6 +43,8 @@ pub enum Verdict {
     Agrees,
     /// The program takes too long natively.
     Endless,
+    /// Some register holds what differs from run to run.
+    Unrepeatable,
 }
 
 /// Seeds for one run: the first `count / 2` of the corpus, then fresh ones starting at `first` (by
@@ -75,6 +84,7 @@ impl Maker {
         match self {
             Self::Csmith => "csmith",
             Self::Loops => "loops",
+            Self::Faults => "faults",
         }
     }
 
@@ -100,7 +110,7 @@ impl Maker {
                     flags.push("-march=native");
                 }
             }
-            Self::Loops => {
+            Self::Loops | Self::Faults => {
                 flags.extend(["-fwrapv", "-fno-strict-aliasing", "-pthread"]);
                 flags.push(["-O0", "-O1", "-O2", "-O3", "-O3"][(seed % 5) as usize]);
                 if seed % 5 == 4 {
@@ -108,7 +118,9 @@ impl Maker {
                 }
             }
         }
-        if seed.is_multiple_of(7) {
+        if self == Self::Faults {
+            flags.extend(["-fno-pie", "-no-pie"]);
+        } else if seed.is_multiple_of(7) {
             flags.push("-no-pie");
         }
         flags
@@ -117,7 +129,7 @@ impl Maker {
     /// Whether its programs can be made here.
     #[must_use]
     pub fn available(self) -> bool {
-        if self == Self::Loops {
+        if self != Self::Csmith {
             return true;
         }
         let Ok(dir) = tempfile::tempdir() else { return false };
@@ -134,6 +146,8 @@ impl Maker {
         let (source, program) = (dir.join("random.c"), dir.join("random"));
         if self == Self::Loops {
             fs::write(&source, loopgen::source(seed))?;
+        } else if self == Self::Faults {
+            fs::write(&source, loopgen::faulting(seed))?;
         } else {
             let made = Command::new("csmith")
                 .current_dir(dir)
@@ -169,6 +183,10 @@ impl Maker {
         if native.end == End::TimedOut {
             return Ok(Verdict::Endless);
         }
+        if self == Self::Faults && compare(&native, &outcome(&Subject::Native, LIMIT)?, Aspects::ALL).is_err()
+        {
+            return Ok(Verdict::Unrepeatable);
+        }
         for (tier, options) in modes(seed, tiers) {
             let got = outcome(&Subject::with(dynrun, tier, options), LIMIT)?;
             let Err(difference) = compare(&native, &got, Aspects::ALL) else { continue };
@@ -195,7 +213,7 @@ mod tests {
 
     #[test]
     fn seeds_are_the_corpus_and_fresh_ones() {
-        for maker in [Maker::Csmith, Maker::Loops] {
+        for maker in Maker::ALL {
             let corpus = maker.corpus().expect("the corpus is readable");
             let seeds = seeds(maker, 20, None).expect("the corpus is readable");
             assert_eq!(seeds.len(), 20);

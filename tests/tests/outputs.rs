@@ -1,4 +1,4 @@
-//! What `dynrun` writes besides the program's own output: `--stats`, `--report`, `--events`, `--timeline`, `--dump`,
+//! What `dynrun` writes besides the program's own output: `--stats`, `--report`, `--events`, `--timeline`, `--drcov`, `--dump`,
 //! `--perf-map`, `--jitdump`. Each is read back the way its reader would, for a program with one hot function that
 //! writes two lines and ends with status 3; these must be as without the option.
 
@@ -22,8 +22,14 @@ __attribute__((noinline)) unsigned hot_function(const unsigned char *p, int n)
         sum = sum * 31 + p[i];
     return sum;
 }
+__attribute__((noinline)) void never_called(void)
+{
+    puts("never");
+}
 int main(int argc, char **argv)
 {
+    if (argc > 5)
+        never_called();
     static unsigned char bytes[4096];
     for (int i = 0; i < 4096; i++)
         bytes[i] = i * 7;
@@ -52,6 +58,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("report_when_killed", report_when_killed),
     ("events", events),
     ("timeline", timeline),
+    ("drcov", drcov),
     ("dump", dump),
     ("perf_map", perf_map),
     ("jitdump", jitdump),
@@ -212,6 +219,35 @@ fn timeline(c: &Context<'_>) -> Result<(), Failed> {
     need(events.iter().any(|e| e["name"] == "trace" && e["ts"].is_number()), "no trace in it")
 }
 
+/// The table of modules names the program; the blocks in it hold the hot function's first byte and not that of a
+/// function that is never called.
+fn drcov(c: &Context<'_>) -> Result<(), Failed> {
+    c.good(&["--drcov=c.log"])?;
+    let bytes = fs::read(c.dir.join("c.log"))?;
+    let start = bytes.windows(9).position(|w| w == b"BB Table:").ok_or("no blocks")?;
+    let head = String::from_utf8_lossy(&bytes[..start]).into_owned();
+    let module = head.lines().find(|l| l.ends_with("/program")).ok_or("the program is no module")?;
+    let id: u16 = module.split(',').next().unwrap_or_default().trim().parse()?;
+    let line = bytes[start..].iter().position(|b| *b == b'\n').ok_or("no blocks")? + start + 1;
+    let mut blocks = Vec::new();
+    for entry in bytes[line..].chunks(8) {
+        let number =
+            |at: usize, n: usize| entry[at..at + n].iter().rev().fold(0u32, |v, b| v << 8 | u32::from(*b));
+        if number(6, 2) == u32::from(id) {
+            blocks.push(number(0, 4)..number(0, 4) + number(4, 2));
+        }
+    }
+    let symbols = Command::new("nm").arg(c.program).output()?;
+    let symbols = String::from_utf8(symbols.stdout)?;
+    let at = |name: &str| -> Result<u32, Failed> {
+        let line = symbols.lines().find(|l| l.ends_with(name)).ok_or("no symbol")?;
+        Ok(u32::from_str_radix(line.split(' ').next().unwrap_or_default(), 16)?)
+    };
+    let covered = |at: u32| blocks.iter().any(|b| b.contains(&at));
+    need(covered(at(" hot_function")?), "hot_function is not covered")?;
+    need(!covered(at(" never_called")?), "never_called is covered")
+}
+
 fn dump(c: &Context<'_>) -> Result<(), Failed> {
     let output = c.good(&["--dump=all", "-O3", "--always-optimize"])?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -255,7 +291,7 @@ fn jitdump(c: &Context<'_>) -> Result<(), Failed> {
 
 /// A file that cannot be written costs one line and changes nothing else.
 fn unwritable(c: &Context<'_>) -> Result<(), Failed> {
-    for option in ["--stats", "--report", "--events", "--timeline"] {
+    for option in ["--stats", "--report", "--events", "--timeline", "--drcov"] {
         let output = c.good(&[&format!("{option}=/no/such/place/x"), "--log=error"])?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         need(said.lines().count() == 1 && said.contains("/no/such/place/x"), format!("{option}: {said}"))?;

@@ -40,6 +40,8 @@ enum Chore {
     Csmith(Random),
     /// Random C programs full of loops, native against traces and blocks.
     Loops(Random),
+    /// The same with arrays that become inaccessible, and a handler that looks at all registers.
+    Faults(Random),
     /// Measures which instructions that are not modelled real programs execute.
     Modelled(modelled::Options),
     /// Runs the passes over traces (files, or directories of them) and compares on random states.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Chore::Bless => cargo(&["test", "--workspace", "--exclude", "e2e-tests"], &[("BLESS", "1")]),
         Chore::Csmith(random) => one_kind("CSMITH", &random),
         Chore::Loops(random) => one_kind("LOOPS", &random),
+        Chore::Faults(random) => one_kind("FAULTS", &random),
         Chore::Modelled(options) => modelled::measure(&root(), &options),
         Chore::Passes { paths, states } => passes::check(&paths, states),
         Chore::Reduce(options) => reduce::reduce(&options),
@@ -123,7 +126,7 @@ fn random(count: u32) -> Result<()> {
     let count = count.to_string();
     cargo(
         &["test", "-p", "e2e-tests", "--test", "random"],
-        &[("CSMITH_COUNT", &count), ("LOOPS_COUNT", &count)],
+        &[("CSMITH_COUNT", &count), ("LOOPS_COUNT", &count), ("FAULTS_COUNT", &count)],
     )
 }
 

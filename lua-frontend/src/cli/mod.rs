@@ -9,6 +9,8 @@
 //! the program's name, with a traceback; the exit status is 1 for any error. Bytecode (`-b`) is in [`crate::bcsave`],
 //! the interactive mode in [`repl`], Ctrl-C in [`signal`].
 
+use std::cell::Cell;
+
 use crate::api::{Cx, NativeResult};
 use crate::object::Func;
 use crate::state::Lua;
@@ -50,10 +52,36 @@ pub fn run(args: &[Vec<u8>]) -> i32 {
     cx.gc_stop();
     stdlib::open_with(cx, &Settings { no_env: options.no_env });
     cx.gc_restart();
+    // The program runs inside a native function, which tracebacks show as their last line.
+    JOB.set(Some(Job { args: args.to_vec(), options, failed: false }));
+    cx.push(cx.func(main_function, &[]));
     let host = Host { cx, name: Some(name) };
-    let status = i32::from(host.main(args, &options).is_err());
+    let result = cx.pcall_pushed(0, 0, None);
+    let failed = host.report(result.map(|_| ())).is_err() || JOB.take().is_none_or(|j| j.failed);
     drop(lua);
-    status
+    i32::from(failed)
+}
+
+/// What the main function has to do.
+struct Job {
+    args: Vec<Vec<u8>>,
+    options: Options,
+    failed: bool,
+}
+
+thread_local! {
+    /// The job of the main function, which as a native function takes no Rust arguments.
+    static JOB: Cell<Option<Job>> = const { Cell::new(None) };
+}
+
+fn main_function(cx: Cx) -> NativeResult {
+    if let Some(mut job) = JOB.take() {
+        let name = job.args.first().filter(|n| !n.is_empty()).map_or(&b"rjit"[..], |n| n);
+        let host = Host { cx, name: Some(name) };
+        job.failed = host.main(&job.args, &job.options).is_err();
+        JOB.set(Some(job));
+    }
+    cx.ret0()
 }
 
 fn usage(name: &[u8]) {

@@ -132,7 +132,7 @@ fn getinfo(cx: Cx) -> NativeResult {
             b'f' => cx.set_field(t, "func", info.func),
             _ => {
                 if info.func.is_lua() {
-                    let lines = cx.table(0, info.activelines.len() as u32);
+                    let lines = cx.table(0, 0);
                     for &line in &info.activelines {
                         cx.raw_set_int(lines, line, true)?;
                     }

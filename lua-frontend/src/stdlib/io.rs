@@ -1,7 +1,7 @@
 //! The io library, on the C library's streams ([`crate::stdio`]).
 //!
 //! A file is a userdata whose payload is an [`IoFile`]. The files that `io.read` and `io.write` use stand in a table
-//! that is the first upvalue of all functions that need them: `[1]` is the input, `[2]` the output; `meta` is
+//! that is the environment of the library's functions: `[1]` is the input, `[2]` the output; `meta` is
 //! the metatable of files.
 
 use crate::api::{Cx, NativeFn, NativeResult};
@@ -63,7 +63,8 @@ pub fn open(cx: Cx) {
     ];
     let add = |t: Gc<Table>, prefix: &str, list: &[(&str, NativeFn)]| {
         for &(name, f) in list {
-            let f = cx.func(f, &[state.into()]);
+            let f = cx.func(f, &[]);
+            cx.set_func_env(f, state);
             ffid::set(cx, f, prefix, name);
             cx.set_field(t, name, f);
         }
@@ -88,7 +89,7 @@ pub fn open(cx: Cx) {
 }
 
 fn state(cx: Cx) -> Gc<Table> {
-    cx.upvalue(1).as_table().unwrap_or_else(|| cx.registry())
+    cx.func_env()
 }
 
 fn file_of<'a>(cx: Cx, v: Value) -> Option<&'a mut IoFile> {

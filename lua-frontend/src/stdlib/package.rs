@@ -1,6 +1,6 @@
 //! The package library: `require`, `module` and the search for modules.
 //!
-//! The library's table is the first upvalue of its functions (they read `package.path` and the like from it even if a
+//! The library's table is the environment of its functions (they read `package.path` and the like from it even if a
 //! script replaced the global). Modules written in C cannot be loaded; the loaders for them look for files, so that a
 //! script learns which one it would need.
 
@@ -19,7 +19,11 @@ pub fn open(cx: Cx, settings: &Settings) {
     let loaded = registry_table(cx, "_LOADED");
     let preload = registry_table(cx, "_PRELOAD");
     let t = super::library(cx, "package", &[]);
-    let make = |f: NativeFn| cx.func(f, &[t.into()]);
+    let make = |f: NativeFn| {
+        let f = cx.func(f, &[]);
+        cx.set_func_env(f, t);
+        f
+    };
     let functions: [(&str, NativeFn); 3] =
         [("loadlib", loadlib), ("searchpath", searchpath), ("seeall", seeall)];
     for (name, f) in functions {
@@ -105,7 +109,7 @@ fn searchpath(cx: Cx) -> NativeResult {
 
 /// The table of this library.
 fn this(cx: Cx) -> Gc<Table> {
-    cx.upvalue(1).as_table().unwrap_or_else(|| cx.registry())
+    cx.func_env()
 }
 
 /// Searches for a module in `package.path` or `package.cpath`.

@@ -34,6 +34,7 @@ impl Cx {
     pub fn set_function_number(self, f: Gc<Func>, n: u8) {
         // SAFETY: a live function; nothing else uses this field of functions.
         unsafe { (*f.as_ptr()).h.n = u32::from(n) }
+        crate::vm::fast::install(f, u32::from(n));
     }
     /// The number of a native function; 0 for none.
     pub fn function_number(self, f: Gc<Func>) -> u8 {

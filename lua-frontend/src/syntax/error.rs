@@ -156,6 +156,14 @@ impl SyntaxError {
         message
     }
 
+    /// Whether the error stays whatever is appended to the source: its token does not touch the end.
+    pub fn is_definite(&self, source: &[u8]) -> bool {
+        match &self.near {
+            Some(near) => !self.is_incomplete() && !source.trim_ascii_end().ends_with(near),
+            None => false,
+        }
+    }
+
     /// Whether the source merely stops too early: a console may ask for more.
     pub fn is_incomplete(&self) -> bool {
         self.near.as_deref() == Some(b"<eof>")

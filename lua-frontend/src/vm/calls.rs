@@ -447,7 +447,18 @@ op! {
                 if (*g).heap.total >= (*g).heap.threshold {
                     return native_gc(l, n as usize, g);
                 }
-                return_values(l, (*l).base, (*l).top.sub(n as usize), n as usize, g)
+                let base = (*l).base;
+                let link = (*base.sub(1)).0;
+                if n == 1 && link & frame::TYPE == frame::LUA {
+                    let rpc = link as *const Ins;
+                    let call = *rpc.sub(1);
+                    if b(call).wrapping_sub(1) <= 1 {
+                        *base.sub(2) = *(*l).top.sub(1);
+                        let nb = base.sub(2 + a(call));
+                        return next(l, nb, k_at(nb), rpc, g);
+                    }
+                }
+                return_values(l, base, (*l).top.sub(n as usize), n as usize, g)
             }
             Ok(Ret::TailCall(n)) => native_tail(l, n as usize, g),
             Err(e) => raise(l, g, e),
@@ -467,7 +478,7 @@ op! {
 }
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn native_gc(l: *mut Thread, n: usize, g: *mut Global) -> u64 {
+pub(crate) unsafe extern "C" fn native_gc(l: *mut Thread, n: usize, g: *mut Global) -> u64 {
     // SAFETY: contract of the module.
     unsafe {
         if let Err(e) = gc::step_in_vm(l) {

@@ -49,7 +49,7 @@ pub fn new_native(cx: Cx, f: NativeFn, id: u8, upvalues: &[Value]) -> Gc<Func> {
         p.write(NativeFunc {
             f: Func {
                 h: Header { kind: Kind::Func as u8, flags: 0, x: id, y: n as u8, n: 0 },
-                pc: &raw const g.funcc[id as usize & 31],
+                pc: &raw const g.funcc[id as usize & 63],
                 env,
                 rest: [],
             },

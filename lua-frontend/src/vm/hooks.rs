@@ -14,8 +14,8 @@ pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
     let g = cx.g();
     let mask = if f.is(Tag::Func) { mask & 15 } else { 0 };
     g.hookf = if mask == 0 { Value::NIL } else { f };
-    g.hookcount = count.max(1);
-    g.hookstart = count.max(1);
+    g.hookcount = count;
+    g.hookstart = if mask == 0 { 0 } else { count };
     g.hookmask = mask | g.hookmask & hook::ACTIVE;
     g.hookpc = std::ptr::null();
     install(cx);
@@ -132,6 +132,8 @@ unsafe fn before_head(
         let c = cx(l);
         let g = c.g();
         if g.hookmask & hook::CALL != 0 && g.hookmask & hook::ACTIVE == 0 {
+            // Whatever the callee does, going on in the calling line is a new event.
+            g.hookpc = std::ptr::null();
             let i = (ins & 0xff) as usize;
             if i <= Op::JFUNCV as usize && i >= Op::FUNCF as usize {
                 (*l).saved_pc = pc;

@@ -41,7 +41,8 @@ pub fn set_metatable(cx: Cx, v: Value, m: Option<Gc<Table>>) {
         } else if let Some(u) = v.as_userdata() {
             (*u.as_ptr()).meta = p;
             gc::barrier_object(cx.g(), u.as_ptr().cast());
-            if !p.is_null() && !lookup_in(cx.g(), p, Event::Gc).is_nil() {
+            // Whether there is a finalizer is asked when the object dies: it may be set later.
+            if !p.is_null() {
                 gc::add_finalizer(cx.g(), v);
             }
         } else {

@@ -50,6 +50,8 @@ pub mod concat;
 
 mod unwind;
 
+pub mod fast;
+
 mod hooks;
 
 pub use hooks::set_hook;
@@ -271,6 +273,7 @@ pub(crate) const TABLE: [Handler; HANDLERS] = {
     t[BUILTIN_BASE + Builtin::Yield as usize] = coroutine::yield_;
     t[BUILTIN_BASE + Builtin::Resume as usize] = coroutine::resume;
     t[BUILTIN_BASE + Builtin::WrapCall as usize] = coroutine::resume;
+    fast::fill(&mut t);
     t
 };
 const _: () = assert!(OP_COUNT <= BUILTIN_BASE);

@@ -146,6 +146,24 @@ op! {
 op! {
     #[inline(never)]
     fn slow_tgets(l, base, k, pc, ins, g) {
+        let (o, key) = (*rb(base, ins), *k.sub(1 + c(ins)));
+        // One step through a table in `__index`: methods of objects and of strings.
+        let m = if o.is(Tag::Table) {
+            (*o.ptr::<Table>()).meta
+        } else if o.is(Tag::Str) {
+            (*g).basemt[Tag::Str as usize]
+        } else {
+            std::ptr::null_mut()
+        };
+        if !m.is_null() {
+            let h = (*m).get_str(Gc::from_ptr((*g).names[Event::Index as usize]));
+            if h.is(Tag::Table)
+                && let Some(v) = get_str!(h.ptr::<Table>(), key)
+            {
+                *ra(base, ins) = v;
+                return next(l, base, k, pc, g);
+            }
+        }
         sync(l, base, pc);
         index(l, base, k, pc, ins, g, *rb(base, ins), *k.sub(1 + c(ins)))
     }
@@ -326,6 +344,18 @@ op! {
 op! {
     #[inline(never)]
     fn slow_tsets(l, base, k, pc, ins, g) {
+        let (o, key) = (*rb(base, ins), *k.sub(1 + c(ins)));
+        if o.is(Tag::Table) {
+            // A new key whose node is free.
+            let t = o.ptr::<Table>();
+            let n = (*t).node.add(((*key.ptr::<crate::object::Str>()).sid & (*t).hmask) as usize);
+            if (*t).meta.is_null() && (*n).key.is_nil() && (*t).h.flags & BLACK == 0 && (*t).node != table::nil_node() {
+                (*t).h.x = 0;
+                (*n).key = key;
+                (*n).val = *ra(base, ins);
+                return next(l, base, k, pc, g);
+            }
+        }
         sync(l, base, pc);
         newindex(l, base, k, pc, ins, g, *rb(base, ins), *k.sub(1 + c(ins)))
     }

@@ -16,7 +16,8 @@
 //! - *256-bit values and the guest's vector registers.* A slot `zmmN` that no exit binds must leave with all its 512 bits as they came: a
 //!   register that the code takes for something else is stored to the spill area at entry and loaded again at exits. Measured on a
 //!   Zen 4: upper parts of registers 0 to 15 that are not zero slow SSE code down (3.6 to 6.4 times); zeros, however they got there, do not,
-//!   and registers 16 to 31 never do. So code with 256-bit values ends with a check without flags, and with `vzeroupper` when nothing is left above 128 bits.
+//!   and registers 16 to 31 never do. So where there is AVX-512 code with 256-bit values keeps them in registers 16 to 31, by EVEX instructions. Elsewhere, and
+//!   where an operation has no such form, it ends with a check without flags, and with `vzeroupper` when nothing is left above 128 bits.
 
 pub mod x86_64;
 

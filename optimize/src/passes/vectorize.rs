@@ -25,6 +25,9 @@
 //! iterations left there. Lines that only serve this stand at the end of the body and are used by snapshots only; code generation computes
 //! them at the exits.
 //!
+//! Inductions go on at the end of the body, so that each can stay in its register. A short body stands in a round twice, one behind the other; then
+//! `lanes` in the checks and the count is that of both.
+//!
 //! # What is accepted
 //!
 //! - The trace assumes `NoFaultHandler` and `Private(class)` for all memory that its loop touches: iterations are mixed, so a fault or
@@ -67,6 +70,7 @@ use ir::op::Op;
 use ir::snapshot::Target;
 use ir::trace::{End, Inst, Trace};
 use ir::types::{ExitId, Operand, Type, Value};
+use rustc_hash::FxHashMap;
 
 /// Why a loop has no vector version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -115,8 +119,11 @@ pub enum Refusal {
     Fuel,
 }
 
-/// Vector rounds below which the scalar loop is as good.
+/// Vector bodies below which the scalar loop is as good.
 const MIN_ROUNDS: u64 = 3;
+
+/// Lines of a vector body up to which two rounds are done at once: what a round costs besides is then a good part of it.
+const SHORT_BODY: usize = 16;
 
 /// Where lines of the vector trace are put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,8 +178,12 @@ struct Vectorizer<'a> {
     setup: Vec<Inst>,
     params: Vec<Inst>,
     body: Vec<Inst>,
-    /// Iterations at once.
+    /// Iterations side by side.
     lanes: u32,
+    /// Vector bodies in a round.
+    bodies: u32,
+    /// Lines and parameters of one body; what comes behind them belongs to the round.
+    body_end: (usize, usize),
     vectors: Vec<State>,
     scalars: Vec<bool>,
     last: Vec<Operand>,
@@ -251,6 +262,8 @@ impl<'a> Vectorizer<'a> {
             params: Vec::new(),
             body: Vec::new(),
             lanes: 0,
+            bodies: 1,
+            body_end: (0, 0),
             vectors: vec![State::Unseen; s.value_count()],
             scalars: vec![false; s.value_count()],
             last: vec![Operand::NONE; s.value_count()],
@@ -384,11 +397,6 @@ impl<'a> Vectorizer<'a> {
     fn build_body(&mut self) -> Result<(), Refusal> {
         let pc = self.t.add_pc(self.s.entry);
         self.emit(Part::Body, Inst::new(Op::At, Type::Void, Type::Void, 0, &[pc]));
-        for param in 0..self.info.body - self.info.head {
-            if let Some(step) = self.info.param_step(param) {
-                self.build_induction(param, step);
-            }
-        }
         for i in 0..self.accesses.len() {
             let access = self.accesses[i].clone();
             let inst = self.s.insts[access.line];
@@ -414,7 +422,40 @@ impl<'a> Vectorizer<'a> {
                 self.remember(access);
             }
         }
+        // Last, so that they can stay in their registers.
+        for param in 0..self.info.body - self.info.head {
+            if let Some(step) = self.info.param_step(param) {
+                self.build_induction(param, step);
+            }
+        }
+        self.bodies = if self.lines_needed() <= SHORT_BODY { 2 } else { 1 };
+        self.body_end = (self.body.len(), self.params.len());
         Ok(())
+    }
+
+    /// Lines of the body that more than exits need.
+    fn lines_needed(&self) -> usize {
+        let mut needed = vec![false; self.t.value_count()];
+        for v in self.params.iter().filter_map(|p| p.args[1].as_value()) {
+            needed[v.index()] = true;
+        }
+        let mut count = 0;
+        for inst in self.body.iter().rev().filter(|i| i.op != Op::At) {
+            if !inst.has_result() || needed[inst.res.index()] {
+                count += 1;
+                self.t.for_each_operand(inst, |o, _| {
+                    if let Some(v) = o.as_value() {
+                        needed[v.index()] = true;
+                    }
+                });
+            }
+        }
+        count
+    }
+
+    /// Iterations in a round.
+    fn round(&self) -> u32 {
+        self.lanes * self.bodies
     }
 
     fn remember(&mut self, access: Access) {
@@ -460,15 +501,55 @@ impl<'a> Vectorizer<'a> {
     // --- the end -------------------------------------------------------------------------------------
 
     /// Puts the parts together.
-    fn finish(self) -> Trace {
+    fn finish(mut self) -> Trace {
+        let mut body = std::mem::take(&mut self.body);
+        let mut params: Vec<(Value, Operand)> = Vec::new();
+        let mut lines = Vec::with_capacity(body.len() * self.bodies as usize);
+        for _ in 1..self.bodies {
+            params = self.add_body(&body[..self.body_end.0], &params, &mut lines);
+        }
+        // The last one keeps its numbers, which exits know.
+        for line in &mut body {
+            *line = self.t.map_operands(line, |o, _| renamed(&params, o));
+        }
         let mut t = self.t;
         t.name = format!("{}.vector", self.s.name);
         t.insts.extend(self.pre);
         t.insts.extend(self.setup);
         t.loop_at = Some(t.insts.len() as u32);
         t.insts.extend(self.params);
-        t.insts.extend(self.body);
+        t.insts.extend(lines);
+        t.insts.extend(body);
         t.end = End::Loop;
         t
     }
+
+    /// Appends a copy of the body in which parameters are what `params` says; gives what they are behind it.
+    fn add_body(
+        &mut self,
+        body: &[Inst],
+        params: &[(Value, Operand)],
+        lines: &mut Vec<Inst>,
+    ) -> Vec<(Value, Operand)> {
+        let mut names: FxHashMap<Value, Operand> = params.iter().copied().collect();
+        for line in body {
+            let mut new = self
+                .t
+                .map_operands(line, |o, _| o.as_value().and_then(|v| names.get(&v).copied()).unwrap_or(o));
+            if line.has_result() {
+                new.res = self.t.new_value(line.ty);
+                names.insert(line.res, new.res.into());
+            }
+            lines.push(new);
+        }
+        let next = |p: &Inst| {
+            let next = p.args[1];
+            (p.res, next.as_value().and_then(|v| names.get(&v).copied()).unwrap_or(next))
+        };
+        self.params[..self.body_end.1].iter().map(next).collect()
+    }
+}
+
+fn renamed(names: &[(Value, Operand)], o: Operand) -> Operand {
+    names.iter().find(|(v, _)| o.as_value() == Some(*v)).map_or(o, |(_, new)| *new)
 }

@@ -39,6 +39,21 @@ impl Names {
         }
     }
 
+    /// The files that have code mapped: where the first byte of each stands or would stand, behind its last mapping, and its path.
+    pub fn modules(&self) -> Vec<(u64, u64, String)> {
+        let mut modules: Vec<(u64, u64, String)> = Vec::new();
+        for m in &self.mappings {
+            match modules.iter_mut().find(|(_, _, path)| *path == m.path) {
+                Some((_, end, _)) => *end = m.end,
+                None => modules.push((m.start.saturating_sub(m.offset), m.end, m.path.clone())),
+            }
+        }
+        let own = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
+        // Our own code memory is a file without a name.
+        modules.retain(|(_, _, path)| *path != own && !path.ends_with(" (deleted)"));
+        modules
+    }
+
     /// The file at an address, and the address as the file's own headers count.
     fn place(&mut self, pc: u64) -> Option<(&File, u64)> {
         let m = self.mappings.iter().find(|m| (m.start..m.end).contains(&pc))?;

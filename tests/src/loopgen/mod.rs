@@ -5,7 +5,9 @@
 //! in rounds, with other arguments in each, and prints a hash of everything after each. Half-way something may happen that
 //! revokes what traces rest on: a timer signal, a handler for faults and a fault, a second thread, a shared mapping.
 //!
-//! A seed determines the program ([`source`]); compiled by one compiler it prints the same in every run.
+//! A seed determines the program ([`source`]); compiled by one compiler it prints the same in every run. Of each seed there is a second
+//! program ([`faulting`]): its kernels are the same, but their arrays become inaccessible again and again, and a handler for the faults looks at
+//! all registers.
 //!
 //! - [`rng`]: random choices;
 //! - [`expr`]: random expressions;
@@ -23,6 +25,8 @@ use stmt::Writer;
 
 /// What every program starts with, after `#define N`.
 const PRELUDE: &str = include_str!("prelude.h");
+/// What programs that fault have in front of their `body`.
+const FAULTS: &str = include_str!("faults.h");
 /// Arrays of each type.
 const ARRAYS: usize = 3;
 
@@ -36,14 +40,37 @@ struct Kernel {
 /// The program of a seed.
 #[must_use]
 pub fn source(seed: u64) -> String {
+    program(seed, false)
+}
+
+/// The program of a seed whose arrays become inaccessible. It needs a fixed address (`-no-pie`).
+#[must_use]
+pub fn faulting(seed: u64) -> String {
+    program(seed, true)
+}
+
+fn program(seed: u64, faulting: bool) -> String {
     let mut rng = Rng::new(seed);
     let size = rng.pick(&[32, 64, 64, 128, 256]);
     let specials = rng.pick(&[0, 0, 0, 2, 5]);
     let mut text =
         format!("/* made from seed {seed} */\n#define N {size}\n#define SPECIALS {specials}\n{PRELUDE}\n");
+    // Choices of its own: the rest of both programs is the same.
+    let mut places = Rng::new(!seed);
     for ty in Ty::ALL {
         for n in 0..ARRAYS {
-            let _ = writeln!(text, "static {0} x{n}_{0}[N + 2 * PAD];", ty.name());
+            let name = format!("x{n}_{}", ty.name());
+            if faulting {
+                let inside = places.below(size + 63) + 1;
+                let _ = writeln!(
+                    text,
+                    "static struct {{ u8 pad[4096 - {inside} * sizeof({0})]; {0} a[N + 2 * PAD]; }}\n    \
+                     __attribute__((aligned(4096))) s_{name} = {{ {{ 1 }} }};\n#define {name} s_{name}.a",
+                    ty.name()
+                );
+            } else {
+                let _ = writeln!(text, "static {} {name}[N + 2 * PAD];", ty.name());
+            }
         }
     }
     text.push('\n');
@@ -54,7 +81,7 @@ pub fn source(seed: u64) -> String {
     table(&mut rng, &mut text, &functions);
     let count = 2 + rng.below(4);
     let kernels: Vec<Kernel> = (0..count).map(|n| kernel(&mut rng, &mut text, &functions, n, size)).collect();
-    main(&mut rng, &mut text, &kernels);
+    main(&mut rng, &mut text, &kernels, faulting);
     text
 }
 
@@ -181,10 +208,22 @@ fn kernel(
     Kernel { name, pointers, scalars }
 }
 
-fn main(rng: &mut Rng, text: &mut String, kernels: &[Kernel]) {
+fn main(rng: &mut Rng, text: &mut String, kernels: &[Kernel], faulting: bool) {
     let rounds = 6 + rng.below(10);
     let event = rng.pick(&["nothing", "nothing", "nothing", "alarms", "fault", "second_thread", "shared"]);
-    text.push_str("int main(void) {\n    fill_records();\n");
+    let (event, arm) = if faulting { ("protected", "arm(); ") } else { (event, "") };
+    if faulting {
+        text.push_str("static const void *const places[] = {\n");
+        for ty in Ty::ALL {
+            for n in 0..ARRAYS {
+                let _ = writeln!(text, "    &s_x{n}_{},", ty.name());
+            }
+        }
+        text.push_str("};\n\n");
+        text.push_str(FAULTS);
+    }
+    let head = if faulting { "\nvoid body(void)" } else { "int main(void)" };
+    let _ = writeln!(text, "{head} {{\n    fill_records();");
     for ty in Ty::ALL {
         for n in 0..ARRAYS {
             let fill = if ty.is_float() { format!("fill_{}", ty.name()) } else { "fill_bytes".into() };
@@ -198,9 +237,12 @@ fn main(rng: &mut Rng, text: &mut String, kernels: &[Kernel]) {
         let often = rng.pick(&[1, 3, 10, 30]);
         let _ = writeln!(
             text,
-            "        for (int k = 0; k < {often}; k++)\n            hash += round % 3 ? {0}({first}) : {0}({second});",
+            "        for (int k = 0; k < {often}; k++) {{\n            {arm}hash += round % 3 ? {0}({first}) : {0}({second});\n        }}",
             kernel.name
         );
+    }
+    if faulting {
+        text.push_str("        clean();\n        mix(&context_hash, sizeof context_hash);\n");
     }
     for ty in Ty::ALL {
         for n in 0..ARRAYS {
@@ -208,9 +250,8 @@ fn main(rng: &mut Rng, text: &mut String, kernels: &[Kernel]) {
         }
     }
     text.push_str("        mix(recs, sizeof recs);\n        mix(&state, sizeof state);\n");
-    text.push_str(
-        "        printf(\"%d %016llx\\n\", round, (unsigned long long)hash);\n    }\n    return 0;\n}\n",
-    );
+    text.push_str("        printf(\"%d %016llx\\n\", round, (unsigned long long)hash);\n    }\n");
+    text.push_str(if faulting { "    exit(0);\n}\n" } else { "    return 0;\n}\n" });
 }
 
 fn arguments(rng: &mut Rng, kernel: &Kernel) -> String {

@@ -38,7 +38,10 @@ pub struct Emitter<'a> {
     /// Where the constants stand.
     pub(super) pool: Label,
     /// Out-of-line code to make: record, label, fault ranges that go there.
-    cold: Vec<(u32, Label)>,
+    /// Exits whose code stands out of line: record, place, and [`Emitter::wide`] where they leave.
+    cold: Vec<(u32, Label, bool)>,
+    /// Has something been made that may leave bits above 128 in a vector register?
+    pub(super) wide: bool,
     /// Fault ranges whose code is the cold entry with this index.
     fault_to: Vec<(usize, Label)>,
     head: Option<Label>,
@@ -72,6 +75,7 @@ impl<'a> Emitter<'a> {
             scratch: Scratch { segment, start, count: SCRATCH_CELLS },
             abi: host.indirect(),
             cold: Vec::new(),
+            wide: false,
             fault_to: Vec::new(),
             head: None,
             back: None,
@@ -640,7 +644,7 @@ impl<'a> Emitter<'a> {
 
     fn cold_label(&mut self, record: u32) -> Label {
         let label = self.asm.label();
-        self.cold.push((record, label));
+        self.cold.push((record, label, self.wide));
         label
     }
 
@@ -659,15 +663,17 @@ impl<'a> Emitter<'a> {
 
     fn cold(&mut self) -> Result<(), CodegenError> {
         let cold = std::mem::take(&mut self.cold);
-        for (record, label) in cold {
+        for (record, label, wide) in cold {
             self.asm.bind(label);
             let start = self.asm.offset();
+            self.wide = wide;
             self.exit_code(record, start)?;
         }
         if let Some((patch, head, record)) = self.back
             && record != NONE
         {
             let interrupt = self.asm.offset();
+            self.wide = true;
             self.exit_code(record, interrupt)?;
             let id = self.s.exits[record as usize].id;
             let kind = self.trace.exit(id).map(|e| e.kind).unwrap_or_default();
@@ -701,6 +707,8 @@ impl<'a> Emitter<'a> {
             return Err(CodegenError::Unsupported("an exit that does not exist".into()));
         };
         let indirect = record.target.is_some();
+        // Values of the guest's that are put back count for nothing.
+        let wide = self.wide;
         let mut asm = std::mem::replace(&mut self.asm, Asm::new(0));
         let flags_done = if record.flags == FlagsAt::Keep {
             Ok(())
@@ -711,7 +719,7 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         self.exit_vectors(&record)?;
-        if self.s.kit.vex {
+        if self.s.kit.vex && !self.s.kit.high && wide {
             self.clear_uppers();
         }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);

@@ -76,6 +76,7 @@ impl Emitter<'_> {
             let at = usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps);
             self.place_at(line, at)
         });
+        self.wide |= op.length > 0 && def.is_some();
         self.s.kit.emit(&mut self.asm, op, inst.width, def, &srcs[..count]);
     }
 
@@ -99,6 +100,7 @@ impl Emitter<'_> {
 
     fn load_vector(&mut self, to: Xmm, from: VFrom, bytes: u32) {
         let kit = self.s.kit;
+        self.wide |= bytes > 16;
         match from {
             VFrom::Reg(r) => kit.copy(&mut self.asm, bytes, to, r),
             VFrom::Mem(m, has) => kit.load(&mut self.asm, has.min(bytes), to, m),
@@ -208,7 +210,9 @@ impl Emitter<'_> {
                     let (a, b, bytes) = pending.swap_remove(0);
                     if bytes == 16 && pending.iter().all(|p| p.2 == 16) {
                         for (x, y) in [(a, b), (b, a), (a, b)] {
-                            if kit.vex {
+                            if kit.high {
+                                self.asm.evex(row::XORPS, 0, x, x, y);
+                            } else if kit.vex {
                                 self.asm.avx(row::XORPS, row::L128, x, x, y);
                             } else {
                                 self.asm.sse(row::XORPS, x, y);
@@ -322,6 +326,8 @@ impl Emitter<'_> {
             moves.iter().any(|m| m.to == VTo::Reg(x))
                 || merges.iter().any(|m| m.0 == x && m.0 != own)
                 || x == own
+                // Legacy instructions do not name it.
+                || x.0 >= 16
         };
         let waits: Vec<bool> =
             merges.iter().map(|m| matches!(m.1, VFrom::Reg(x) if changes(x, m.0))).collect();
@@ -349,6 +355,8 @@ impl Emitter<'_> {
                     let mem = self.cell_16(cell - VECTOR_CELLS);
                     if at < 16 {
                         kit.store(&mut self.asm, 16, mem, x);
+                    } else if kit.high {
+                        self.asm.evex_un_imm(row::VEXTRACTF128, 1, x, mem, 1);
                     } else {
                         self.asm.avx_un_imm(row::VEXTRACTF128, row::L256, x, mem, 1);
                     }
@@ -407,16 +415,17 @@ impl Emitter<'_> {
         kit.store(asm, 64, cells[0], a);
         kit.store(asm, 64, cells[1], b);
         let length = row::Length(kit.whole.min(1));
-        for r in 0..15 {
-            if kit.whole == 2 {
-                asm.evex(row::POR, 2, b, b, Xmm(r));
-            } else {
-                asm.avx(row::POR, length, b, b, Xmm(r));
-            }
-        }
         if kit.whole == 2 {
+            // Two chains.
+            for r in (0..14).step_by(2) {
+                asm.evex_or3(if r % 4 == 0 { a } else { b }, Xmm(r), Xmm(r + 1));
+            }
+            asm.evex(row::POR, 2, b, b, a);
             asm.evex_extract(256, a, b, 1);
         } else {
+            for r in 0..15 {
+                asm.avx(row::POR, length, b, b, Xmm(r));
+            }
             asm.avx(row::PXOR, row::L256, a, a, a);
         }
         // The second quarter, then the third, then the fourth.

@@ -63,7 +63,21 @@ impl Compiler {
     /// # Errors
     /// As there.
     pub fn compile(&mut self, trace: &Trace, host: &dyn Host, at: u64) -> Result<Code, CodegenError> {
-        select::Selector::run(trace, host, at, &mut self.selected)?;
+        match self.compile_as(trace, host, at, true) {
+            // Something in it has no EVEX form.
+            Err(_) if self.selected.kit.high => self.compile_as(trace, host, at, false),
+            made => made,
+        }
+    }
+
+    fn compile_as(
+        &mut self,
+        trace: &Trace,
+        host: &dyn Host,
+        at: u64,
+        high: bool,
+    ) -> Result<Code, CodegenError> {
+        select::Selector::run(trace, host, at, high, &mut self.selected)?;
         let (_, start, end) = host.spill_area();
         let scratch = emit::SCRATCH_BYTES;
         let area = u32::try_from(end - start - scratch)

@@ -26,6 +26,8 @@ use crate::regalloc::{Kind, Line, NO_REG, NONE, Opnd, Program, RegSet, Role, VEC
 pub const GENERAL: RegSet = 0xffff;
 /// The vector registers of SSE and AVX.
 pub const VECTORS: RegSet = 0xffff << VECTOR;
+/// Those that only EVEX instructions name.
+pub const HIGH: RegSet = 0xffff << (VECTOR + 16);
 /// `rsp`: holds nothing but what it is to hold at exits.
 pub const RSP: u8 = 4;
 
@@ -128,9 +130,10 @@ impl<'a> Selector<'a> {
         trace: &'a Trace,
         host: &'a dyn Host,
         at: u64,
+        high: bool,
         s: &'a mut Selected,
     ) -> Result<(), CodegenError> {
-        s.kit = Kit::of(trace, host);
+        s.kit = Kit::of(trace, host, high);
         s.facts.find(trace, s.kit);
         s.pool.clear();
         s.constants.clear();
@@ -149,6 +152,9 @@ impl<'a> Selector<'a> {
         if !s.kit.vex {
             // The upper parts stay where they are.
             s.program.vregs.iter_mut().for_each(|v| v.size = v.size.min(16));
+        }
+        if s.kit.high {
+            s.program.vregs.iter_mut().filter(|v| v.class == VECTORS).for_each(|v| v.class = HIGH);
         }
         for flags in [&mut s.live, &mut s.folded] {
             flags.clear();
@@ -219,6 +225,8 @@ impl<'a> Selector<'a> {
             Home::General(r) => vreg.hint = r,
             Home::Vector(r) => {
                 vreg.hint = VECTOR + r;
+                // It can stay there: nothing else comes to the low ones.
+                vreg.class = if self.s.kit.high { VECTORS | HIGH } else { VECTORS };
             }
             Home::Memory(segment, offset) => {
                 vreg.remat = true;
@@ -290,7 +298,8 @@ impl<'a> Selector<'a> {
     pub(super) fn new_vreg(&mut self, vreg: Vreg) -> u32 {
         let v = self.s.program.vregs.len() as u32;
         let size = if self.s.kit.vex { vreg.size } else { vreg.size.min(16) };
-        self.s.program.vregs.push(Vreg { size, ..vreg });
+        let class = if self.s.kit.high && vreg.class == VECTORS { HIGH } else { vreg.class };
+        self.s.program.vregs.push(Vreg { size, class, ..vreg });
         self.s.live.push(false);
         self.s.next.push(NONE);
         self.s.tail.push(NONE);

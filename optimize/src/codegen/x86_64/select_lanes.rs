@@ -149,6 +149,7 @@ impl Selector<'_> {
                 let op = by_lane([Some(row::PABSB), Some(row::PABSW), Some(row::PABSD), None], lane);
                 self.one(inst, v, What::Un(op.unwrap_or(row::PABSD)));
             }
+            Op::VMul if lane == Type::I64 && self.s.kit.high => self.two(inst, v, What::Bin(row::VPMULLQ)),
             Op::VMul if lane == Type::I64 => self.multiply_64(inst, v),
             Op::VMul => return Err(self.refuse(inst)),
             Op::VUmulh | Op::VSmulh if lane == Type::I32 => self.multiply_high(inst, v),

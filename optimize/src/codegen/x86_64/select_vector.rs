@@ -18,13 +18,15 @@ use super::exits::{ExitItem, Lane, Src};
 use super::inst::{MMem, MOp, Remat};
 use super::prepare::{is_general, is_vector};
 use super::prepare_vector::part_kind;
-use super::select::{Address, Selector, VECTORS, unsupported, vreg_of};
+use super::select::{Address, HIGH, Selector, VECTORS, unsupported, vreg_of};
 use super::select_flags::width_of;
 use super::vinst::{Merge, VOp, What};
 use crate::regalloc::{NONE, Role, VECTOR, Vreg};
 
 /// Vector registers for values that a trace has at least.
 const SPARE_UNTIL: u32 = 8;
+/// The same of registers 16 to 31, where there is nothing else for values.
+const SPARE_HIGH: u32 = 14;
 
 /// Constants behind the code.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +82,8 @@ impl Selector<'_> {
     /// vector registers are left alone, and exits need not mention them.
     pub(super) fn choose_vectors(&mut self) {
         let vectors = self.trace.insts.iter().any(|i| is_vector(i.ty) || is_vector(i.aty));
-        let mut free = VECTORS;
+        let high = self.s.kit.high;
+        let mut free = if high { VECTORS | HIGH } else { VECTORS };
         let mut named = vec![false; self.homes.len()];
         for exit in &self.trace.exits {
             for bind in self.trace.binds(exit) {
@@ -94,17 +97,17 @@ impl Selector<'_> {
             if let Home::Vector(r) = home {
                 free &= !(1u64 << (VECTOR + r));
                 let used = self.s.entries[slot] != NONE || named[slot] || blends && *r == 0;
-                self.managed[slot] = used && *r < 16;
-                count += u32::from(self.managed[slot]);
+                self.managed[slot] = used && (high || *r < 16);
+                count += u32::from(self.managed[slot] && !high);
             }
         }
         self.vectors = vectors || count > 0;
-        count += free.count_ones();
+        count += if high { (free & HIGH).count_ones() } else { free.count_ones() };
         for (slot, home) in self.homes.iter().enumerate().rev() {
             if let Home::Vector(r) = home
                 && vectors
-                && count < SPARE_UNTIL
-                && *r < 16
+                && count < if high { SPARE_HIGH } else { SPARE_UNTIL }
+                && (*r < 16) != high
                 && !self.managed[slot]
             {
                 self.managed[slot] = true;

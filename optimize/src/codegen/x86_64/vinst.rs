@@ -5,6 +5,9 @@
 //! - *legacy*: nothing in it works on more than 128 bits. The destination is the first source too, and what lies above the
 //!   bits written stays in the register.
 //! - *VEX*: destinations of their own; everything above the bits written becomes 0.
+//! - *high* ([`Kit::high`], with AVX-512): EVEX instructions on up to 256 bits, whose values are all in registers 16 to 31. The guest's registers 0 to
+//!   15 stay where they are, and the upper parts that slow legacy code down are never touched: nothing to save, nothing to check at exits.
+//!   Comparisons and a few others have no such form; a trace with them is compiled with VEX.
 
 use super::super::Host;
 use super::asm::vector::{self as row, Blendv, Cross, L128, L256, Length, V, VShift};
@@ -18,6 +21,8 @@ use ir::types::{Cond, Type};
 pub struct Kit {
     /// VEX instructions.
     pub vex: bool,
+    /// EVEX instructions and registers 16 to 31 instead.
+    pub high: bool,
     /// Length of a whole vector register on this machine: 0 for 128 bits, 1 for 256, 2 for 512.
     pub whole: u8,
 }
@@ -152,9 +157,34 @@ impl Place {
     }
 }
 
+/// Does the line have EVEX forms? What is forgotten here costs a second compilation.
+fn in_high(inst: &ir::trace::Inst) -> bool {
+    !matches!(
+        inst.op,
+        Op::Native
+            | Op::Call
+            | Op::VBlend
+            | Op::VSigns
+            | Op::VEq
+            | Op::VSgt
+            | Op::VFeq
+            | Op::VFlt
+            | Op::VFle
+            | Op::VFuno
+            | Op::Feq
+            | Op::Flt
+            | Op::Fle
+            | Op::Funo
+            | Op::Fround
+            | Op::FlagsFcmp
+    )
+}
+
 impl Kit {
     /// What a trace needs: VEX when something in it works on more than 128 bits, or clears what lies above them.
-    pub fn of(trace: &Trace, host: &dyn Host) -> Kit {
+    ///
+    /// `high`: may it be EVEX?
+    pub fn of(trace: &Trace, host: &dyn Host, high: bool) -> Kit {
         let wide = |ty: Type| matches!(ty, Type::V256 | Type::V512);
         let above = |bit: Option<usize>, part: Type| bit.unwrap_or(0) + part.bits() as usize > 128;
         let needs = trace.insts.iter().any(|i| match i.op {
@@ -168,7 +198,9 @@ impl Kit {
             32 => 1,
             _ => 0,
         };
-        Kit { vex: needs && host.features().v256, whole }
+        let vex = needs && host.features().v256;
+        let high = vex && high && whole == 2 && host.features().v512 && trace.insts.iter().all(in_high);
+        Kit { vex, high, whole }
     }
 
     /// Copies a register as far as `bytes` go (or further).
@@ -177,7 +209,7 @@ impl Kit {
             return;
         }
         match self.length(bytes) {
-            2 => asm.evex_un(row::MOVAPS, 2, to, from),
+            n if n == 2 || self.high => asm.evex_un(row::MOVAPS, n, to, from),
             1 => asm.avx_un(row::MOVAPS, L256, to, from),
             _ if self.vex => asm.avx_un(row::MOVAPS, L128, to, from),
             _ => asm.sse(row::MOVAPS, to, from),
@@ -192,7 +224,7 @@ impl Kit {
             _ => row::MOVUPS,
         };
         match self.length(bytes) {
-            2 => asm.evex_un(op, 2, to, from),
+            n if n == 2 || self.high => asm.evex_un(op, n, to, from),
             1 => asm.avx_un(op, L256, to, from),
             _ if self.vex => asm.avx_un(op, L128, to, from),
             _ => asm.sse(op, to, from),
@@ -207,7 +239,7 @@ impl Kit {
             _ => row::MOVUPS_STORE,
         };
         match self.length(bytes) {
-            2 => asm.evex_un(op, 2, from, to),
+            n if n == 2 || self.high => asm.evex_un(op, n, from, to),
             1 => asm.avx_un(op, L256, from, to),
             _ if self.vex => asm.avx_un(op, L128, from, to),
             _ => asm.sse(op, from, to),
@@ -228,7 +260,9 @@ impl Kit {
 
     /// All bits of the low 128 become 0 (with VEX: of the whole register).
     pub fn zero(self, asm: &mut Asm, to: Xmm) {
-        if self.vex {
+        if self.high {
+            asm.evex(row::XORPS, 0, to, to, to);
+        } else if self.vex {
             asm.avx(row::XORPS, L128, to, to, to);
         } else {
             asm.sse(row::XORPS, to, to);
@@ -237,7 +271,9 @@ impl Kit {
 
     /// The bytes of an instruction. `width` is that of its general operand.
     pub fn emit(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
-        if self.vex {
+        if self.high {
+            self.emit_high(asm, op, width, def, srcs);
+        } else if self.vex {
             self.emit_vex(asm, op, width, def, srcs);
         } else {
             self.emit_legacy(asm, op, width, def, srcs);
@@ -403,6 +439,58 @@ impl Kit {
                 self.copy(asm, 16 << op.length, dst, last.xmm());
                 asm.land(over);
             }
+        }
+    }
+
+    fn emit_high(self, asm: &mut Asm, op: VOp, width: Width, def: Option<Place>, srcs: &[Place]) {
+        let dst = def.map_or(Xmm(0), Place::xmm);
+        let place = |n: usize| srcs.get(n).copied().unwrap_or(Place::Vector(dst));
+        let (a, last) = (place(0), srcs.last().copied().unwrap_or(Place::Vector(dst)));
+        let length = op.length;
+        match op.what {
+            What::Bin(v) | What::Sym(v) => asm.evex(v, length, dst, a.xmm(), last.xrm()),
+            What::BinImm(v, imm) => asm.evex_imm(v, length, dst, a.xmm(), last.xrm(), imm),
+            What::Un(v) => asm.evex_un(v, length, dst, last.xrm()),
+            What::UnImm(v, imm) => asm.evex_un_imm(v, length, dst, last.xrm(), imm),
+            What::Low(v) => {
+                let rest = self.rest(asm, dst, last);
+                asm.evex(v, 0, dst, rest, last.xrm());
+            }
+            What::LowImm(v, imm) => {
+                let rest = self.rest(asm, dst, last);
+                asm.evex_imm(v, 0, dst, rest, last.xrm(), imm);
+            }
+            What::Shift(v, by) => asm.evex_shift(v, length, dst, a.xmm(), by),
+            What::Store(v) => asm.evex_un(v, length, a.xmm(), last.xrm()),
+            What::StoreImm(v, imm) => asm.evex_un_imm(v, length, a.xmm(), last.xrm(), imm),
+            What::To => asm.evex_from(Cross::MovTo, width, dst, dst, last.rm()),
+            What::ToFloat(v) => {
+                self.zero(asm, dst);
+                asm.evex_from(v, width, dst, dst, last.rm());
+            }
+            What::From(v) => {
+                if let Some(Place::General(to)) = def {
+                    asm.evex_to(v, width, to, last.xrm());
+                }
+            }
+            What::Insert(lane) => asm.evex_insert_lane(width, dst, a.xmm(), last.rm(), lane),
+            What::Extract(lane) => {
+                let to = def.unwrap_or(last);
+                asm.evex_extract_lane(width, to.rm(), a.xmm(), lane);
+            }
+            What::Zero => self.zero(asm, dst),
+            What::Ones => asm.evex_ones(length, dst),
+            What::Flags(v) => asm.evex_un(v, length, a.xmm(), last.xrm()),
+            What::PutPart(bits, at) => asm.evex_insert(bits.into(), dst, a.xmm(), last.xmm(), at),
+            What::GetPart(bits, at) if length == 2 => asm.evex_extract(bits.into(), dst, a.xmm(), at),
+            What::GetPart(_, at) => asm.evex_un_imm(row::VEXTRACTF128, 1, a.xmm(), XRm::Reg(dst), at),
+            What::Select(cond) => {
+                self.copy(asm, 16 << op.length, dst, a.xmm());
+                let over = asm.jcc_short(cond.negate());
+                self.copy(asm, 16 << op.length, dst, last.xmm());
+                asm.land(over);
+            }
+            What::Blend(_) => asm.no_evex(),
         }
     }
 

@@ -172,7 +172,7 @@ impl Vectorizer<'_> {
             let one = self.int(1);
             value = self.binary(Op::Add, value, one);
         }
-        let least = self.int((u64::from(self.lanes) * MIN_ROUNDS) as i64);
+        let least = self.int((u64::from(self.lanes) * MIN_ROUNDS.max(2 * u64::from(self.bodies))) as i64);
         // As a signed comparison it also sees to it that nothing below overflows.
         self.check(Op::Sle, least, value, decline);
         let most = self.int(1 << 40);

@@ -106,7 +106,7 @@ impl Vectorizer<'_> {
         };
         let next = self.next_exit();
         let rest = self.t.new_value(Type::I64);
-        let lanes = self.int(self.lanes.into());
+        let lanes = self.int(self.round().into());
         let left = self.op(Part::Body, Op::Sub, Type::I64, Type::I64, &[Operand::value(rest), lanes]);
         let mut phi = Inst::new(Op::Phi, Type::Void, Type::I64, 0, &[count.value, left]);
         phi.res = rest;

@@ -298,13 +298,20 @@ impl Vectorizer<'_> {
 
     /// Finds parameters that only collect: `next = op(param, x)`, nothing else using the parameter, and nobody the result.
     pub(super) fn find_reductions(&mut self) -> Result<(), Refusal> {
+        // What only exits use is made from the collected sum.
         let mut uses = vec![0u32; self.s.value_count()];
-        for inst in &self.s.insts[self.info.head..] {
-            self.s.for_each_operand(inst, |o, _| {
-                if let Some(v) = o.as_value() {
-                    uses[v.index()] += 1;
-                }
-            });
+        let (params, body) = self.s.insts[self.info.head..].split_at(self.info.body - self.info.head);
+        for v in params.iter().filter_map(|p| p.args[1].as_value()) {
+            uses[v.index()] += 1;
+        }
+        for inst in body.iter().rev() {
+            if !inst.op.is_pure() || uses[inst.res.index()] > 0 {
+                self.s.for_each_operand(inst, |o, _| {
+                    if let Some(v) = o.as_value() {
+                        uses[v.index()] += 1;
+                    }
+                });
+            }
         }
         for param in 0..self.info.body - self.info.head {
             let phi = self.s.insts[self.info.head + param];

@@ -43,6 +43,9 @@ pub enum AsmError {
     /// A host address or label is out of reach of 32 bits.
     #[error("the field at offset {0} cannot reach its target")]
     OutOfReach(u32),
+    /// An instruction has no EVEX form.
+    #[error("no EVEX form")]
+    NoForm,
 }
 
 /// The legacy prefix that is part of an opcode; its number is VEX's `pp`.
@@ -96,7 +99,12 @@ struct Evex {
     w: bool,
     /// 0: 128 bits, 1: 256, 2: 512.
     length: u8,
+    /// A short displacement counts in 2 to this power bytes.
+    unit: u8,
 }
+
+/// No displacement but 0 is short.
+const NO_UNIT: u8 = 31;
 
 /// One instruction in the making.
 struct Buf {
@@ -351,7 +359,9 @@ impl Asm {
             }
             Base::Reg(base) => {
                 let low = base.0 & 7;
-                let small = mem.disp >> unit << unit == mem.disp && i8::try_from(mem.disp >> unit).is_ok();
+                let small = unit != NO_UNIT
+                    && mem.disp >> unit << unit == mem.disp
+                    && i8::try_from(mem.disp >> unit).is_ok();
                 let mode = match mem.disp {
                     0 if low != 5 => 0x00,
                     _ if small => 0x40,
@@ -467,7 +477,7 @@ impl Asm {
         buf
     }
 
-    /// An EVEX instruction up to its immediate, without masks. Memory operands are whole vectors.
+    /// An EVEX instruction up to its immediate, without masks.
     #[inline]
     fn evex_open(&mut self, op: Evex, regs: (u8, u8), rm: Place, trail: u8) -> Buf {
         let (reg, v) = regs;
@@ -486,7 +496,7 @@ impl Asm {
         buf.push(u8::from(op.w) << 7 | (!v & 15) << 3 | 4 | op.pp as u8);
         buf.push(op.length << 5 | inverted(v >> 4, 3));
         buf.push(op.opcode);
-        self.modrm(&mut buf, reg, &rm, 4 + op.length, trail);
+        self.modrm(&mut buf, reg, &rm, op.unit, trail);
         buf
     }
 }

@@ -554,7 +554,7 @@ mod vectors {
                     same(&bytes, legacy, &operands, imm, 128);
                 }
                 for (length, bits) in [(L128, 128), (L256, 256)] {
-                    if !op.has(length) {
+                    if !op.has(length) || !op.has_vex() {
                         continue;
                     }
                     let (bytes, operands, imm) = match op.shape() {
@@ -573,6 +573,124 @@ mod vectors {
                     };
                     same(&bytes, &vex, &operands, imm, bits);
                 }
+            }
+        }
+    }
+
+    /// The name of a row's EVEX form.
+    fn evex_name(row: &str) -> String {
+        let legacy = row.split('_').next().expect("a name").to_lowercase();
+        match &*legacy {
+            "pand" | "pandn" | "por" | "pxor" => format!("v{legacy}d"),
+            "movdqu" | "movdqa" => format!("v{legacy}32"),
+            name if name.ends_with("128") => name.replace("128", "32x4"),
+            name if name.starts_with('v') => name.to_owned(),
+            name => format!("v{name}"),
+        }
+    }
+
+    /// Every row that has an EVEX form, with registers that only EVEX names and with memory.
+    #[test]
+    fn evex_rows() {
+        let mut memories = memories();
+        for disp in [2, 4, 8, 16, 32, 64, -8, -32, 127 * 32, 128 * 32, -128 * 32] {
+            memories.push(Mem::base(Reg::RSI, disp));
+        }
+        for &(row, op) in super::super::vector::ALL {
+            if !op.has_evex() {
+                let mut asm = Asm::new(AT);
+                asm.evex_un(op, 0, Xmm(1), Xmm(2));
+                assert_eq!(asm.finish(), Err(AsmError::NoForm), "{row}");
+                continue;
+            }
+            let name = evex_name(row);
+            let regs = (0..32).map(|n| XRm::Reg(Xmm(n))).take(if op.in_registers() { 32 } else { 0 });
+            let mems =
+                memories.iter().map(|m| XRm::Mem(*m)).take(if op.in_memory() { usize::MAX } else { 0 });
+            for (n, b) in regs.chain(mems).enumerate() {
+                let (dst, a, imm) = (Xmm((n * 7 % 32) as u8), Xmm((n * 5 % 32) as u8), n as u8);
+                let (d, s) = (XRm::Reg(dst), XRm::Reg(a));
+                for (length, bits) in [(0, 128), (1, 256)] {
+                    if !op.has(Length(length)) {
+                        continue;
+                    }
+                    let (bytes, operands, imm) = match op.shape() {
+                        Shape::Bin => (emit(|asm| asm.evex(op, length, dst, a, b)), vec![d, s, b], None),
+                        Shape::Un => (emit(|asm| asm.evex_un(op, length, dst, b)), vec![d, b], None),
+                        Shape::Store => (emit(|asm| asm.evex_un(op, length, dst, b)), vec![b, d], None),
+                        Shape::BinImm => {
+                            (emit(|asm| asm.evex_imm(op, length, dst, a, b, imm)), vec![d, s, b], Some(imm))
+                        }
+                        Shape::UnImm => {
+                            (emit(|asm| asm.evex_un_imm(op, length, dst, b, imm)), vec![d, b], Some(imm))
+                        }
+                        Shape::StoreImm => {
+                            (emit(|asm| asm.evex_un_imm(op, length, dst, b, imm)), vec![b, d], Some(imm))
+                        }
+                    };
+                    same(&bytes, &name, &operands, imm, bits);
+                }
+            }
+        }
+    }
+
+    /// Shifts, lanes and crossings in EVEX.
+    #[test]
+    fn evex_others() {
+        let shifts = [
+            (VShift::Psrlw, "vpsrlw"),
+            (VShift::Psraw, "vpsraw"),
+            (VShift::Psllw, "vpsllw"),
+            (VShift::Psrld, "vpsrld"),
+            (VShift::Psrad, "vpsrad"),
+            (VShift::Pslld, "vpslld"),
+            (VShift::Psrlq, "vpsrlq"),
+            (VShift::Psrldq, "vpsrldq"),
+            (VShift::Psllq, "vpsllq"),
+            (VShift::Pslldq, "vpslldq"),
+        ];
+        for n in 0..32 * 32u32 {
+            let (d, a) = (Xmm((n & 31) as u8), Xmm((n >> 5) as u8));
+            let b = Xmm((n % 29) as u8);
+            let r = Reg((n % 15) as u8);
+            for (op, name) in shifts {
+                for (length, bits) in [(0, 128), (1, 256)] {
+                    let bytes = emit(|asm| asm.evex_shift(op, length, d, a, 7));
+                    same(&bytes, name, &[d.into(), a.into()], Some(7), bits);
+                }
+            }
+            let bytes = emit(|asm| asm.evex_or3(d, a, b));
+            same(&bytes, "vpternlogd", &[d.into(), a.into(), b.into()], Some(0xfe), 512);
+            let bytes = emit(|asm| asm.evex_ones(1, d));
+            same(&bytes, "vpternlogd", &[d.into(), d.into(), d.into()], Some(0xff), 256);
+            let name = |i: &Instruction, name: &str| {
+                assert!(format!("{:?}", i.mnemonic()).eq_ignore_ascii_case(name), "{i}");
+            };
+            for (width, letter) in [(W8, 'b'), (W16, 'w'), (W32, 'd'), (W64, 'q')] {
+                let i = decode(&emit(|asm| asm.evex_insert_lane(width, d, a, r, 1)));
+                name(&i, &format!("vpinsr{letter}"));
+                assert_eq!((i.op_register(0), i.op_register(1)), (xmm(d, 128), xmm(a, 128)), "{i}");
+                assert_eq!(i.op_register(2).number(), usize::from(r.0), "{i}");
+                let i = decode(&emit(|asm| asm.evex_extract_lane(width, r, a, 1)));
+                name(&i, &format!("vpextr{letter}"));
+                assert_eq!((i.op_register(0).number(), i.op_register(1)), (r.0.into(), xmm(a, 128)), "{i}");
+                let m = Mem::base(Reg::RSI, 8);
+                let i = decode(&emit(|asm| asm.evex_extract_lane(width, m, a, 1)));
+                same_memory(&i, &m, "vpextr");
+            }
+            for (width, mov) in [(W32, "vmovd"), (W64, "vmovq")] {
+                let i = decode(&emit(|asm| asm.evex_from(Cross::MovTo, width, d, d, r)));
+                name(&i, mov);
+                assert_eq!((i.op_register(0), i.op_register(1).number()), (xmm(d, 128), r.0.into()), "{i}");
+                let i = decode(&emit(|asm| asm.evex_to(Cross::MovFrom, width, r, a)));
+                name(&i, mov);
+                assert_eq!((i.op_register(0).number(), i.op_register(1)), (r.0.into(), xmm(a, 128)), "{i}");
+                let i = decode(&emit(|asm| asm.evex_from(Cross::Cvtsi2sd, width, d, a, r)));
+                name(&i, "vcvtsi2sd");
+                assert_eq!((i.op_register(0), i.op_register(1)), (xmm(d, 128), xmm(a, 128)), "{i}");
+                let i = decode(&emit(|asm| asm.evex_to(Cross::Cvttsd2si, width, r, a)));
+                name(&i, "vcvttsd2si");
+                assert_eq!((i.op_register(0).number(), i.op_register(1)), (r.0.into(), xmm(a, 128)), "{i}");
             }
         }
     }

@@ -60,6 +60,12 @@ const LAST_X: u16 = 64;
 const NARROW: u16 = 128;
 /// EVEX.W is 1.
 const E1: u16 = 256;
+/// There is no EVEX form, or it means something else.
+const NO_E: u16 = 512;
+/// A memory operand is shorter than the vector, or not of one length.
+const PART: u16 = 1024;
+/// There is nothing but the EVEX form.
+const E_ONLY: u16 = 2048;
 
 /// Vector length of a VEX instruction: 128 bits, or a scalar.
 pub const L128: Length = Length(0);
@@ -88,30 +94,30 @@ rows! {
     // dst = a op b
     Bin: ADDPS None M0f 0x58, Y;
     Bin: ADDPD P66 M0f 0x58, Y | E1;
-    Bin: ADDSS PF3 M0f 0x58, 0;
-    Bin: ADDSD PF2 M0f 0x58, E1;
+    Bin: ADDSS PF3 M0f 0x58, PART;
+    Bin: ADDSD PF2 M0f 0x58, E1 | PART;
     Bin: MULPS None M0f 0x59, Y;
     Bin: MULPD P66 M0f 0x59, Y | E1;
-    Bin: MULSS PF3 M0f 0x59, 0;
-    Bin: MULSD PF2 M0f 0x59, E1;
+    Bin: MULSS PF3 M0f 0x59, PART;
+    Bin: MULSD PF2 M0f 0x59, E1 | PART;
     Bin: SUBPS None M0f 0x5c, Y;
     Bin: SUBPD P66 M0f 0x5c, Y | E1;
-    Bin: SUBSS PF3 M0f 0x5c, 0;
-    Bin: SUBSD PF2 M0f 0x5c, E1;
+    Bin: SUBSS PF3 M0f 0x5c, PART;
+    Bin: SUBSD PF2 M0f 0x5c, E1 | PART;
     Bin: MINPS None M0f 0x5d, Y;
     Bin: MINPD P66 M0f 0x5d, Y | E1;
-    Bin: MINSS PF3 M0f 0x5d, 0;
-    Bin: MINSD PF2 M0f 0x5d, E1;
+    Bin: MINSS PF3 M0f 0x5d, PART;
+    Bin: MINSD PF2 M0f 0x5d, E1 | PART;
     Bin: DIVPS None M0f 0x5e, Y;
     Bin: DIVPD P66 M0f 0x5e, Y | E1;
-    Bin: DIVSS PF3 M0f 0x5e, 0;
-    Bin: DIVSD PF2 M0f 0x5e, E1;
+    Bin: DIVSS PF3 M0f 0x5e, PART;
+    Bin: DIVSD PF2 M0f 0x5e, E1 | PART;
     Bin: MAXPS None M0f 0x5f, Y;
     Bin: MAXPD P66 M0f 0x5f, Y | E1;
-    Bin: MAXSS PF3 M0f 0x5f, 0;
-    Bin: MAXSD PF2 M0f 0x5f, E1;
-    Bin: SQRTSS PF3 M0f 0x51, 0;
-    Bin: SQRTSD PF2 M0f 0x51, E1;
+    Bin: MAXSS PF3 M0f 0x5f, PART;
+    Bin: MAXSD PF2 M0f 0x5f, E1 | PART;
+    Bin: SQRTSS PF3 M0f 0x51, PART;
+    Bin: SQRTSD PF2 M0f 0x51, E1 | PART;
     Bin: ANDPS None M0f 0x54, Y;
     Bin: ANDPD P66 M0f 0x54, Y | E1;
     Bin: ANDNPS None M0f 0x55, Y;
@@ -124,15 +130,15 @@ rows! {
     Bin: UNPCKLPD P66 M0f 0x14, Y | E1;
     Bin: UNPCKHPS None M0f 0x15, Y;
     Bin: UNPCKHPD P66 M0f 0x15, Y | E1;
-    Bin: CVTSS2SD PF3 M0f 0x5a, 0;
-    Bin: CVTSD2SS PF2 M0f 0x5a, E1;
+    Bin: CVTSS2SD PF3 M0f 0x5a, PART;
+    Bin: CVTSD2SS PF2 M0f 0x5a, E1 | PART;
     Bin: PUNPCKLBW P66 M0f 0x60, Y;
     Bin: PUNPCKLWD P66 M0f 0x61, Y;
     Bin: PUNPCKLDQ P66 M0f 0x62, Y;
     Bin: PACKSSWB P66 M0f 0x63, Y;
-    Bin: PCMPGTB P66 M0f 0x64, Y;
-    Bin: PCMPGTW P66 M0f 0x65, Y;
-    Bin: PCMPGTD P66 M0f 0x66, Y;
+    Bin: PCMPGTB P66 M0f 0x64, Y | NO_E;
+    Bin: PCMPGTW P66 M0f 0x65, Y | NO_E;
+    Bin: PCMPGTD P66 M0f 0x66, Y | NO_E;
     Bin: PACKUSWB P66 M0f 0x67, Y;
     Bin: PUNPCKHBW P66 M0f 0x68, Y;
     Bin: PUNPCKHWD P66 M0f 0x69, Y;
@@ -140,9 +146,9 @@ rows! {
     Bin: PACKSSDW P66 M0f 0x6b, Y;
     Bin: PUNPCKLQDQ P66 M0f 0x6c, Y | E1;
     Bin: PUNPCKHQDQ P66 M0f 0x6d, Y | E1;
-    Bin: PCMPEQB P66 M0f 0x74, Y;
-    Bin: PCMPEQW P66 M0f 0x75, Y;
-    Bin: PCMPEQD P66 M0f 0x76, Y;
+    Bin: PCMPEQB P66 M0f 0x74, Y | NO_E;
+    Bin: PCMPEQW P66 M0f 0x75, Y | NO_E;
+    Bin: PCMPEQD P66 M0f 0x76, Y | NO_E;
     Bin: PADDQ P66 M0f 0xd4, Y | E1;
     Bin: PMULLW P66 M0f 0xd5, Y;
     Bin: PSUBUSB P66 M0f 0xd8, Y;
@@ -177,9 +183,9 @@ rows! {
     Bin: PADDD P66 M0f 0xfe, Y;
     Bin: PSHUFB P66 M0f38 0x00, Y;
     Bin: PMULDQ P66 M0f38 0x28, Y | E1;
-    Bin: PCMPEQQ P66 M0f38 0x29, Y | E1;
+    Bin: PCMPEQQ P66 M0f38 0x29, Y | E1 | NO_E;
     Bin: PACKUSDW P66 M0f38 0x2b, Y;
-    Bin: PCMPGTQ P66 M0f38 0x37, Y | E1;
+    Bin: PCMPGTQ P66 M0f38 0x37, Y | E1 | NO_E;
     Bin: PMINSB P66 M0f38 0x38, Y;
     Bin: PMINSD P66 M0f38 0x39, Y;
     Bin: PMINUW P66 M0f38 0x3a, Y;
@@ -189,6 +195,7 @@ rows! {
     Bin: PMAXUW P66 M0f38 0x3e, Y;
     Bin: PMAXUD P66 M0f38 0x3f, Y;
     Bin: PMULLD P66 M0f38 0x40, Y;
+    Bin: VPMULLQ P66 M0f38 0x40, Y | E1 | VEX_ONLY | E_ONLY;
     Bin: PMADDUBSW P66 M0f38 0x04, Y;
     Bin: PMULHRSW P66 M0f38 0x0b, Y;
     Bin: VPERMD P66 M0f38 0x36, Y | ONLY_Y | VEX_ONLY;
@@ -200,20 +207,20 @@ rows! {
     Bin: VPSRAVD P66 M0f38 0x46, Y | VEX_ONLY;
     Bin: VPERMILPS P66 M0f38 0x0c, Y | VEX_ONLY;
     Bin: VPERMILPD P66 M0f38 0x0d, Y | E1 | VEX_ONLY;
-    Bin: MOVHLPS None M0f 0x12, REG_ONLY;
-    Bin: MOVLHPS None M0f 0x16, REG_ONLY;
+    Bin: MOVHLPS None M0f 0x12, REG_ONLY | NO_E;
+    Bin: MOVLHPS None M0f 0x16, REG_ONLY | NO_E;
     Bin: MOVSS PF3 M0f 0x10, REG_ONLY;
     Bin: MOVSD PF2 M0f 0x10, REG_ONLY | E1;
-    Bin: MOVLPS None M0f 0x12, MEM_ONLY;
-    Bin: MOVHPS None M0f 0x16, MEM_ONLY;
-    Bin: PSRLW P66 M0f 0xd1, Y | LAST_X;
-    Bin: PSRLD P66 M0f 0xd2, Y | LAST_X;
-    Bin: PSRLQ P66 M0f 0xd3, Y | LAST_X | E1;
-    Bin: PSRAW P66 M0f 0xe1, Y | LAST_X;
-    Bin: PSRAD P66 M0f 0xe2, Y | LAST_X;
-    Bin: PSLLW P66 M0f 0xf1, Y | LAST_X;
-    Bin: PSLLD P66 M0f 0xf2, Y | LAST_X;
-    Bin: PSLLQ P66 M0f 0xf3, Y | LAST_X | E1;
+    Bin: MOVLPS None M0f 0x12, MEM_ONLY | NO_E;
+    Bin: MOVHPS None M0f 0x16, MEM_ONLY | NO_E;
+    Bin: PSRLW P66 M0f 0xd1, Y | LAST_X | PART;
+    Bin: PSRLD P66 M0f 0xd2, Y | LAST_X | PART;
+    Bin: PSRLQ P66 M0f 0xd3, Y | LAST_X | E1 | PART;
+    Bin: PSRAW P66 M0f 0xe1, Y | LAST_X | PART;
+    Bin: PSRAD P66 M0f 0xe2, Y | LAST_X | PART;
+    Bin: PSLLW P66 M0f 0xf1, Y | LAST_X | PART;
+    Bin: PSLLD P66 M0f 0xf2, Y | LAST_X | PART;
+    Bin: PSLLQ P66 M0f 0xf3, Y | LAST_X | E1 | PART;
     // dst = op b
     Un: SQRTPS None M0f 0x51, Y;
     Un: SQRTPD P66 M0f 0x51, Y | E1;
@@ -223,89 +230,89 @@ rows! {
     Un: MOVAPD P66 M0f 0x28, Y | E1;
     Un: MOVDQU PF3 M0f 0x6f, Y;
     Un: MOVDQA P66 M0f 0x6f, Y;
-    Un: MOVQ PF3 M0f 0x7e, E1;
-    Un: MOVDDUP PF2 M0f 0x12, Y | E1;
+    Un: MOVQ PF3 M0f 0x7e, E1 | PART;
+    Un: MOVDDUP PF2 M0f 0x12, Y | E1 | PART;
     Un: MOVSLDUP PF3 M0f 0x12, Y;
     Un: MOVSHDUP PF3 M0f 0x16, Y;
-    Un: MOVSS_LOAD PF3 M0f 0x10, MEM_ONLY;
-    Un: MOVSD_LOAD PF2 M0f 0x10, MEM_ONLY | E1;
-    Un: UCOMISS None M0f 0x2e, 0;
-    Un: UCOMISD P66 M0f 0x2e, E1;
-    Un: CVTPS2PD None M0f 0x5a, Y;
+    Un: MOVSS_LOAD PF3 M0f 0x10, MEM_ONLY | PART;
+    Un: MOVSD_LOAD PF2 M0f 0x10, MEM_ONLY | E1 | PART;
+    Un: UCOMISS None M0f 0x2e, PART;
+    Un: UCOMISD P66 M0f 0x2e, E1 | PART;
+    Un: CVTPS2PD None M0f 0x5a, Y | PART;
     Un: CVTPD2PS P66 M0f 0x5a, Y | E1 | NARROW;
     Un: CVTDQ2PS None M0f 0x5b, Y;
     Un: CVTPS2DQ P66 M0f 0x5b, Y;
     Un: CVTTPS2DQ PF3 M0f 0x5b, Y;
-    Un: CVTDQ2PD PF3 M0f 0xe6, Y;
+    Un: CVTDQ2PD PF3 M0f 0xe6, Y | PART;
     Un: CVTPD2DQ PF2 M0f 0xe6, Y | E1 | NARROW;
     Un: CVTTPD2DQ P66 M0f 0xe6, Y | E1 | NARROW;
-    Un: PTEST P66 M0f38 0x17, Y;
+    Un: PTEST P66 M0f38 0x17, Y | NO_E;
     Un: PABSB P66 M0f38 0x1c, Y;
     Un: PABSW P66 M0f38 0x1d, Y;
     Un: PABSD P66 M0f38 0x1e, Y;
-    Un: PMOVSXBW P66 M0f38 0x20, Y;
-    Un: PMOVSXBD P66 M0f38 0x21, Y;
-    Un: PMOVSXBQ P66 M0f38 0x22, Y;
-    Un: PMOVSXWD P66 M0f38 0x23, Y;
-    Un: PMOVSXWQ P66 M0f38 0x24, Y;
-    Un: PMOVSXDQ P66 M0f38 0x25, Y;
-    Un: PMOVZXBW P66 M0f38 0x30, Y;
-    Un: PMOVZXBD P66 M0f38 0x31, Y;
-    Un: PMOVZXBQ P66 M0f38 0x32, Y;
-    Un: PMOVZXWD P66 M0f38 0x33, Y;
-    Un: PMOVZXWQ P66 M0f38 0x34, Y;
-    Un: PMOVZXDQ P66 M0f38 0x35, Y;
-    Un: VBROADCASTSS P66 M0f38 0x18, Y | VEX_ONLY;
-    Un: VBROADCASTSD P66 M0f38 0x19, Y | ONLY_Y | VEX_ONLY | E1;
-    Un: VBROADCASTF128 P66 M0f38 0x1a, Y | ONLY_Y | VEX_ONLY | MEM_ONLY;
-    Un: VBROADCASTI128 P66 M0f38 0x5a, Y | ONLY_Y | VEX_ONLY | MEM_ONLY;
-    Un: VPBROADCASTB P66 M0f38 0x78, Y | VEX_ONLY;
-    Un: VPBROADCASTW P66 M0f38 0x79, Y | VEX_ONLY;
-    Un: VPBROADCASTD P66 M0f38 0x58, Y | VEX_ONLY;
-    Un: VPBROADCASTQ P66 M0f38 0x59, Y | VEX_ONLY | E1;
+    Un: PMOVSXBW P66 M0f38 0x20, Y | PART;
+    Un: PMOVSXBD P66 M0f38 0x21, Y | PART;
+    Un: PMOVSXBQ P66 M0f38 0x22, Y | PART;
+    Un: PMOVSXWD P66 M0f38 0x23, Y | PART;
+    Un: PMOVSXWQ P66 M0f38 0x24, Y | PART;
+    Un: PMOVSXDQ P66 M0f38 0x25, Y | PART;
+    Un: PMOVZXBW P66 M0f38 0x30, Y | PART;
+    Un: PMOVZXBD P66 M0f38 0x31, Y | PART;
+    Un: PMOVZXBQ P66 M0f38 0x32, Y | PART;
+    Un: PMOVZXWD P66 M0f38 0x33, Y | PART;
+    Un: PMOVZXWQ P66 M0f38 0x34, Y | PART;
+    Un: PMOVZXDQ P66 M0f38 0x35, Y | PART;
+    Un: VBROADCASTSS P66 M0f38 0x18, Y | VEX_ONLY | PART;
+    Un: VBROADCASTSD P66 M0f38 0x19, Y | ONLY_Y | VEX_ONLY | E1 | PART;
+    Un: VBROADCASTF128 P66 M0f38 0x1a, Y | ONLY_Y | VEX_ONLY | MEM_ONLY | PART;
+    Un: VBROADCASTI128 P66 M0f38 0x5a, Y | ONLY_Y | VEX_ONLY | MEM_ONLY | PART;
+    Un: VPBROADCASTB P66 M0f38 0x78, Y | VEX_ONLY | PART;
+    Un: VPBROADCASTW P66 M0f38 0x79, Y | VEX_ONLY | PART;
+    Un: VPBROADCASTD P66 M0f38 0x58, Y | VEX_ONLY | PART;
+    Un: VPBROADCASTQ P66 M0f38 0x59, Y | VEX_ONLY | E1 | PART;
     // memory (or register) = register
     Store: MOVUPS_STORE None M0f 0x11, Y;
     Store: MOVUPD_STORE P66 M0f 0x11, Y | E1;
     Store: MOVAPS_STORE None M0f 0x29, Y;
     Store: MOVDQU_STORE PF3 M0f 0x7f, Y;
     Store: MOVDQA_STORE P66 M0f 0x7f, Y;
-    Store: MOVSS_STORE PF3 M0f 0x11, MEM_ONLY;
-    Store: MOVSD_STORE PF2 M0f 0x11, MEM_ONLY | E1;
-    Store: MOVLPS_STORE None M0f 0x13, MEM_ONLY;
-    Store: MOVHPS_STORE None M0f 0x17, MEM_ONLY;
-    Store: MOVQ_STORE P66 M0f 0xd6, MEM_ONLY | E1;
+    Store: MOVSS_STORE PF3 M0f 0x11, MEM_ONLY | PART;
+    Store: MOVSD_STORE PF2 M0f 0x11, MEM_ONLY | E1 | PART;
+    Store: MOVLPS_STORE None M0f 0x13, MEM_ONLY | NO_E;
+    Store: MOVHPS_STORE None M0f 0x17, MEM_ONLY | NO_E;
+    Store: MOVQ_STORE P66 M0f 0xd6, MEM_ONLY | E1 | PART;
     // dst = a op b, imm
-    BinImm: CMPPS None M0f 0xc2, Y;
-    BinImm: CMPPD P66 M0f 0xc2, Y | E1;
-    BinImm: CMPSS PF3 M0f 0xc2, 0;
-    BinImm: CMPSD PF2 M0f 0xc2, E1;
+    BinImm: CMPPS None M0f 0xc2, Y | NO_E;
+    BinImm: CMPPD P66 M0f 0xc2, Y | E1 | NO_E;
+    BinImm: CMPSS PF3 M0f 0xc2, NO_E;
+    BinImm: CMPSD PF2 M0f 0xc2, E1 | NO_E;
     BinImm: SHUFPS None M0f 0xc6, Y;
     BinImm: SHUFPD P66 M0f 0xc6, Y | E1;
-    BinImm: ROUNDSS P66 M0f3a 0x0a, 0;
-    BinImm: ROUNDSD P66 M0f3a 0x0b, 0;
-    BinImm: BLENDPS P66 M0f3a 0x0c, Y;
-    BinImm: BLENDPD P66 M0f3a 0x0d, Y;
-    BinImm: PBLENDW P66 M0f3a 0x0e, Y;
+    BinImm: ROUNDSS P66 M0f3a 0x0a, NO_E;
+    BinImm: ROUNDSD P66 M0f3a 0x0b, NO_E;
+    BinImm: BLENDPS P66 M0f3a 0x0c, Y | NO_E;
+    BinImm: BLENDPD P66 M0f3a 0x0d, Y | NO_E;
+    BinImm: PBLENDW P66 M0f3a 0x0e, Y | NO_E;
     BinImm: PALIGNR P66 M0f3a 0x0f, Y;
-    BinImm: INSERTPS P66 M0f3a 0x21, 0;
-    BinImm: VPERM2F128 P66 M0f3a 0x06, Y | ONLY_Y | VEX_ONLY;
-    BinImm: VPERM2I128 P66 M0f3a 0x46, Y | ONLY_Y | VEX_ONLY;
-    BinImm: VPBLENDD P66 M0f3a 0x02, Y | VEX_ONLY;
-    BinImm: VINSERTF128 P66 M0f3a 0x18, Y | ONLY_Y | VEX_ONLY | LAST_X;
-    BinImm: VINSERTI128 P66 M0f3a 0x38, Y | ONLY_Y | VEX_ONLY | LAST_X;
+    BinImm: INSERTPS P66 M0f3a 0x21, PART;
+    BinImm: VPERM2F128 P66 M0f3a 0x06, Y | ONLY_Y | VEX_ONLY | NO_E;
+    BinImm: VPERM2I128 P66 M0f3a 0x46, Y | ONLY_Y | VEX_ONLY | NO_E;
+    BinImm: VPBLENDD P66 M0f3a 0x02, Y | VEX_ONLY | NO_E;
+    BinImm: VINSERTF128 P66 M0f3a 0x18, Y | ONLY_Y | VEX_ONLY | LAST_X | PART;
+    BinImm: VINSERTI128 P66 M0f3a 0x38, Y | ONLY_Y | VEX_ONLY | LAST_X | PART;
     // dst = op b, imm
     UnImm: PSHUFD P66 M0f 0x70, Y;
     UnImm: PSHUFHW PF3 M0f 0x70, Y;
     UnImm: PSHUFLW PF2 M0f 0x70, Y;
-    UnImm: ROUNDPS P66 M0f3a 0x08, Y;
-    UnImm: ROUNDPD P66 M0f3a 0x09, Y;
+    UnImm: ROUNDPS P66 M0f3a 0x08, Y | NO_E;
+    UnImm: ROUNDPD P66 M0f3a 0x09, Y | NO_E;
     UnImm: VPERMILPS_IMM P66 M0f3a 0x04, Y | VEX_ONLY;
-    UnImm: VPERMILPD_IMM P66 M0f3a 0x05, Y | VEX_ONLY;
-    UnImm: VPERMQ P66 M0f3a 0x00, Y | ONLY_Y | VEX_ONLY | W;
-    UnImm: VPERMPD P66 M0f3a 0x01, Y | ONLY_Y | VEX_ONLY | W;
+    UnImm: VPERMILPD_IMM P66 M0f3a 0x05, Y | VEX_ONLY | NO_E;
+    UnImm: VPERMQ P66 M0f3a 0x00, Y | ONLY_Y | VEX_ONLY | W | NO_E;
+    UnImm: VPERMPD P66 M0f3a 0x01, Y | ONLY_Y | VEX_ONLY | W | NO_E;
     // memory (or register) = register, imm
-    StoreImm: VEXTRACTF128 P66 M0f3a 0x19, Y | ONLY_Y | VEX_ONLY | NARROW;
-    StoreImm: VEXTRACTI128 P66 M0f3a 0x39, Y | ONLY_Y | VEX_ONLY | NARROW;
+    StoreImm: VEXTRACTF128 P66 M0f3a 0x19, Y | ONLY_Y | VEX_ONLY | NARROW | PART;
+    StoreImm: VEXTRACTI128 P66 M0f3a 0x39, Y | ONLY_Y | VEX_ONLY | NARROW | PART;
 }
 
 /// Shifts of all lanes by a constant; the numbers are opcode and its extension.
@@ -429,6 +436,16 @@ impl V {
         self.flags & VEX_ONLY == 0
     }
 
+    /// Is there a VEX form?
+    pub fn has_vex(self) -> bool {
+        self.flags & E_ONLY == 0
+    }
+
+    /// Is there an EVEX form that does the same?
+    pub fn has_evex(self) -> bool {
+        self.flags & NO_E == 0
+    }
+
     /// May the last operand be a register?
     pub fn in_registers(self) -> bool {
         self.flags & MEM_ONLY == 0
@@ -507,27 +524,34 @@ impl Asm {
     }
 
     // --- EVEX ------------------------------------------------------------------------------------
-    // Length 2 is 512 bits. Memory operands are whole vectors, so only rows for which they are may have them.
+    // Length 2 is 512 bits. All 32 registers. A short displacement counts in whole vectors; rows with shorter memory operands take long ones.
 
-    fn evex_form(&self, op: V, length: u8) -> super::Evex {
-        super::Evex { pp: op.pp, map: op.map, opcode: op.opcode, w: op.flags & E1 != 0, length }
+    fn evex_form(&mut self, op: V, length: u8) -> super::Evex {
+        if !op.has_evex() {
+            self.error.get_or_insert(super::AsmError::NoForm);
+        }
+        let unit = if op.flags & PART == 0 { 4 + length } else { super::NO_UNIT };
+        super::Evex { pp: op.pp, map: op.map, opcode: op.opcode, w: op.flags & E1 != 0, length, unit }
     }
 
     /// The EVEX form of [`Asm::avx`].
     pub fn evex(&mut self, op: V, length: u8, dst: Xmm, a: Xmm, b: impl Into<XRm>) {
-        let buf = self.evex_open(self.evex_form(op, length), (dst.0, a.0), b.into().into(), 0);
+        let form = self.evex_form(op, length);
+        let buf = self.evex_open(form, (dst.0, a.0), b.into().into(), 0);
         self.commit(&buf);
     }
 
     /// The EVEX form of [`Asm::avx_un`].
     pub fn evex_un(&mut self, op: V, length: u8, dst: Xmm, b: impl Into<XRm>) {
-        let buf = self.evex_open(self.evex_form(op, length), (dst.0, 0), b.into().into(), 0);
+        let form = self.evex_form(op, length);
+        let buf = self.evex_open(form, (dst.0, 0), b.into().into(), 0);
         self.commit(&buf);
     }
 
     /// The EVEX form of [`Asm::avx_imm`].
     pub fn evex_imm(&mut self, op: V, length: u8, dst: Xmm, a: Xmm, b: impl Into<XRm>, imm: u8) {
-        let mut buf = self.evex_open(self.evex_form(op, length), (dst.0, a.0), b.into().into(), 1);
+        let form = self.evex_form(op, length);
+        let mut buf = self.evex_open(form, (dst.0, a.0), b.into().into(), 1);
         buf.push(imm);
         self.commit(&buf);
     }
@@ -535,16 +559,117 @@ impl Asm {
     /// `vinserti32x4`, `vinserti64x4 dst, a, part, at`: 512-bit `a` with the part of `bits` (128 or 256) replaced.
     pub fn evex_insert(&mut self, bits: u32, dst: Xmm, a: Xmm, part: Xmm, at: u8) {
         let (opcode, w) = if bits == 128 { (0x38, false) } else { (0x3a, true) };
-        let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2 };
+        let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2, unit: super::NO_UNIT };
         let mut buf = self.evex_open(form, (dst.0, a.0), Place::Reg(part.0), 1);
         buf.push(at);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_un_imm`].
+    pub fn evex_un_imm(&mut self, op: V, length: u8, dst: Xmm, b: impl Into<XRm>, imm: u8) {
+        let form = self.evex_form(op, length);
+        let mut buf = self.evex_open(form, (dst.0, 0), b.into().into(), 1);
+        buf.push(imm);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_shift`].
+    pub fn evex_shift(&mut self, op: VShift, length: u8, dst: Xmm, src: Xmm, by: u8) {
+        let (opcode, ext) = op.encoding();
+        let w = opcode == 0x73;
+        let form = super::Evex { pp: Pp::P66, map: Map::M0f, opcode, w, length, unit: super::NO_UNIT };
+        let mut buf = self.evex_open(form, (ext, dst.0), Place::Reg(src.0), 1);
+        buf.push(by);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_from`].
+    pub fn evex_from(&mut self, op: Cross, width: Width, dst: Xmm, a: Xmm, src: impl Into<Rm>) {
+        let a = if op == Cross::MovTo { Xmm(0) } else { a };
+        let form = self.evex_cross(op, width);
+        let buf = self.evex_open(form, (dst.0, a.0), src.into().into(), 0);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_to`].
+    pub fn evex_to(&mut self, op: Cross, width: Width, dst: Reg, src: impl Into<XRm>) {
+        let src: Place = src.into().into();
+        let (reg, rm) = match (op, src) {
+            (Cross::MovFrom, Place::Reg(vector)) => (vector, Place::Reg(dst.0)),
+            _ => (dst.0, src),
+        };
+        let form = self.evex_cross(op, width);
+        let buf = self.evex_open(form, (reg, 0), rm, 0);
+        self.commit(&buf);
+    }
+
+    fn evex_cross(&mut self, op: Cross, width: Width) -> super::Evex {
+        if matches!(op, Cross::Movmskps | Cross::Movmskpd | Cross::Pmovmskb) {
+            self.error.get_or_insert(super::AsmError::NoForm);
+        }
+        let (pp, opcode) = op.encoding();
+        super::Evex { pp, map: Map::M0f, opcode, w: width == Width::W64, length: 0, unit: super::NO_UNIT }
+    }
+
+    /// The EVEX form of [`Asm::avx_insert`].
+    pub fn evex_insert_lane(&mut self, width: Width, dst: Xmm, a: Xmm, src: impl Into<Rm>, lane: u8) {
+        let (map, opcode) = LaneOp::Insert.encoding(width);
+        let w = width == Width::W64;
+        let form = super::Evex { pp: Pp::P66, map, opcode, w, length: 0, unit: super::NO_UNIT };
+        let mut buf = self.evex_open(form, (dst.0, a.0), src.into().into(), 1);
+        buf.push(lane);
+        self.commit(&buf);
+    }
+
+    /// The EVEX form of [`Asm::avx_extract`].
+    pub fn evex_extract_lane(&mut self, width: Width, dst: impl Into<Rm>, src: Xmm, lane: u8) {
+        let (map, opcode) = LaneOp::Extract.encoding(width);
+        let w = width == Width::W64;
+        let form = super::Evex { pp: Pp::P66, map, opcode, w, length: 0, unit: super::NO_UNIT };
+        let mut buf = self.evex_open(form, (src.0, 0), dst.into().into(), 1);
+        buf.push(lane);
+        self.commit(&buf);
+    }
+
+    /// `vpternlogd dst, dst, dst, 0xff`: all bits 1.
+    pub fn evex_ones(&mut self, length: u8, dst: Xmm) {
+        let form = super::Evex {
+            pp: Pp::P66,
+            map: Map::M0f3a,
+            opcode: 0x25,
+            w: false,
+            length,
+            unit: super::NO_UNIT,
+        };
+        let mut buf = self.evex_open(form, (dst.0, dst.0), Place::Reg(dst.0), 1);
+        buf.push(0xff);
+        self.commit(&buf);
+    }
+
+    /// Takes note that an instruction has no EVEX form: the code is no good.
+    pub fn no_evex(&mut self) {
+        self.error.get_or_insert(super::AsmError::NoForm);
+    }
+
+    /// `vpternlogd dst, a, b, 0xfe`: `dst | a | b` in 512 bits.
+    pub fn evex_or3(&mut self, dst: Xmm, a: Xmm, b: Xmm) {
+        let form = super::Evex {
+            pp: Pp::P66,
+            map: Map::M0f3a,
+            opcode: 0x25,
+            w: false,
+            length: 2,
+            unit: super::NO_UNIT,
+        };
+        let mut buf = self.evex_open(form, (dst.0, a.0), Place::Reg(b.0), 1);
+        buf.push(0xfe);
         self.commit(&buf);
     }
 
     /// `vextracti32x4`, `vextracti64x4 dst, a, at`: the part of `bits` (128 or 256) of 512-bit `a`.
     pub fn evex_extract(&mut self, bits: u32, dst: Xmm, a: Xmm, at: u8) {
         let (opcode, w) = if bits == 128 { (0x39, false) } else { (0x3b, true) };
-        let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2 };
+        let form = super::Evex { pp: Pp::P66, map: Map::M0f3a, opcode, w, length: 2, unit: super::NO_UNIT };
         let mut buf = self.evex_open(form, (a.0, 0), Place::Reg(dst.0), 1);
         buf.push(at);
         self.commit(&buf);
