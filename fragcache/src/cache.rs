@@ -4,8 +4,7 @@
 //! its own and hands it to [`Cache::commit`] with a list of exits. Exits to fragments that exist
 //! are linked at once, the others when they are taken for the first time ([`Cache::link`]).
 //!
-//! The other halves of [`Cache`] are in [`crate::linking`] (exits, counters, the chains of indirect
-//! entries) and [`crate::eviction`] (how code goes away again, and when its memory is reused).
+//! The other parts of [`Cache`] are in [`crate::linking`] (exits, the chains of indirect entries), [`crate::heads`] (counters) and [`crate::eviction`] (how code goes away again, and when its memory is reused).
 
 use crate::arena::Arena;
 use crate::events::{EventKind, EventLog};
@@ -20,7 +19,7 @@ use crate::places::Places;
 use crate::select::Policy;
 use hashbrown::HashTable;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Host code that depends on the client's conventions. The length of what is written may depend
 /// on the address modulo 8 only.
@@ -185,6 +184,10 @@ pub struct Cache {
     lookup: HashTable<FragId>,
     pub(crate) pages: FxHashMap<u64, Vec<FragId>>,
     pub(crate) failures: FxHashMap<u64, u32>,
+    /// Heads that are counted, and those that are not, longest first; some may be dead by now, or others.
+    pub(crate) counted: VecDeque<FragId>,
+    pub(crate) aside: VecDeque<FragId>,
+    pub(crate) ticks: u32,
     /// The unit that is being filled, by region.
     pub(crate) current: Vec<Option<u32>>,
     pub(crate) age: u64,
@@ -241,6 +244,9 @@ impl Cache {
             lookup: HashTable::with_capacity(LIKELY),
             pages: FxHashMap::default(),
             failures: FxHashMap::default(),
+            counted: VecDeque::new(),
+            aside: VecDeque::new(),
+            ticks: 0,
             current: Vec::new(),
             age: 0,
             epoch: 1,

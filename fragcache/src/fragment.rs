@@ -300,6 +300,10 @@ pub(crate) struct Counter {
     pub(crate) cell: u32,
     /// The exit taken at zero.
     pub(crate) hot: ExitId,
+    /// Arrivals are not counted at present (see [`crate::heads`]).
+    pub(crate) aside: bool,
+    /// The entry for indirect branches, and its mismatch, for when that changes.
+    pub(crate) other: (Place, u8),
 }
 
 impl Record {
@@ -327,9 +331,9 @@ impl Record {
         (self.first_exit..self.first_exit + u32::from(self.exits)).map(ExitId)
     }
 
-    /// Where a direct link goes: through the counter if there is one.
+    /// Where a direct link goes: through the counter while there is one that counts.
     pub(crate) fn target(&self) -> Place {
-        self.counter().map_or_else(|| self.plain_entry(), |c| c.entry)
+        self.counter().filter(|c| !c.aside).map_or_else(|| self.plain_entry(), |c| c.entry)
     }
 
     /// Its entry, past the counter.

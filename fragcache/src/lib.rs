@@ -10,7 +10,7 @@
 //! Reading order: [`memory`] (where code lies), [`fragment`] (what is in it), [`link`] (how exits
 //! are patched, with the argument why that is safe), [`indirect`] (the in-line look-up table of
 //! indirect branches), [`cache`] (the whole, as its clients see it), [`linking`] (connections
-//! between fragments), [`eviction`] (how code goes away), [`assume`] (what code rests on), [`select`] (which
+//! between fragments), [`heads`] (which of them are counted), [`eviction`] (how code goes away), [`assume`] (what code rests on), [`select`] (which
 //! code gets hot), [`events`] (the log of everything that happened); `arena`, `pcmap` and [`places`] store
 //! records.
 //!
@@ -24,6 +24,7 @@ pub mod cache;
 pub mod events;
 pub mod eviction;
 pub mod fragment;
+pub mod heads;
 pub mod indirect;
 pub mod link;
 pub mod linking;

@@ -18,15 +18,13 @@
 //! - The back edge of a loop stays inside its fragment: it leads to the loop's head while the fragment is live
 //!   and not parked, else to code of the same fragment that ends at another of its exits.
 
-use crate::cache::{Cache, EXIT_STUB, HOT, STUB_ROOM, StubWriter};
-use crate::fragment::{
-    Counter, ExitId, FragId, FragmentKind, HEAD, HostPc, IN_TABLE, NIL, PARKED, Place, Tag,
-};
+use crate::cache::{Cache, EXIT_STUB, STUB_ROOM, StubWriter};
+use crate::fragment::{ExitId, FragId, FragmentKind, HEAD, HostPc, IN_TABLE, NIL, PARKED, Place, Tag};
 use crate::link;
 
 impl Cache {
     /// Writes a stub into `unit` if there is room. `write` may be called twice.
-    fn place_stub(
+    pub(crate) fn place_stub(
         &mut self,
         unit: u32,
         mut write: impl FnMut(&dyn StubWriter, HostPc, &mut Vec<u8>),
@@ -69,7 +67,7 @@ impl Cache {
     }
 
     /// Makes a rel32 field lead to `target`, by an island if it must; false without room for one.
-    fn lead(&mut self, field: Place, target: HostPc) -> bool {
+    pub(crate) fn lead(&mut self, field: Place, target: HostPc) -> bool {
         if self.patch_rel(field, target) {
             return true;
         }
@@ -219,97 +217,6 @@ impl Cache {
             if self.exits[e.0].tag() == Tag::Loop {
                 self.lead_loop(e, false);
             }
-        }
-    }
-
-    /// Where direct links to a fragment lead: through its counter if it has one.
-    pub fn counting_entry(&self, id: FragId) -> HostPc {
-        self.memory.host(self.frags[id.0].target())
-    }
-
-    /// Whether arrivals at a fragment are counted.
-    pub fn is_head(&self, id: FragId) -> bool {
-        self.frags[id.0].counter().is_some()
-    }
-
-    /// Gives a block a counting entry, so that arrivals through it are counted.
-    pub fn mark_head(&mut self, id: FragId) -> bool {
-        let f = &self.frags[id.0];
-        if f.counter().is_some()
-            || !f.live
-            || f.kind != FragmentKind::Block
-            || self.config.policy.threshold == 0
-        {
-            return false;
-        }
-        let (pc, unit, in_table) = (f.pc, f.start.unit(), f.has(IN_TABLE));
-        // For the counter and a new indirect entry.
-        if self.memory.units[unit as usize].room() < 3 * STUB_ROOM {
-            return false;
-        }
-        let value = match self.failures.get(&pc.0) {
-            None => self.config.policy.threshold,
-            Some(&n) => self.config.policy.penalty(n),
-        };
-        let Some(cell) = self.table.new_counter(value) else { return false };
-        let entry = self.memory.host(f.target());
-        let hot = ExitId(self.new_exits(1));
-        let mut record = self.new_exit_record(id, Tag::Service, pc, false);
-        record.next = HOT;
-        self.exits[hot.0] = record;
-        let common = self.memory.common(Place::new(unit, 0));
-        let at = self
-            .place_stub(unit, |s, at, out| s.counter_stub(at, common, cell, hot, entry, out))
-            .expect("room was checked");
-        self.frags[id.0].extra.get_or_insert_default().counter = Some(Counter { entry: at, cell, hot });
-        // What was linked to the plain entry counts from now on.
-        let to = self.memory.host(at);
-        let mut e = self.frags[id.0].incoming;
-        while e != NIL {
-            // Out of reach and without room for an island it goes on uncounted.
-            self.lead(self.exits[e].patch, to);
-            e = self.exits[e].next;
-        }
-        if in_table {
-            self.remove_indirect(id);
-        }
-        // An entry in front of the fragment would not count.
-        self.frags[id.0].indirect = Place::NONE;
-        if in_table {
-            self.insert_indirect(id);
-        }
-        true
-    }
-
-    /// Starts the counter of a head anew.
-    pub fn rearm(&mut self, id: FragId) {
-        if let Some(c) = self.frags[id.0].counter() {
-            self.table.set_counter(c.cell, self.config.policy.threshold);
-        }
-    }
-
-    /// A head got hot at a time when no trace can be made: it is asked again after more arrivals than the first time.
-    pub fn postpone(&mut self, id: FragId) {
-        if let Some(c) = self.frags[id.0].counter() {
-            self.table.set_counter(c.cell, self.config.policy.postponed());
-        }
-    }
-
-    /// The counter of a head begins at `value`.
-    pub fn recount(&mut self, id: FragId, value: u32) {
-        if let Some(c) = self.frags[id.0].counter() {
-            self.table.set_counter(c.cell, value);
-        }
-    }
-
-    /// After a recording that gave no trace: count again, longer each time.
-    pub fn penalise(&mut self, id: FragId) {
-        let (pc, counter) = (self.frags[id.0].pc, self.frags[id.0].counter());
-        let n = self.failures.entry(pc.0).or_insert(0);
-        *n += 1;
-        let value = self.config.policy.penalty(*n);
-        if let Some(c) = counter {
-            self.table.set_counter(c.cell, value);
         }
     }
 

@@ -28,6 +28,8 @@ pub const UNIT_SIZE: usize = 512 << 10;
 const HOT_STEP: usize = 32 << 10;
 const COLD_STEP: usize = 16 << 10;
 const PAGE: usize = 4096;
+/// Likewise in a unit's first bytes: many regions never have more code.
+const FIRST_STEP: usize = 8 << 10;
 /// Bytes behind the front of a unit being filled that stay in the writable view: new code is the most
 /// likely to be patched.
 const TRIM_LAG: usize = 128 << 10;
@@ -120,14 +122,16 @@ impl Unit {
         if want > self.hot_present {
             let behind = self.hot.saturating_sub(TRIM_LAG) & !(PAGE - 1);
             self.advise(self.start, behind, libc::MADV_DONTNEED);
-            let to = (want.next_multiple_of(HOT_STEP)).min(self.end());
+            let step = if want - self.start <= 2 * FIRST_STEP { FIRST_STEP } else { HOT_STEP };
+            let to = (self.start + (want - self.start).next_multiple_of(step)).min(self.end());
             self.advise(self.hot_present, to, MADV_POPULATE_WRITE);
             self.hot_present = to;
             any = true;
         }
         let want = self.cold.saturating_sub(cold).max(self.start);
         if want < self.cold_present {
-            let from = (want / COLD_STEP * COLD_STEP).max(self.start);
+            let step = if self.end() - want <= FIRST_STEP { FIRST_STEP } else { COLD_STEP };
+            let from = (self.end() - (self.end() - want).next_multiple_of(step)).max(self.start);
             self.advise(from, self.cold_present, MADV_POPULATE_WRITE);
             self.cold_present = from;
             any = true;

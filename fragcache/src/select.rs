@@ -14,11 +14,13 @@ pub struct Policy {
     pub max_blocks: u32,
     /// Guest instructions in the longest trace.
     pub max_instructions: u32,
+    /// Most heads that are counted at once (see [`crate::heads`]).
+    pub window: usize,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { threshold: 4000, max_blocks: 48, max_instructions: 400 }
+        Policy { threshold: 4000, max_blocks: 48, max_instructions: 400, window: 512 }
     }
 }
 

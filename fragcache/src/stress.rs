@@ -260,8 +260,11 @@ struct World {
     runs: AtomicU64,
 }
 
+/// Few heads are counted at once, so that they change all the time.
+const WINDOW: usize = 40;
+
 fn cache(limit: usize, threshold: u32) -> Cache {
-    let policy = Policy { threshold, ..Policy::default() };
+    let policy = Policy { threshold, window: WINDOW, ..Policy::default() };
     let config = CacheConfig { limit, policy, ..CacheConfig::default() };
     Cache::new(config, Box::new(Stubs), address(fragcache_test_miss)).unwrap()
 }
@@ -287,6 +290,7 @@ fn guest(world: &World, me: usize) {
         context.targets = std::array::from_fn(|k| node(group + k as u64 * 256).0);
         let target = {
             let mut cache = world.cache.lock().unwrap();
+            cache.tick();
             let pc = GuestPc(context.pc);
             let exit = last.take();
             let declined = exit.map(|e| cache.exit(e)).filter(|e| e.kind == ExitKind::Decline(pc));
@@ -684,4 +688,27 @@ fn host_addresses_name_guest_instructions() {
     assert_eq!(f.guest_pc_at(f.entry), Some((node(1), f.entry)));
     assert_eq!(f.guest_pc_at(f.start), None);
     assert_eq!(cache.frag_at(HostPc(f.start.0 + f.len as usize)), None);
+}
+
+#[test]
+fn heads_beyond_the_window_are_entered_directly_until_their_turn() {
+    let mut cache = cache(64 << 20, 5);
+    let ids: Vec<_> = (0..WINDOW as u64 + 2)
+        .map(|i| make(&mut cache, node(i), i, FragmentKind::Block, i % 2 == 0))
+        .collect();
+    let direct = |cache: &Cache, id: FragId| cache.counting_entry(id) == cache.frag(id).entry;
+    for &id in &ids {
+        cache.insert_indirect(id);
+        assert!(direct(&cache, id));
+        cache.mark_head(id);
+        assert!(!direct(&cache, id));
+    }
+    assert!(direct(&cache, ids[0]) && direct(&cache, ids[1]) && !direct(&cache, ids[2]));
+    cache.verify(&Stubs);
+    for _ in 0..64 {
+        cache.tick();
+    }
+    assert!(!direct(&cache, ids[0]) && !direct(&cache, ids[1]));
+    assert_eq!(ids.iter().filter(|&&id| direct(&cache, id)).count(), 2);
+    cache.verify(&Stubs);
 }

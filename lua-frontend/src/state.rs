@@ -185,6 +185,8 @@ pub struct Global {
     pub in_handler: u32,
     /// Bit operators on cdata (set by the ffi library): operation number, operands.
     pub cdata_bitop: Option<CdataBitop>,
+    /// The ffi library, once it is open; null before.
+    pub ffi: *mut crate::ffi::Ffi,
     /// Registers between operations, when the interpreter is not threaded.
     pub regs: Regs,
     /// Metatables of the basic types, by tag.
@@ -270,6 +272,7 @@ impl Lua {
             hookpc: ptr::null(),
             in_handler: 0,
             cdata_bitop: None,
+            ffi: ptr::null_mut(),
             regs: Regs::default(),
             basemt: [null.cast(); 14],
             names: [null.cast(); EVENT_NAMES.len()],

@@ -66,6 +66,10 @@ fn check(ok: bool) -> io::Result<()> {
 }
 
 impl Stream {
+    /// The `FILE`, for C functions.
+    pub fn as_ptr(&self) -> *mut libc::FILE {
+        self.0
+    }
     /// Standard input.
     pub fn stdin() -> Self {
         // SAFETY: the C library initialises its standard streams before `main`.

@@ -73,6 +73,7 @@ impl Pipeline {
                 passes::forward(),
                 Box::new(passes::load_forward::LoadForward::new()),
                 passes::forward(),
+                Box::new(passes::carry::Carry::default()),
                 Box::new(passes::peel::Peel::default()),
                 Box::new(passes::load_forward::LoadForward::with_guards()),
                 Box::new(passes::split::Split::default()),

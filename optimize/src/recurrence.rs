@@ -13,10 +13,11 @@
 //!
 //! *How.* Each line gets the time at which its result is there, when all iterations begin at once: the latest of its operands plus its own
 //! latency. A parameter has the time of what was passed to it; a load from a place that does not change around the loop has that of the last
-//! store to the very same place. After some rounds all times grow by the same amount each round. Guards count nothing: branches are predicted.
+//! store to the very same place, and one from where the iteration before stored, one step behind, that of this store. After some rounds all times grow by the same amount each round. Guards count nothing: branches are predicted.
 //!
 //! Latencies are rough figures of current x86-64 cores. The estimate is for comparing two versions of one loop, nothing else.
 
+use crate::passes::loop_info::{Access, LoopInfo};
 use ir::op::Op;
 use ir::trace::{Inst, Trace};
 use ir::types::{Operand, SlotId, Type};
@@ -50,10 +51,11 @@ pub fn cycles(trace: &Trace, renamed: impl Fn(SlotId) -> bool) -> u32 {
     let still = |o: Operand| o.as_value().is_none_or(|v| outside[v.index()]);
     let mut ready = vec![0u32; trace.value_count()];
     let mut places: Vec<(Place, u32)> = Vec::new();
+    let behind = behind(trace);
     let mut before: Vec<u32> = Vec::new();
     let mut longest = 0;
     for round in 0..SETTLE + ROUNDS {
-        for inst in &trace.insts[body..] {
+        for (line, inst) in trace.insts.iter().enumerate().skip(body) {
             let mut at = 0;
             trace.for_each_operand(inst, |o, _| at = at.max(o.as_value().map_or(0, |v| ready[v.index()])));
             let fixed = (still(inst.args[0]) && still(inst.args[1])).then(|| Place::of(inst));
@@ -71,7 +73,12 @@ pub fn cycles(trace: &Trace, renamed: impl Fn(SlotId) -> bool) -> u32 {
                                 (false, false) => FORWARDED_INT,
                             }
                         }
-                        None => at + latency,
+                        None => {
+                            let waits = behind.iter().find(|b| b.0 == line && round > 0);
+                            let stored = waits.and_then(|b| trace.insts[b.1].args[3].as_value());
+                            let forwarded = if inst.ty.is_int() { FORWARDED_INT } else { FORWARDED_FLOAT };
+                            stored.map_or(at + latency, |v| (ready[v.index()] + forwarded).max(at + latency))
+                        }
                     };
                 }
                 Op::Store => {
@@ -83,6 +90,10 @@ pub fn cycles(trace: &Trace, renamed: impl Fn(SlotId) -> bool) -> u32 {
                         }
                     }
                 }
+                // What a whole vector operation leaves above its result is not waited for.
+                Op::Insert if inst.aty.bits() >= 128 => {
+                    at = inst.args[1].as_value().map_or(0, |v| ready[v.index()]);
+                }
                 _ => at += latency(inst),
             }
             if inst.has_result() {
@@ -91,7 +102,9 @@ pub fn cycles(trace: &Trace, renamed: impl Fn(SlotId) -> bool) -> u32 {
         }
         let times = |ready: &[u32], places: &[(Place, u32)]| -> Vec<u32> {
             let passed = trace.params().iter().map(|p| p.args[1].as_value().map_or(0, |v| ready[v.index()]));
-            passed.chain(places.iter().map(|(_, t)| *t)).collect()
+            let streams = behind.iter().filter_map(|b| trace.insts[b.1].args[3].as_value());
+            let streams = streams.map(|v| ready[v.index()]);
+            passed.chain(places.iter().map(|(_, t)| *t)).chain(streams).collect()
         };
         let now = times(&ready, &places);
         for (p, t) in trace.params().iter().zip(&now) {
@@ -104,6 +117,30 @@ pub fn cycles(trace: &Trace, renamed: impl Fn(SlotId) -> bool) -> u32 {
         }
     }
     longest / ROUNDS
+}
+
+/// Lines of loads with the lines of the stores that the iteration before made there.
+fn behind(trace: &Trace) -> Vec<(usize, usize)> {
+    let Some(info) = LoopInfo::new(trace) else { return Vec::new() };
+    let all = |op: Op| {
+        let lines = (info.body..trace.insts.len()).filter(move |l| trace.insts[*l].op == op);
+        lines.filter_map(|l| info.access(trace, l)).filter(|a| a.step != 0).collect::<Vec<Access>>()
+    };
+    let stores =
+        if trace.insts[info.body..].iter().any(|i| i.op == Op::Store) { all(Op::Store) } else { Vec::new() };
+    if stores.is_empty() {
+        return Vec::new();
+    }
+    let source = |load: &Access| {
+        let store = stores.iter().find(|s| {
+            s.step == load.step
+                && s.addr.terms == load.addr.terms
+                && s.addr.konst.wrapping_sub(s.step) == load.addr.konst
+                && s.size == load.size
+        })?;
+        Some((load.line, store.line))
+    };
+    all(Op::Load).iter().filter_map(source).collect()
 }
 
 /// A place in memory, by what its address is computed from.
@@ -235,6 +272,34 @@ mod tests {
   guard %6 else exit 0
   end loop(%5) else exit 1");
         assert_eq!(got, 1);
+    }
+
+    #[test]
+    fn a_stream_that_reads_what_it_wrote_waits() {
+        let got = of("loop(%2: i64 = 0):
+  %3: i32 = load [%0 + %2*4 - 4] !guest.memory
+  %4: i32 = add %3, 1
+  store %4, [%0 + %2*4] !guest.memory
+  %5: i64 = add %2, 1
+  %6: i1 = ne %5, 100
+  guard %6 else exit 0
+  end loop(%5) else exit 1");
+        assert_eq!(got, 6);
+    }
+
+    #[test]
+    fn upper_parts_are_no_chain() {
+        let got = of("loop(%2: i64 = 0, %3: v512 = 0:v512, %8: v128 = 0:v128):
+  %4: v128 = load [%0 + %2*8] !guest.memory
+  %5: v128 = v.fmul.f64 %4, %4
+  %7: v512 = insert %3, %5, 0
+  %9: v128 = trunc %7
+  %10: v128 = v.fadd.f64 %8, %9
+  %11: i64 = add %2, 1
+  %6: i1 = ne %11, 100
+  guard %6 else exit 0
+  end loop(%11, %7, %10) else exit 1");
+        assert_eq!(got, 3);
     }
 
     #[test]

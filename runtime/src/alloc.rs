@@ -56,8 +56,12 @@ const RESERVATIONS: [usize; 4] = [16 << 30, 1 << 30, 128 << 20, 16 << 20];
 /// Memory is made accessible in steps of this many bytes.
 const STEP: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Where reservations are asked for. The kernel takes another place when this one is taken.
+/// Where reservations are asked for, at least: away from where the kernel places libraries, because the code cache wants the
+/// room beside them. The kernel takes another place when one is taken.
 const HINT: usize = 0x4700_0000_0000;
+/// The grain in which the place is random, and how many places there are.
+const GRAIN: usize = 1 << 30;
+const PLACES: usize = 4096;
 
 static ARENA: Arena = Arena(UnsafeCell::new(ArenaState {
     reserved: [(0, 0); MOST_RESERVATIONS],
@@ -76,6 +80,20 @@ impl Arena {
     }
 }
 
+/// A place for a reservation, random unless the process has fixed addresses (`setarch -R`).
+fn hint() -> usize {
+    /// Asks `personality` what it is.
+    const ASK: libc::c_ulong = 0xffff_ffff;
+    // SAFETY: asks only; the kernel put sixteen random bytes at the address it gave.
+    unsafe {
+        let random = libc::getauxval(libc::AT_RANDOM) as *const usize;
+        if random.is_null() || libc::personality(ASK) & libc::ADDR_NO_RANDOMIZE != 0 {
+            return HINT;
+        }
+        HINT + random.read_unaligned() % PLACES * GRAIN
+    }
+}
+
 impl ArenaState {
     fn end(&self) -> usize {
         if self.count == 0 { 0 } else { self.reserved[self.count - 1].1 }
@@ -87,8 +105,7 @@ impl ArenaState {
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         for size in RESERVATIONS.into_iter().filter(|&s| s >= least).chain([least]) {
-            // Away from where the kernel places libraries: the code cache wants the room beside them.
-            let hint = HINT as *mut libc::c_void;
+            let hint = hint() as *mut libc::c_void;
             // SAFETY: a new reservation; a hint replaces nothing.
             let p = unsafe { libc::mmap(hint, size, libc::PROT_NONE, flags, -1, 0) };
             if p != libc::MAP_FAILED {
@@ -188,6 +205,23 @@ pub fn map_file(fd: i32, size: usize) -> Option<&'static [u8]> {
         let p = libc::mmap(at as *mut libc::c_void, size, libc::PROT_READ, flags, fd, 0);
         if p == libc::MAP_FAILED { None } else { Some(std::slice::from_raw_parts(at as *const u8, size)) }
     }
+}
+
+/// Contents that [`map_file`] gave are not needed for now: they do not count as memory in use until they are read again.
+pub fn let_go(contents: &'static [u8]) {
+    // SAFETY: a mapping of a file that is only read; the kernel reads the same contents again.
+    unsafe { libc::madvise(contents.as_ptr() as *mut libc::c_void, contents.len(), libc::MADV_DONTNEED) };
+}
+
+/// Likewise the program's own code and constants: most of what was touched by now is needed at the start only.
+pub fn let_start_go() {
+    unsafe extern "C" {
+        static __ehdr_start: u8;
+        static etext: u8;
+    }
+    let (start, end) = (&raw const __ehdr_start as usize, &raw const etext as usize & !(PAGE - 1));
+    // SAFETY: pages of our own file, which nothing ever writes; the kernel reads them again when they are needed.
+    unsafe { libc::madvise(start as *mut libc::c_void, end.saturating_sub(start), libc::MADV_DONTNEED) };
 }
 
 /// Zeroed memory, for ever, that a forked child shares with its parent.

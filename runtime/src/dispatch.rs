@@ -85,6 +85,7 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
     let process = process();
     let mut guard = process.lock();
     let shared = &mut *guard;
+    shared.cache.tick();
     let exit = thread.last_exit.take();
     let by_indirect = std::mem::take(&mut thread.by_indirect);
     let frag = if process.options.tier == Tier::Interp {

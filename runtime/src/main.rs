@@ -1,6 +1,6 @@
 //! `dynrun`: runs a program from the code cache.
 //!
-//! Reading order of this crate: `options`, `main` (start), `process` and `thread` (who runs),
+//! Reading order of this crate: `options` and `quick`, `main` (start), `process` and `thread` (who runs),
 //! `context` and `enter` (the switch between guest and runtime), `translate` and `stubs` (guest code
 //! to fragments), `dispatch` and `record` (what runs next), `lift`, `compile`, `worth` and `host` (hot paths through
 //! the optimizer), `assume` and `fpenv` (what their code rests on), `codemap` (code that changes), `signal`,
@@ -30,6 +30,7 @@ mod lift;
 mod lockstep;
 mod options;
 mod process;
+mod quick;
 mod record;
 mod report;
 mod seccomp;
@@ -63,7 +64,7 @@ extern "C" fn main(_argc: i32, _argv: *const *const libc::c_char) -> i32 {
 
 #[cfg_attr(test, expect(dead_code, reason = "tests have a main function of their own"))]
 fn run_command_line() -> ! {
-    let mut options = Options::parse();
+    let mut options = quick::options().unwrap_or_else(Options::parse);
     options.make_paths_absolute();
     if options.man {
         let _ = clap_mangen::Man::new(Options::command()).render(&mut std::io::stdout());
@@ -213,6 +214,7 @@ fn start(options: Options) -> ! {
     signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
+    alloc::let_start_go();
     dispatch::run(thread)
 }
 

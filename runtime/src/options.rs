@@ -4,6 +4,13 @@ use clap::{Parser, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// The default of `-O`.
+pub const LEVEL: u8 = 1;
+/// The default of `--hot`.
+pub const HOT: u32 = 4000;
+/// The default of `--cache-limit`.
+pub const CACHE_LIMIT: u32 = 256;
+
 /// Which engine executes guest code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Tier {
@@ -16,7 +23,7 @@ pub enum Tier {
 }
 
 /// Run a program from a code cache, unchanged and under observation.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "dynrun", version, about, long_about = None, disable_help_subcommand = true)]
 #[command(
     after_help = "Options after PROGRAM belong to the program. Exit status: the program's; 127 when it is \
@@ -28,12 +35,12 @@ pub struct Options {
     pub tier: Tier,
 
     /// Optimisation level: 0 makes no traces, 1 straight ones, 2 optimises them, 3 with the passes over loops
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 1, env = "DYNRUN_O",
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = LEVEL, env = "DYNRUN_O",
           value_parser = clap::value_parser!(u8).range(0..=3))]
     pub level: u8,
 
     /// Arrivals at a loop head before its path is recorded
-    #[arg(long, value_name = "N", default_value_t = 4000, env = "DYNRUN_HOT",
+    #[arg(long, value_name = "N", default_value_t = HOT, env = "DYNRUN_HOT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub hot: u32,
 
@@ -109,7 +116,7 @@ pub struct Options {
     pub drcov: Option<PathBuf>,
 
     /// Size of the code cache in MiB before old code is evicted
-    #[arg(long, value_name = "MIB", default_value_t = 256, env = "DYNRUN_CACHE_LIMIT",
+    #[arg(long, value_name = "MIB", default_value_t = CACHE_LIMIT, env = "DYNRUN_CACHE_LIMIT",
           value_parser = clap::value_parser!(u32).range(2..=65536))]
     pub cache_limit: u32,
 

@@ -5,8 +5,7 @@
 //! standard error, and signals that writing raises are swallowed. Output goes to a copy of standard
 //! error made at the start, because many programs close theirs before they end.
 //!
-//! A process that a fault of its own kills reports before it dies; one that another signal kills by its default action does not: the
-//! kernel does that.
+//! A process that a signal kills by its default action reports before it dies; SIGKILL leaves no time for that.
 
 use crate::process::process;
 use crate::signal;
@@ -113,14 +112,15 @@ pub fn init() {
         stats::start();
     }
     if let Some(filter) = &o.log {
-        match filter.parse::<tracing_subscriber::EnvFilter>() {
+        // No regular expressions, as other filters have: their tables would be relocated at every start.
+        match filter.parse::<tracing_subscriber::filter::Targets>() {
             Ok(f) => {
-                let subscriber = tracing_subscriber::fmt()
-                    .with_env_filter(f)
+                use tracing_subscriber::layer::SubscriberExt;
+                let lines = tracing_subscriber::fmt::layer()
                     .with_writer(|| Diagnostics)
                     .with_ansi(false)
-                    .without_time()
-                    .finish();
+                    .without_time();
+                let subscriber = tracing_subscriber::registry().with(f).with(lines);
                 let _ = tracing::subscriber::set_global_default(subscriber);
             }
             Err(e) => line(&format!("--log {filter}: {e}")),

@@ -58,6 +58,9 @@ impl Builder<'_> {
     }
 
     fn function(&mut self, code: &FunctionCode) -> Result<Gc<Proto>, Throw> {
+        if code.flags.ffi {
+            crate::ffi::library::ensure(self.cx);
+        }
         let mut objects = Vec::with_capacity(code.objects.len());
         for object in &code.objects {
             objects.push(match object {

@@ -12,7 +12,7 @@ pub const ID_INT64: u32 = 11;
 /// Type number of `uint64_t`.
 pub const ID_UINT64: u32 = 12;
 /// Type number of `complex double`.
-pub const ID_COMPLEX: u32 = 16;
+pub const ID_COMPLEX: u32 = 18;
 
 /// Payload bytes as a value of a plain type; zero if the payload is too short.
 pub fn read<const N: usize>(cdata: Gc<CData>, offset: usize) -> [u8; N] {

@@ -53,6 +53,7 @@ pub fn open_with(cx: Cx, settings: &Settings) {
     debug::open(cx);
     bit::open(cx);
     jit::open(cx);
+    preload(cx, "ffi", crate::ffi::library::open);
 }
 
 /// A table of the registry, made if it is not there.
@@ -137,40 +138,10 @@ pub(crate) fn is_text(v: Value) -> bool {
     v.is_number() || v.as_str().is_some()
 }
 
-/// The 64 bits of an `int64_t` or `uint64_t` C data object, and whether it is unsigned.
-pub(crate) fn int64_of(_cx: Cx, _v: Value) -> Option<(u64, bool)> {
-    None
-}
-
-/// The real and imaginary part of a `complex` C data object.
-pub(crate) fn complex_of(_cx: Cx, _v: Value) -> Option<[f64; 2]> {
-    None
-}
-
-/// A C data object as a number, for `tonumber`.
-pub(crate) fn cdata_to_number(_cx: Cx, _v: Value) -> Option<f64> {
-    None
-}
-
-/// An `int64_t` or `uint64_t` C data object; a plain number while there is no ffi library.
-pub(crate) fn make_int64(_cx: Cx, x: u64, unsigned: bool) -> Value {
-    Value::number(if unsigned { x as f64 } else { x as i64 as f64 })
-}
-
-/// A `complex` C data object.
-pub(crate) fn make_complex(_cx: Cx, c: [f64; 2]) -> Value {
-    Value::number(c[0])
-}
-
-/// The bytes that a pointer argument and a length argument describe; `None` if the first is no C data.
-pub(crate) fn cdata_bytes(cx: Cx, i: usize, _len: usize) -> Result<Option<Vec<u8>>, Throw> {
-    if cx.arg(i).as_cdata().is_none() { Ok(None) } else { Err(cx.type_error(i, "string")) }
-}
-
-/// Returns a `uint8_t *` and a size.
-pub(crate) fn byte_pointer(cx: Cx, _p: usize, _n: usize) -> NativeResult {
-    Err(cx.error("module 'ffi' not found"))
-}
+pub(crate) use crate::ffi::glue::{
+    byte_pointer, bytes_argument as cdata_bytes, complex_of, int64_of, make_complex, make_int64,
+    to_number as cdata_to_number,
+};
 
 /// Takes over `n` bytes that were written behind the end of a vector.
 pub(crate) fn commit_bytes(data: &mut Vec<u8>, n: usize) {

@@ -17,6 +17,8 @@ pub mod fold_address;
 
 pub mod cse;
 
+pub mod carry;
+
 pub mod guard_elim;
 
 pub mod dce;
@@ -58,6 +60,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
     let mut all: Vec<Box<dyn Pass>> = vec![
         forward(),
         Box::new(load_forward::LoadForward::new()),
+        Box::new(carry::Carry::default()),
         Box::new(peel::Peel::default()),
         Box::new(load_forward::LoadForward::with_guards()),
         Box::new(hoist::Hoist::default()),

@@ -135,6 +135,11 @@ impl Image {
         self.records
     }
 
+    /// Its memory is not needed for now.
+    pub fn let_go(&self) {
+        crate::alloc::let_go(self.bytes);
+    }
+
     /// The bias for which fixed records hold.
     pub fn fixed_bias(&self) -> u64 {
         self.fixed_bias

@@ -41,6 +41,8 @@ use std::path::PathBuf;
 const GROUP: usize = 32;
 /// Seconds for which a file must have been left alone.
 const YOUNG: u64 = 2;
+/// An image is let go after so many bytes of its records.
+const MOST_USED: usize = 512 << 10;
 /// Most bytes of records kept for an image.
 const MOST_NEW: usize = 32 << 20;
 /// The new records are worth writing when they are this fraction of the old; fewer sometimes are, so that what many
@@ -64,6 +66,8 @@ struct Module {
     new: format::Journal,
     /// They are to be written.
     due: bool,
+    /// Bytes of the image that were used since it was last let go.
+    used: usize,
 }
 
 /// The store as one process sees it.
@@ -93,7 +97,13 @@ impl Store {
             None if !files::is_settled(&identity, YOUNG) => return None,
             None => {
                 let image = place.open(&identity);
-                self.modules.push(Module { identity, image, new: format::Journal::default(), due: false });
+                self.modules.push(Module {
+                    identity,
+                    image,
+                    new: format::Journal::default(),
+                    due: false,
+                    used: 0,
+                });
                 self.modules.len() - 1
             }
         };
@@ -171,6 +181,7 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
     let image = store.modules[module as usize].image?;
     let variant = translator.variant();
     let mut at = image.find(key(pc.0, bias, variant)?)?;
+    let first = at;
     let mut placed: [(FragId, usize); GROUP] = [(FragId(0), 0); GROUP];
     let mut n = 0;
     for _ in 0..2 * GROUP {
@@ -236,6 +247,12 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
         }
     }
     store.installed += n as u64;
+    let module = &mut store.modules[module as usize];
+    module.used += at - first;
+    if module.used > MOST_USED {
+        module.used = 0;
+        image.let_go();
+    }
     (n > 0).then_some(placed[0].0)
 }
 
