@@ -5,8 +5,7 @@
 //! standard error, and signals that writing raises are swallowed. Output goes to a copy of standard
 //! error made at the start, because many programs close theirs before they end.
 //!
-//! A process that a fault of its own kills reports before it dies; one that another signal kills by its default action does not: the
-//! kernel does that.
+//! A process that a signal kills by its default action reports before it dies; SIGKILL leaves no time for that.
 
 use crate::process::process;
 use crate::signal;
