@@ -50,6 +50,7 @@ pub struct Pipeline {
     left_out: Vec<String>,
     passes: Vec<Box<dyn Pass>>,
     times: Vec<PassTime>,
+    vectors: Vectors,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -87,7 +88,7 @@ impl Pipeline {
         };
         let time = |name| PassTime { name, time: Duration::ZERO, lines: 0, rewrites: 0, traces: 0 };
         let times = passes.iter().map(|p| time(p.name())).collect();
-        Pipeline { level, left_out: Vec::new(), passes, times }
+        Pipeline { level, left_out: Vec::new(), passes, times, vectors: Vectors::new() }
     }
 
     /// The names of all passes at the highest level, in the order they first run; `vectorize` is one of them.
@@ -129,10 +130,10 @@ impl Pipeline {
         let peel = self.passes.iter().position(|p| p.name() == "peel").unwrap_or(self.passes.len());
         self.run_some(0..peel, trace, env, &mut watch);
         let full = self.level == Level::Full && self.runs(VECTORIZE);
-        let mut vector = if full { vector_trace(trace, env) } else { None };
+        let mut vector = if full { self.vectors.make(trace, env) } else { None };
         self.run_some(peel..self.passes.len(), trace, env, &mut watch);
         if full && vector.is_none() && peel < self.passes.len() {
-            vector = vector_trace(trace, env);
+            vector = self.vectors.make(trace, env);
         }
         if let Some(made) = &vector {
             watch(VECTORIZE, made);
@@ -175,23 +176,37 @@ impl Pipeline {
     }
 }
 
-/// The vector trace of a trace whose loop may hold whole registers.
-fn vector_trace(trace: &Trace, env: &mut Env) -> Option<Trace> {
-    if trace.loop_at.is_none() || !env.features.v256 {
-        return None;
+/// What makes vector traces, with its buffers.
+struct Vectors {
+    forward: Box<dyn Pass>,
+    dce: passes::dce::Dce,
+    split: passes::split::Split,
+}
+
+impl Vectors {
+    fn new() -> Vectors {
+        Vectors { forward: passes::forward(), dce: Default::default(), split: Default::default() }
     }
-    let clean = |trace: &mut Trace, env: &mut Env| {
-        passes::forward().run(trace, env);
-        passes::dce::Dce::default().run(trace, env);
-    };
-    let mut scalar = trace.clone();
-    if passes::split::Split::default().run(&mut scalar, env) {
-        clean(&mut scalar, env);
-        // What was a part of a whole before is now a value of its own, which others may be equal to.
-        clean(&mut scalar, env);
+
+    fn clean(&mut self, trace: &mut Trace, env: &mut Env) {
+        self.forward.run(trace, env);
+        self.dce.run(trace, env);
     }
-    let mut vector = passes::vectorize::vectorize(&scalar, env).ok()?;
-    clean(&mut vector, env);
-    debug_assert!(ir::verify::verify(&vector).is_ok(), "{:?}\n{vector}", ir::verify::verify(&vector));
-    Some(vector)
+
+    /// The vector trace of a trace whose loop may hold whole registers.
+    fn make(&mut self, trace: &Trace, env: &mut Env) -> Option<Trace> {
+        if !passes::vectorize::is_plausible(trace, env) {
+            return None;
+        }
+        let mut scalar = trace.clone();
+        if self.split.run(&mut scalar, env) {
+            self.clean(&mut scalar, env);
+            // What was a part of a whole before is now a value of its own, which others may be equal to.
+            self.clean(&mut scalar, env);
+        }
+        let mut vector = passes::vectorize::vectorize(&scalar, env).ok()?;
+        self.clean(&mut vector, env);
+        debug_assert!(ir::verify::verify(&vector).is_ok(), "{:?}\n{vector}", ir::verify::verify(&vector));
+        Some(vector)
+    }
 }

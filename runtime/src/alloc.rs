@@ -56,8 +56,12 @@ const RESERVATIONS: [usize; 4] = [16 << 30, 1 << 30, 128 << 20, 16 << 20];
 /// Memory is made accessible in steps of this many bytes.
 const STEP: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Where reservations are asked for. The kernel takes another place when this one is taken.
+/// Where reservations are asked for, at least: away from where the kernel places libraries, because the code cache wants the
+/// room beside them. The kernel takes another place when one is taken.
 const HINT: usize = 0x4700_0000_0000;
+/// The grain in which the place is random, and how many places there are.
+const GRAIN: usize = 1 << 30;
+const PLACES: usize = 4096;
 
 static ARENA: Arena = Arena(UnsafeCell::new(ArenaState {
     reserved: [(0, 0); MOST_RESERVATIONS],
@@ -76,6 +80,20 @@ impl Arena {
     }
 }
 
+/// A place for a reservation, random unless the process has fixed addresses (`setarch -R`).
+fn hint() -> usize {
+    /// Asks `personality` what it is.
+    const ASK: libc::c_ulong = 0xffff_ffff;
+    // SAFETY: asks only; the kernel put sixteen random bytes at the address it gave.
+    unsafe {
+        let random = libc::getauxval(libc::AT_RANDOM) as *const usize;
+        if random.is_null() || libc::personality(ASK) & libc::ADDR_NO_RANDOMIZE != 0 {
+            return HINT;
+        }
+        HINT + random.read_unaligned() % PLACES * GRAIN
+    }
+}
+
 impl ArenaState {
     fn end(&self) -> usize {
         if self.count == 0 { 0 } else { self.reserved[self.count - 1].1 }
@@ -87,8 +105,7 @@ impl ArenaState {
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         for size in RESERVATIONS.into_iter().filter(|&s| s >= least).chain([least]) {
-            // Away from where the kernel places libraries: the code cache wants the room beside them.
-            let hint = HINT as *mut libc::c_void;
+            let hint = hint() as *mut libc::c_void;
             // SAFETY: a new reservation; a hint replaces nothing.
             let p = unsafe { libc::mmap(hint, size, libc::PROT_NONE, flags, -1, 0) };
             if p != libc::MAP_FAILED {

@@ -11,6 +11,7 @@ use crate::options::Tier;
 use crate::process::{Shared, process};
 use crate::record::{RETRIES, RETRY_AFTER, Recording};
 use crate::signal::{self, Fault};
+use crate::stats::{self, Whose};
 use crate::syscall;
 use crate::thread::Thread;
 use crate::translate::{BlockMode, TranslateError, service};
@@ -305,17 +306,24 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         shared.cache.discard(f);
     }
     if r.leaves_loop(pc) && retry(shared, r, &mut thread.left_loop) {
+        shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(r.began));
         thread.recording = None;
         return Ok(None);
     }
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
+    let meets = shared.cache.lookup(pc).filter(|&f| !r.steps.is_empty() && closes(shared, f, r.called));
+    // Beside a loop the path goes on through one iteration of it: perhaps it comes back to where it began.
+    let through = r.beside.is_none() && meets.is_some_and(|f| leaves_to(shared, f, r.pc));
+    if through {
+        r.beside = Some(r.steps.len());
+    }
     let done = r.stops
         || r.ends
         || writable
-        || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
-        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f, r.called))
+        || r.visited(pc)
+        || meets.is_some() && !through
         || r.steps.len() >= policy.max_blocks as usize
         || r.instructions >= policy.max_instructions as usize;
     if done {
@@ -367,10 +375,22 @@ fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
             || f.exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(f.pc)))
 }
 
+/// True when an exit of this fragment leads there.
+fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
+    shared.cache.frag(frag).exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(pc))
+}
+
 /// Makes a trace of what was recorded.
 fn finish(thread: &mut Thread, shared: &mut Shared) {
     let _time = crate::stats::translating();
-    let Some(mut r) = thread.recording.take() else { return };
+    let Some(r) = thread.recording.take() else { return };
+    let began = r.began;
+    make_trace(r, shared);
+    shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(began));
+}
+
+fn make_trace(mut r: Recording, shared: &mut Shared) {
+    r.turn_back();
     if r.stops {
         // The last block ends in a service: the trace ends before it when there is anything before.
         r.steps.pop();
@@ -418,6 +438,7 @@ fn abort_recording(thread: &mut Thread, reason: AbortReason) {
     }
     let mut shared = process().lock();
     let Some(r) = thread.recording.take() else { return };
+    shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(r.began));
     if let Some(f) = r.current {
         shared.cache.discard(f);
     }
@@ -524,10 +545,15 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
             if shared.cache.frag(from).live {
                 // Should this recording come to nothing without a verdict, the head counts again.
                 shared.cache.rearm(from);
-                if thread.recording.is_none() {
-                    shared.cache.events.push(EventKind::Record, pc, 0);
-                    thread.recording = Some(Recording::new(from, pc));
+                if thread.recording.is_some() {
+                    return;
                 }
+                if !shared.budget.allows(stats::processor_time(Whose::Process)) {
+                    return shared.cache.postpone(from);
+                }
+                shared.cache.events.push(EventKind::Record, pc, 0);
+                let began = stats::processor_time(Whose::Thread);
+                thread.recording = Some(Recording::new(from, pc, began));
             }
         }
         _ => {}

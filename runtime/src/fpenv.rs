@@ -5,8 +5,8 @@
 //!   default, when sticky flags are cleared (the guest means to look at them later), and when the guest loads the word
 //!   so often that noticing it costs more than it brings.
 //! - Sticky flags are therefore exact from the first time that the guest clears them. One that looks at them without ever
-//!   having done so may miss flags raised only by operations whose results nobody used; it never sees one that no operation of
-//!   its own raised.
+//!   having done so may miss flags raised only by operations whose results nobody used, and the invalid flag of an ordered
+//!   comparison (`comisd`) of quiet NaNs; it never sees one that no operation of its own raised.
 //! - `xrstor` and its kind, which every lazily bound call executes, are followed by a check in line that costs no
 //!   flags and leaves only when control bits are not the default.
 //! - `rt_sigreturn` is checked by `signal`.

@@ -1,5 +1,5 @@
-//! Small programs (`tests/verify`) in lockstep with the CPU: `dynrun --verify` in every tier finds no difference, and output
-//! and status are the native ones.
+//! Small programs (`tests/verify`) in lockstep with the CPU: `dynrun --verify` in every tier, and with all optimisation of
+//! whatever runs twice (`hot`), finds no difference, and output and status are the native ones.
 //!
 //! The first lines of a program: `// verify: what`, `// flags: compiler flags`, `// libs: linker flags`; `// hands over`
 //! marks those whose verification ends before they do.
@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
-use e2e_tests::subject::Tier;
+use e2e_tests::subject::{HOT_3, Tier};
 use e2e_tests::suite;
 use libtest_mimic::{Failed, Trial};
 
@@ -17,10 +17,16 @@ fn main() -> ExitCode {
         for source in programs()? {
             for tier in Tier::ALL {
                 let Some(dynrun) = setting.dynrun.clone() else { continue };
-                let source = source.clone();
                 let stem = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                let name = format!("{stem}::{}", tier.name());
-                trials.push(Trial::test(name, move || check(&dynrun, &source, tier)));
+                let mut columns = vec![(tier.name(), &["--hot=20"][..])];
+                if tier == Tier::Trace {
+                    columns.push(("hot", HOT_3));
+                }
+                for (column, options) in columns {
+                    let (dynrun, source) = (dynrun.clone(), source.clone());
+                    let name = format!("{stem}::{column}");
+                    trials.push(Trial::test(name, move || check(&dynrun, &source, tier, options)));
+                }
             }
         }
         Ok(trials)
@@ -37,7 +43,7 @@ fn programs() -> std::io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn check(dynrun: &Path, source: &Path, tier: Tier) -> Result<(), Failed> {
+fn check(dynrun: &Path, source: &Path, tier: Tier, options: &[&str]) -> Result<(), Failed> {
     let text = std::fs::read_to_string(source)?;
     let words = |key: &str| -> Vec<String> {
         let line = text.lines().find_map(|l| l.strip_prefix("// ")?.strip_prefix(key));
@@ -53,7 +59,7 @@ fn check(dynrun: &Path, source: &Path, tier: Tier) -> Result<(), Failed> {
     }
     let native = Command::new(&program).output()?;
     let mut verified = Command::new(dynrun);
-    verified.args(["--tier", tier.name(), "--hot=20", "--verify", "--stats", "--"]).arg(&program);
+    verified.args(["--tier", tier.name()]).args(options).args(["--verify", "--stats", "--"]).arg(&program);
     let ours = verified.output()?;
     let said = String::from_utf8_lossy(&ours.stderr).into_owned();
     same(&native, &ours).map_err(|e| format!("{e}\n{said}"))?;

@@ -198,6 +198,20 @@ struct Vectorizer<'a> {
     needs: Vec<u32>,
 }
 
+/// May the trace's loop have a vector trace, as far as one look at each of its lines tells? Cheap: what is behind it is not.
+pub fn is_plausible(trace: &Trace, env: &Env) -> bool {
+    let Some(head) = trace.loop_at else { return false };
+    let at_head = |id| trace.exit(id).is_some_and(|e| e.target == Target::Pc(trace.entry));
+    env.features.v256
+        && faults_are_final(trace)
+        && trace.interrupt.is_some_and(at_head)
+        && trace.insts[head as usize..].iter().all(|inst| match inst.op {
+            Op::Load | Op::Store => is_private(trace, inst.class()),
+            Op::Guard | Op::At | Op::Phi => true,
+            op => op.is_pure() && op != Op::Pick,
+        })
+}
+
 /// The vector trace of the trace's loop; the trace itself stays as it is. See the module.
 ///
 /// # Errors
