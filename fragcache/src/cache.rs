@@ -151,7 +151,9 @@ pub struct CacheStats {
     pub invalidated: u64,
     /// Fragments that died with a fact they rested on.
     pub revoked: u64,
-    /// Units evicted.
+    /// Fragments evicted one by one.
+    pub evicted: u64,
+    /// Units evicted at once, with all that was left in them.
     pub evicted_units: u64,
     /// Guest bytes that code was made from.
     pub guest_bytes: u64,
@@ -380,6 +382,7 @@ impl Cache {
             Some(u) => u,
             None => self.next_unit(near)?,
         };
+        self.age_out(unit);
         if self.memory.units[unit as usize].populate(size, cold) {
             // Patching brought parts of other units back; one of them in turn.
             self.trimmed = (self.trimmed + 1) % self.memory.units.len();

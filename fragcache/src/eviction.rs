@@ -4,6 +4,8 @@
 //! tables, nothing linked to it. Its memory is reused only with that of its whole unit, after
 //! [`Cache::reclaim`] learned that every thread has been outside since.
 //!
+//! At the limit the oldest unit is emptied fragment by fragment while the one in use fills up; eviction of a whole unit is for what is left when that was too slow.
+//!
 //! A unit is [in use](UnitState::InUse) until it is evicted or its last live fragment dies (and it
 //! is not being filled), then *retired* in some epoch, and *free* after the grace period. The number
 //! that the limit counts is of units with pages: all but released ones. At the limit the unit
@@ -23,6 +25,11 @@ use crate::events::EventKind;
 use crate::fragment::{ExitId, ExitRecord, FragId, FragmentKind, GuestPc, HostPc, Record, Tag};
 use crate::memory::{UNIT_SIZE, UnitState};
 use crate::pcmap;
+
+/// The oldest unit is to be empty when one part in so many of the unit in use is still free.
+const AHEAD: usize = 16;
+/// Fragments that make room for one new one at most.
+const AT_ONCE: usize = 16;
 
 impl Cache {
     /// A unit for fragments near `near`, which becomes the one that is filled.
@@ -96,6 +103,45 @@ impl Cache {
             .min_by_key(|&u| (current(u), self.memory.units[u as usize].age));
         if let Some(u) = oldest {
             self.evict(u);
+        }
+    }
+
+    /// Makes room for what comes. While the unit `filling` fills up and no other will be free, the oldest one empties at the same rate,
+    /// one fragment after the other in the order in which they were made: so what is used still comes back one by one too, and
+    /// the unit is free in time.
+    pub(crate) fn age_out(&mut self, filling: u32) {
+        let most = (self.config.limit / UNIT_SIZE).max(1);
+        let units = &self.memory.units;
+        if units.len() < most {
+            return;
+        }
+        let waits = |u: &crate::memory::Unit| !matches!(u.state, UnitState::InUse | UnitState::Free(false));
+        let present = units.iter().filter(|u| u.state != UnitState::Free(false)).count();
+        if present < most || units.iter().any(waits) {
+            return;
+        }
+        let in_use = |&u: &u32| units[u as usize].state == UnitState::InUse;
+        let Some(oldest) = (0..units.len() as u32)
+            .filter(in_use)
+            .filter(|&u| !self.current.contains(&Some(u)))
+            .min_by_key(|&u| units[u as usize].age)
+        else {
+            return;
+        };
+        let (u, full) = (&units[oldest as usize], units[filling as usize].used() + UNIT_SIZE / AHEAD);
+        let until = (u.frags.len() * full / UNIT_SIZE).min(u.frags.len()).min(u.aged + AT_ONCE);
+        let start = GuestPc(u.start as u64);
+        let mut gone = 0;
+        for i in u.aged..until {
+            let f = self.memory.units[oldest as usize].frags[i];
+            gone += u64::from(self.frags[f.0].live);
+            self.kill(f);
+        }
+        let u = &mut self.memory.units[oldest as usize];
+        u.aged = u.aged.max(until);
+        if gone > 0 {
+            self.stats.evicted += gone;
+            self.events.push(EventKind::Evict, start, gone);
         }
     }
 

@@ -127,6 +127,11 @@ impl Cache {
         }
     }
 
+    /// A head got hot at a time when no trace can be made: it is asked again after more arrivals than the first time.
+    pub fn postpone(&mut self, id: FragId) {
+        self.recount(id, self.config.policy.postponed());
+    }
+
     /// The counter of a head begins at `value`.
     pub fn recount(&mut self, id: FragId, value: u32) {
         if let Some(c) = self.frags[id.0].counter() {

@@ -73,6 +73,8 @@ pub struct Unit {
     cold_present: usize,
     /// Fragments in address order.
     pub frags: Vec<FragId>,
+    /// How many of them, from the first, have been [let go](crate::Cache) to make room.
+    pub aged: usize,
     /// How many of them are live.
     pub live: u32,
     /// Order of first use, for eviction.
@@ -104,6 +106,7 @@ impl Unit {
         self.hot_present = self.start;
         self.cold_present = self.end();
         self.frags.clear();
+        self.aged = 0;
         self.live = 0;
     }
     /// Bytes in use.
@@ -228,6 +231,7 @@ impl CodeMemory {
             hot_present: start,
             cold_present: start + UNIT_SIZE,
             frags: Vec::new(),
+            aged: 0,
             live: 0,
             age,
             state: UnitState::InUse,

@@ -31,6 +31,11 @@ impl Policy {
         self.threshold > 0 && (from_trace || backward)
     }
 
+    /// The counter's next start value when a head had to wait.
+    pub fn postponed(&self) -> u32 {
+        self.threshold.saturating_mul(8)
+    }
+
     /// The counter's next start value after `failures` attempts that gave no trace.
     pub fn penalty(&self, failures: u32) -> u32 {
         self.threshold.saturating_mul(1 << (failures.min(8) + 1))

@@ -601,6 +601,24 @@ fn what_dies_behind_a_fragment_can_be_made_again() {
 }
 
 #[test]
+fn the_oldest_code_goes_one_by_one() {
+    let mut cache = cache(2 << 20, 0);
+    let mut largest = 0;
+    for i in 0..NODES {
+        let before = cache.stats.evicted;
+        make(&mut cache, node(i), i, FragmentKind::Block, false);
+        largest = largest.max(cache.stats.evicted - before);
+        cache.reclaim(u64::MAX);
+    }
+    let stats = cache.stats;
+    assert!(stats.evicted > NODES / 4, "{stats:?}");
+    assert!(largest < 100, "{largest} at once");
+    // The youngest are there.
+    assert!((NODES - 100..NODES).all(|i| cache.lookup(node(i)).is_some()));
+    cache.verify(&Stubs);
+}
+
+#[test]
 fn memory_waits_for_threads_inside() {
     let mut cache = cache(64 << 20, 0);
     make(&mut cache, node(1), 1, FragmentKind::Block, false);

@@ -1,7 +1,7 @@
 //! The dispatcher: looks fragments up, makes them, enters them, and handles how they are left.
 
 use crate::assume;
-use crate::codemap::Watch;
+use crate::codemap::{CodeMap, Watch};
 use crate::context::{EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MISS, EXIT_RESUME, EXIT_STEP};
 use crate::enter;
 use crate::fpenv;
@@ -11,6 +11,7 @@ use crate::options::Tier;
 use crate::process::{Shared, process};
 use crate::record::{RETRIES, RETRY_AFTER, Recording};
 use crate::signal::{self, Fault};
+use crate::stats::{self, Whose};
 use crate::syscall;
 use crate::thread::Thread;
 use crate::translate::{BlockMode, TranslateError, service};
@@ -239,6 +240,15 @@ fn code_at(shared: &mut Shared, pc: GuestPc, into: &mut [u8]) -> Result<usize, T
     Err(TranslateError::Unreadable(pc))
 }
 
+/// Copies executable guest bytes from `pc` on, to the end of their mapping at most, if the guest cannot write them; returns how many.
+fn code_that_stays(map: &mut CodeMap, pc: u64, into: &mut [u8]) -> usize {
+    let Some(range) = map.range_at(pc).filter(|r| r.prot & libc::PROT_WRITE == 0 && !r.shared) else {
+        return 0;
+    };
+    let n = (range.end - pc).min(into.len() as u64) as usize;
+    if signal::read_guest(pc, &mut into[..n]).is_ok() { n } else { 0 }
+}
+
 /// Most bytes a block is made from.
 const BLOCK_BYTES: usize = 1024;
 /// Likewise on pages that can be written.
@@ -296,17 +306,24 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
         shared.cache.discard(f);
     }
     if r.leaves_loop(pc) && retry(shared, r, &mut thread.left_loop) {
+        shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(r.began));
         thread.recording = None;
         return Ok(None);
     }
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
+    let meets = shared.cache.lookup(pc).filter(|&f| !r.steps.is_empty() && closes(shared, f, r.called));
+    // Beside a loop the path goes on through one iteration of it: perhaps it comes back to where it began.
+    let through = r.beside.is_none() && meets.is_some_and(|f| leaves_to(shared, f, r.pc));
+    if through {
+        r.beside = Some(r.steps.len());
+    }
     let done = r.stops
         || r.ends
         || writable
-        || !r.steps.is_empty() && (pc == r.pc || r.visited(pc))
-        || !r.steps.is_empty() && shared.cache.lookup(pc).is_some_and(|f| closes(shared, f, r.called))
+        || r.visited(pc)
+        || meets.is_some() && !through
         || r.steps.len() >= policy.max_blocks as usize
         || r.instructions >= policy.max_instructions as usize;
     if done {
@@ -358,10 +375,22 @@ fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
             || f.exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(f.pc)))
 }
 
+/// True when an exit of this fragment leads there.
+fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
+    shared.cache.frag(frag).exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(pc))
+}
+
 /// Makes a trace of what was recorded.
 fn finish(thread: &mut Thread, shared: &mut Shared) {
     let _time = crate::stats::translating();
-    let Some(mut r) = thread.recording.take() else { return };
+    let Some(r) = thread.recording.take() else { return };
+    let began = r.began;
+    make_trace(r, shared);
+    shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(began));
+}
+
+fn make_trace(mut r: Recording, shared: &mut Shared) {
+    r.turn_back();
     if r.stops {
         // The last block ends in a service: the trace ends before it when there is anything before.
         r.steps.pop();
@@ -387,12 +416,13 @@ fn finish(thread: &mut Thread, shared: &mut Shared) {
         code.push((s.pc, bytes));
     }
     let options = &process().options;
-    let Shared { cache, translator, compiler, .. } = shared;
+    let Shared { cache, translator, compiler, map, .. } = shared;
     if options.optimizes() {
         let compiler = compiler.get_or_insert_with(|| crate::compile::Compiler::new(options));
         let lengths: Vec<u32> =
             r.steps.iter().zip(&code).map(|(s, c)| translator.length(&c.1, s.pc, s.instructions)).collect();
-        if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths).is_ok() {
+        let read = &mut |pc, into: &mut [u8]| code_that_stays(map, pc, into);
+        if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths, read).is_ok() {
             return;
         }
     }
@@ -408,6 +438,7 @@ fn abort_recording(thread: &mut Thread, reason: AbortReason) {
     }
     let mut shared = process().lock();
     let Some(r) = thread.recording.take() else { return };
+    shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(r.began));
     if let Some(f) = r.current {
         shared.cache.discard(f);
     }
@@ -514,10 +545,15 @@ fn serve(thread: &mut Thread, pc: GuestPc, what: u32, from: FragId) {
             if shared.cache.frag(from).live {
                 // Should this recording come to nothing without a verdict, the head counts again.
                 shared.cache.rearm(from);
-                if thread.recording.is_none() {
-                    shared.cache.events.push(EventKind::Record, pc, 0);
-                    thread.recording = Some(Recording::new(from, pc));
+                if thread.recording.is_some() {
+                    return;
                 }
+                if !shared.budget.allows(stats::processor_time(Whose::Process)) {
+                    return shared.cache.postpone(from);
+                }
+                shared.cache.events.push(EventKind::Record, pc, 0);
+                let began = stats::processor_time(Whose::Thread);
+                thread.recording = Some(Recording::new(from, pc, began));
             }
         }
         _ => {}

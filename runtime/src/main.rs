@@ -14,6 +14,7 @@
 mod access;
 mod alloc;
 mod assume;
+mod budget;
 mod codemap;
 mod compile;
 mod context;
@@ -40,6 +41,7 @@ mod stubs;
 mod syscall;
 mod thread;
 mod translate;
+mod unread;
 mod view;
 mod worth;
 
@@ -168,6 +170,7 @@ fn start(options: Options) -> ! {
     }
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
+    let budget = budget::Budget::new(options.hot, options.always_optimize);
     translator.watch_fp = options.optimizes();
     process::set(Process {
         first_pid: options.root.unwrap_or_else(std::process::id),
@@ -180,6 +183,7 @@ fn start(options: Options) -> ! {
             translator,
             compiler: None,
             store,
+            budget,
         })),
         threads: Mutex::default(),
         ended: Mutex::default(),

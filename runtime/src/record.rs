@@ -2,7 +2,11 @@
 //!
 //! A recording follows one thread: from a hot head on, blocks are executed one basic block at a
 //! time in private fragments, and the path they take is noted. It ends when the path returns to
-//! its head, reaches another trace or a place already on it (but for calls that have returned), gets too long, or needs the runtime.
+//! its head, reaches another trace or a place already on it (but for calls that have returned, and recursions up to some depth), gets too
+//! long, or needs the runtime.
+//!
+//! A path that begins beside a loop, at one of its exits, goes on through one iteration of that loop ([`Recording::beside`]): if it comes back to its own
+//! head from there, the trace is the same loop entered in the middle.
 //!
 //! A head is hot because something jumps back to it. When the path comes to such a branch and this time it is not taken, the recording happened to
 //! begin in the last iteration: what follows is the way out of the loop, a bad trace for a hot head. Then the recording is given up and
@@ -10,6 +14,7 @@
 
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
+use std::time::Duration;
 
 /// A path being recorded.
 #[derive(Debug)]
@@ -38,9 +43,16 @@ pub struct Recording {
     made: u32,
     /// The last block ends in a call: what follows is worth having in line even if it is a trace.
     pub called: bool,
+    /// Processor time of the thread when it began.
+    pub began: Duration,
+    /// The path has gone on through the loop that it began beside; so many steps are before that.
+    pub beside: Option<usize>,
     /// The last block ends in a branch to the head.
     latch: bool,
 }
+
+/// Activations of one function on a path: a recursion is unrolled so far.
+const UNROLLED: usize = 8;
 
 /// Recordings of one head that may be given up because the path left the loop.
 pub const RETRIES: u8 = 5;
@@ -50,7 +62,7 @@ pub const RETRY_AFTER: u32 = 7;
 
 impl Recording {
     /// Begins at a head.
-    pub fn new(head: FragId, pc: GuestPc) -> Recording {
+    pub fn new(head: FragId, pc: GuestPc, began: Duration) -> Recording {
         Recording {
             head,
             pc,
@@ -64,6 +76,8 @@ impl Recording {
             active: vec![0],
             made: 0,
             called: false,
+            began,
+            beside: None,
             latch: false,
         }
     }
@@ -107,9 +121,71 @@ impl Recording {
         self.latch && pc != self.pc
     }
 
-    /// True when `pc` is on the path already, in what is being executed: a loop or a recursion. In a call that has returned it does
-    /// not count: a short function that is called twice stands in the trace twice.
+    /// True when the path should end because `pc` is on it already, in what is being executed: it has gone round a loop, or deep
+    /// enough into a recursion. In a call that has returned a block does not count: a short function that is called twice
+    /// stands in the trace twice.
     pub fn visited(&self, pc: GuestPc) -> bool {
-        self.steps.iter().zip(&self.calls).any(|(s, call)| s.pc == pc && self.active.contains(call))
+        let innermost = self.active.last().copied().unwrap_or(0);
+        let mut others = 0;
+        for (_, call) in self.steps.iter().zip(&self.calls).filter(|(s, _)| s.pc == pc) {
+            if *call == innermost {
+                return true;
+            }
+            others += usize::from(self.active.contains(call));
+        }
+        others >= UNROLLED
+    }
+
+    /// The path has ended. If it went on through the loop that it began beside, and did not come back to its own head from there,
+    /// it ends at that loop after all.
+    pub fn turn_back(&mut self) {
+        let closed = !self.stops && self.steps.last().is_some_and(|s| s.next == self.pc);
+        if let Some(n) = self.beside.filter(|_| !closed) {
+            self.steps.truncate(n);
+            self.stops = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(blocks: &[(u64, BlockEnd)]) -> Recording {
+        let mut r = Recording::new(FragId(0), GuestPc(blocks[0].0), Duration::ZERO);
+        for &(pc, end) in blocks {
+            r.arrive(GuestPc(pc));
+            r.block(GuestPc(pc), BlockShape { instructions: 1, end, branch: None });
+        }
+        r
+    }
+
+    #[test]
+    fn a_loop_ends_where_it_began_and_a_short_function_may_stand_twice() {
+        use BlockEnd::{Call, Plain, Return};
+        let r = path(&[(1, Plain), (2, Call), (9, Return), (3, Call)]);
+        assert!(!r.visited(GuestPc(9)), "that call has returned");
+        let r = path(&[(1, Plain), (2, Call), (9, Return), (3, Plain)]);
+        assert!(r.visited(GuestPc(1)) && r.visited(GuestPc(2)) && !r.visited(GuestPc(9)));
+    }
+
+    #[test]
+    fn a_recursion_is_unrolled_so_far() {
+        let deep = |n| path(&vec![(1, BlockEnd::Call); n]);
+        assert!(!deep(UNROLLED - 1).visited(GuestPc(1)));
+        assert!(deep(UNROLLED).visited(GuestPc(1)));
+    }
+
+    #[test]
+    fn a_path_beside_a_loop_is_cut_off_at_its_head_unless_it_closes() {
+        use BlockEnd::Plain;
+        let mut r = path(&[(5, Plain), (1, Plain), (2, Plain)]);
+        r.beside = Some(1);
+        r.arrive(GuestPc(5));
+        r.turn_back();
+        assert_eq!(r.steps.len(), 3, "it came back to its own head");
+        r.arrive(GuestPc(1));
+        r.turn_back();
+        assert_eq!((r.steps.len(), r.steps[0].next), (1, GuestPc(1)));
     }
 }

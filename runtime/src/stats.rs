@@ -116,6 +116,27 @@ fn now() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
+/// Whose time is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// This thread's.
+    Thread,
+    /// All threads'.
+    Process,
+}
+
+/// Processor time used so far.
+pub fn processor_time(whose: Whose) -> std::time::Duration {
+    let clock = match whose {
+        Whose::Thread => libc::CLOCK_THREAD_CPUTIME_ID,
+        Whose::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
+    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes to a local.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// What one thread is doing, for the clocks: made when it begins to run guest code.
 #[derive(Debug)]
 pub struct Clock(u64);
@@ -292,6 +313,8 @@ pub struct Code {
     pub blocks: u64,
     /// Traces made.
     pub traces: u64,
+    /// Times that a path was not recorded because traces had cost enough.
+    pub postponed: u64,
     /// Fragments made for one run.
     pub private: u64,
     /// Blocks at the end.
@@ -339,7 +362,9 @@ pub struct Dropped {
     pub invalidated: u64,
     /// Traces that rested on facts which ceased to hold.
     pub revoked: u64,
-    /// Times that a unit of code memory was emptied.
+    /// Fragments that made room for others.
+    pub evicted: u64,
+    /// Times that a unit of code memory was emptied at once.
     pub flushes: u64,
 }
 
@@ -413,6 +438,7 @@ pub fn collect() -> Statistics {
             from_store: shared.store.installed,
             blocks: s.blocks,
             traces: s.traces,
+            postponed: shared.budget.postponed,
             private: s.private,
             live_blocks: live(FragmentKind::Block),
             live_traces: live(FragmentKind::Trace),
@@ -430,7 +456,12 @@ pub fn collect() -> Statistics {
         },
         optimizer: shared.compiler.as_ref().map(|c| c.stats.clone()),
         lookups: Lookups { total: read(&p.counts.lookups), misses: read(&p.counts.not_found) },
-        dropped: Dropped { invalidated: s.invalidated, revoked: s.revoked, flushes: s.evicted_units },
+        dropped: Dropped {
+            invalidated: s.invalidated,
+            revoked: s.revoked,
+            evicted: s.evicted,
+            flushes: s.evicted_units,
+        },
         memory: Memory {
             cache_bytes: shared.cache.memory.used() as u64,
             peak_bytes: usage.ru_maxrss as u64 * 1024,
@@ -470,7 +501,13 @@ impl Statistics {
                     self.code.blocks, self.code.from_store, self.code.live_blocks
                 ),
             ),
-            ("traces", format!("{} made, {} at the end", self.code.traces, self.code.live_traces)),
+            (
+                "traces",
+                format!(
+                    "{} made, {} at the end; {} times put off",
+                    self.code.traces, self.code.live_traces, self.code.postponed
+                ),
+            ),
             ("executed in traces", format!("{share} of {} samples", self.samples.total)),
             (
                 "exits",
@@ -484,8 +521,11 @@ impl Statistics {
             (
                 "dropped",
                 format!(
-                    "{} fragments invalidated, {} traces revoked, {} units flushed",
-                    self.dropped.invalidated, self.dropped.revoked, self.dropped.flushes
+                    "{} fragments invalidated, {} evicted, {} traces revoked, {} units flushed",
+                    self.dropped.invalidated,
+                    self.dropped.evicted,
+                    self.dropped.revoked,
+                    self.dropped.flushes
                 ),
             ),
             (

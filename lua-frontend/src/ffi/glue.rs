@@ -20,6 +20,14 @@ pub fn int64_of(cx: Cx, value: Value) -> Option<(u64, bool)> {
     }
 }
 
+/// The 64 bits of a number of any C type as the functions of `bit` see it, and whether they are unsigned.
+pub fn bits_of(cx: Cx, value: Value) -> Option<(u64, bool)> {
+    value.as_cdata()?;
+    let mut wide = None;
+    let bits = ensure(cx).bit_operand(cx, value, &mut wide).ok()??;
+    Some((bits, wide == Some(id::UINT64)))
+}
+
 /// The real and imaginary part of a `complex`.
 pub fn complex_of(cx: Cx, value: Value) -> Option<[f64; 2]> {
     let cdata = value.as_cdata()?;

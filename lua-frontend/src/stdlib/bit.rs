@@ -45,7 +45,7 @@ fn operand(cx: Cx, i: usize) -> Result<Operand, Throw> {
     if let Some(n) = v.as_number() {
         return Ok(Operand::Narrow(to_bits(n)));
     }
-    if let Some((x, unsigned)) = super::int64_of(cx, v) {
+    if let Some((x, unsigned)) = super::cdata_bits(cx, v) {
         return Ok(Operand::Wide(x, unsigned));
     }
     Ok(Operand::Narrow(to_bits(cx.check_number(i)?)))
@@ -139,7 +139,7 @@ fn fold_wide(cx: Cx, wide: fn(u64, u64) -> u64) -> NativeResult {
     let mut acc = None;
     for i in 1..=cx.nargs() {
         let v = cx.arg(i);
-        let x = match super::int64_of(cx, v) {
+        let x = match super::cdata_bits(cx, v) {
             Some((x, u)) => {
                 unsigned |= u;
                 x

@@ -269,7 +269,9 @@ pub fn save(shared: &mut Shared) {
         let old = place.open(&m.identity);
         let bytes = new.image(&place.key(&m.identity), old.as_ref(), |pc| {
             let id = cache.lookup(pc)?;
-            Some((cache.frag(id).indirect, cache.is_head(id)))
+            let f = cache.frag(id);
+            // Where there is a trace now, the next process shall count again.
+            Some((f.indirect, cache.is_head(id) || f.kind == fragcache::FragmentKind::Trace))
         });
         if let Some(bytes) = bytes {
             place.write(&m.identity, &bytes);

@@ -279,7 +279,6 @@ impl<'s> Lexer<'s> {
                     continue;
                 }
                 b' ' | b'\t' | 11 | 12 => continue,
-                b'\\' if matches!(self.peek(), b'\n' | b'\r') => continue,
                 b'"' | b'\'' => return self.string(c),
                 b'/' if self.accept(b'*') => {
                     self.comment();

@@ -11,6 +11,8 @@ mod expression;
 mod lexer;
 mod structure;
 
+use std::borrow::Cow;
+
 use super::types::{CONST, CType, Function, INVALID, Id, Kind, Name, Types, VOLATILE, id};
 use lexer::{Keyword, Lexer, Token};
 
@@ -29,6 +31,8 @@ pub enum Parameter {
 pub type Result<T> = std::result::Result<T, String>;
 
 const MAX_DEPTH: u32 = 100;
+/// Types that a program may declare.
+const MAX_TYPES: usize = 65535;
 const MAX_LAYERS: usize = 100;
 
 /// A constant expression's value.
@@ -94,6 +98,7 @@ struct Declarator {
 /// # Errors
 /// The message.
 pub fn declare(types: &mut Types, source: &[u8], parameters: &[Parameter]) -> Result<()> {
+    let source = &join_lines(source);
     let mut parser = Parser::new(types, source, parameters)?;
     parser.declarations()?;
     parser.finish()
@@ -109,6 +114,7 @@ pub fn parse_type(
     parameters: &[Parameter],
     known_only: bool,
 ) -> Result<Id> {
+    let source = &join_lines(source);
     let mut parser = Parser::new(types, source, parameters)?;
     parser.known_only = known_only;
     let (base, attributes, _) = parser.specifiers(&[])?;
@@ -118,6 +124,26 @@ pub fn parse_type(
     }
     parser.finish()?;
     Ok(ty)
+}
+
+/// Joins lines that end in a backslash, also in the middle of a word.
+fn join_lines(source: &[u8]) -> Cow<'_, [u8]> {
+    let is_joint = |i: usize| source[i] == b'\\' && matches!(source.get(i + 1), Some(b'\n' | b'\r'));
+    if !(0..source.len()).any(is_joint) {
+        return Cow::Borrowed(source);
+    }
+    let mut joined = Vec::with_capacity(source.len());
+    let mut i = 0;
+    while i < source.len() {
+        if is_joint(i) {
+            let pair = matches!(source.get(i + 1..i + 3), Some(b"\r\n" | b"\n\r"));
+            i += 2 + usize::from(pair);
+        } else {
+            joined.push(source[i]);
+            i += 1;
+        }
+    }
+    Cow::Owned(joined)
 }
 
 struct Parser<'t, 's> {
@@ -136,7 +162,9 @@ impl<'t, 's> Parser<'t, 's> {
     }
 
     fn finish(&self) -> Result<()> {
-        if self.lex.parameters_left() {
+        if self.types.len() > MAX_TYPES {
+            Err(self.lex.error("table overflow"))
+        } else if self.lex.parameters_left() {
             Err(self.lex.error("wrong number of type parameters"))
         } else {
             Ok(())
