@@ -390,13 +390,42 @@ impl Builder {
         self.exit_to(Target::Pc(pc), kind)
     }
 
+    /// A new exit to `pc` with the current state, where nobody reads `unread` before writing it.
+    pub fn exit_without(&mut self, pc: Pc, kind: ExitKind, unread: SlotId) -> ExitId {
+        let id = self.next_exit();
+        let value = self.current[unread.index()];
+        self.changed.sort_unstable();
+        let mut binds: Vec<Bind> = self
+            .changed
+            .iter()
+            .filter(|&&slot| slot != unread)
+            .map(|&slot| Bind { slot, value: self.current[slot.index()] })
+            .collect();
+        binds.push(Bind { slot: unread, value: Operand::ANY });
+        binds.sort_unstable_by_key(|b| b.slot);
+        self.trace.add_exit(id, Target::Pc(pc), kind, self.last_exit, &binds);
+        // Later exits inherit from this one only if they can say what the slot holds then.
+        if !value.is_none() {
+            for slot in self.changed.drain(..) {
+                self.is_changed[slot.index()] = false;
+            }
+            self.last_exit = Some(id);
+            self.set(unread, value);
+        }
+        id
+    }
+
     /// A new exit to the address in an `i64` operand, with the current state.
     pub fn exit_indirect(&mut self, address: Operand, kind: ExitKind) -> ExitId {
         self.exit_to(Target::Value(address), kind)
     }
 
+    fn next_exit(&self) -> ExitId {
+        self.trace.exits.last().map_or(ExitId(0), |e| ExitId(e.id.0 + 1))
+    }
+
     fn exit_to(&mut self, target: Target, kind: ExitKind) -> ExitId {
-        let id = self.trace.exits.last().map_or(ExitId(0), |e| ExitId(e.id.0 + 1));
+        let id = self.next_exit();
         self.changed.sort_unstable();
         let binds: Vec<Bind> =
             self.changed.iter().map(|&slot| Bind { slot, value: self.current[slot.index()] }).collect();

@@ -214,7 +214,11 @@ impl Generator {
         for _ in 0..self.random.below(binds_at_most + 1) {
             let (slot, ty) = self.slot();
             if binds.iter().all(|b| b.slot != slot) {
-                let value = if self.random.one_in(3) { self.recipe(ty) } else { self.operand(ty) };
+                let value = match self.random.below(12) {
+                    0 => Operand::ANY,
+                    1..5 => self.recipe(ty),
+                    _ => self.operand(ty),
+                };
                 binds.push(Bind { slot, value });
             }
         }

@@ -575,6 +575,9 @@ impl Interp {
 
     fn materialise(&mut self, trace: &Trace, state: &mut State, id: ExitId) {
         trace.for_each_bind(id, |bind| {
+            if bind.value.is_any() {
+                return;
+            }
             let ty = trace.decls.slots.get(bind.slot.index()).map_or(Type::I64, |s| s.ty);
             let value = match trace.recipe(bind.value) {
                 // A recipe is pure; the verifier has seen to it.

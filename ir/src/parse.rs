@@ -361,7 +361,13 @@ impl TraceParser {
             let slot = lookup(c, "slot", |n| self.decls().slot(n))?;
             c.symbol("=")?;
             let ty = self.decls().slots[slot.index()].ty;
-            let value = if c.peek_name() { self.recipe(c, ty)? } else { self.operand(c, ty)? };
+            let value = if c.eat_word("any") {
+                Operand::ANY
+            } else if c.peek_name() {
+                self.recipe(c, ty)?
+            } else {
+                self.operand(c, ty)?
+            };
             binds.push(Bind { slot, value });
             Ok(())
         })?;

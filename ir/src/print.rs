@@ -435,6 +435,7 @@ fn write_magnitude(f: &mut impl Write, n: u128) -> fmt::Result {
 fn write_operand(f: &mut impl Write, trace: &Trace, op: Operand, ty: Type) -> fmt::Result {
     match op.kind() {
         OperandKind::Value(v) => write!(f, "{v}"),
+        OperandKind::Any => f.write_str("any"),
         OperandKind::Recipe(_) | OperandKind::None => f.write_char('?'),
         OperandKind::Int(_) | OperandKind::Const(_) => write_literal(f, trace, op, ty),
     }

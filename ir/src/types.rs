@@ -507,6 +507,8 @@ pub enum OperandKind {
     Const(u32),
     /// A recipe of the trace; only in snapshots.
     Recipe(u32),
+    /// Whatever is there; only in snapshots.
+    Any,
     /// Absent.
     None,
 }
@@ -518,8 +520,10 @@ const TAG_CONST: u32 = 2 << 30;
 impl Operand {
     /// The absent operand.
     pub const NONE: Operand = Operand(TAG_OTHER);
+    /// In a snapshot: the slot may hold anything, because nobody reads it before it is written.
+    pub const ANY: Operand = Operand(TAG_OTHER | !TAG);
     /// Largest payload of a value number, pool or recipe index.
-    pub const MAX_INDEX: u32 = (1 << 30) - 2;
+    pub const MAX_INDEX: u32 = (1 << 30) - 3;
 
     /// The value `v`. Numbers above [`Operand::MAX_INDEX`] are a caller's bug and are cut off.
     pub const fn value(v: Value) -> Operand {
@@ -552,6 +556,7 @@ impl Operand {
             0 => OperandKind::Value(Value(self.0)),
             TAG_OTHER => match self.0 & !TAG {
                 0 => OperandKind::None,
+                n if n == !TAG => OperandKind::Any,
                 n => OperandKind::Recipe(n - 1),
             },
             TAG_CONST => OperandKind::Const(self.0 & !TAG),
@@ -580,6 +585,11 @@ impl Operand {
         }
     }
 
+    /// May the slot hold anything? See [`Operand::ANY`].
+    pub const fn is_any(self) -> bool {
+        self.0 == Self::ANY.0
+    }
+
     /// Is it absent?
     pub const fn is_none(self) -> bool {
         self.0 == TAG_OTHER
@@ -599,6 +609,7 @@ impl fmt::Debug for Operand {
             OperandKind::Const(c) => write!(f, "const{c}"),
             OperandKind::Recipe(r) => write!(f, "recipe{r}"),
             OperandKind::None => f.write_str("-"),
+            OperandKind::Any => f.write_str("any"),
         }
     }
 }
@@ -641,6 +652,8 @@ mod tests {
         }
         assert_eq!(Operand::small(1 << 29), None);
         assert_eq!(Operand::NONE.kind(), OperandKind::None);
+        assert_eq!(Operand::ANY.kind(), OperandKind::Any);
+        assert!(Operand::ANY.is_any() && !Operand::ANY.is_literal() && Operand::ANY.as_value().is_none());
         assert!(!Operand::NONE.is_literal() && Operand::index(3).is_literal());
     }
 

@@ -287,6 +287,7 @@ impl Verifier<'_> {
                         self.plain(r);
                     }
                 },
+                OperandKind::Any => {}
                 _ => self.typed(b.value, slot.ty, i),
             }
         }
@@ -408,7 +409,7 @@ impl Verifier<'_> {
                 };
                 self.require(ok && !matches!(ty, Type::Tuple | Type::Void), Kind::Literal(place));
             }
-            OperandKind::None | OperandKind::Recipe(_) => self.error(Kind::Operand(place)),
+            OperandKind::None | OperandKind::Recipe(_) | OperandKind::Any => self.error(Kind::Operand(place)),
         }
     }
 

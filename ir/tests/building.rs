@@ -261,3 +261,30 @@ fn a_builder_can_be_used_again() {
         assert_eq!(state.get(s.rax), 0x1234_5678_9abc + i);
     }
 }
+
+#[test]
+fn an_exit_without_a_slot_says_so_and_later_ones_say_what_it_holds() {
+    let s = slots();
+    let mut b = Builder::new(s.decls, "t", Pc::Addr(0));
+    let a = s.rax;
+    b.exit_without(Pc::Addr(1), ExitKind::Jump, a);
+    b.exit(Pc::Addr(2), ExitKind::Jump);
+    let x = b.get(a);
+    let y = b.bin(Op::Add, Type::I64, x, x);
+    b.set(a, y);
+    b.exit_without(Pc::Addr(3), ExitKind::Jump, a);
+    let last = b.exit(Pc::Addr(4), ExitKind::Jump);
+    b.end_exit(last);
+    let text = b.trace().to_string();
+    for line in [
+        "exit 0 resume 0x1 { rax = any }",
+        // What was never touched cannot be said to be as it was behind one that may be anything.
+        "exit 1 resume 0x2 { }",
+        "exit 2 resume 0x3 like 1 { rax = any }",
+        "exit 3 resume 0x4 like 2 { rax = %1 }",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert_eq!(ir::parse::parse(&print::file(b.trace())).map(|p| p.trace.to_string()), Ok(text));
+    assert_eq!(verify::verify(b.trace()), Ok(()));
+}

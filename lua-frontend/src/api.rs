@@ -114,6 +114,7 @@ impl Cx {
         Gc::from_ptr(self.l)
     }
     #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "one access at a time, by the module's contract")]
     pub(crate) fn t(&self) -> &mut Thread {
         // SAFETY: the running coroutine is alive; the reference is used for one access at a time.
         unsafe { &mut *self.l }

@@ -151,7 +151,7 @@ pub fn compare(cx: Cx, a: Value, b: Value) -> Throw {
 /// `attempt to call ...` for the call instruction before `pc`.
 #[cold]
 #[inline(never)]
-pub fn call(cx: Cx, v: Value, pc: *const u32) -> Throw {
+pub(crate) fn call(cx: Cx, v: Value, pc: *const u32) -> Throw {
     // SAFETY: the instruction that is being executed.
     let ins = unsafe { *pc.sub(1) };
     let a = crate::bytecode::a(ins);

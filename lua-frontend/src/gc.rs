@@ -53,10 +53,15 @@ const STEP: usize = 128 * 1024;
 const MARK_PER_STEP: usize = 512 * 1024;
 /// Buckets of the interning table swept by a step.
 const BUCKETS_PER_STEP: usize = 8192;
+/// Most minor cycles between two full ones, so that old garbage (weak entries, finalizers) is found even if the heap does
+/// not grow.
+const MAX_MINORS: u32 = 16;
 /// Chunks swept by a step.
 const CHUNKS_PER_STEP: usize = 16;
 /// Least allocation between two cycles.
 const MIN_NURSERY: usize = 256 * 1024;
+/// In the header of a userdata: the finalizer has been queued or called.
+const FINALIZED: u8 = 1;
 /// Finalizers called by a step.
 const FINALIZERS_PER_STEP: usize = 16;
 
@@ -74,6 +79,9 @@ pub enum Phase {
     Strings,
 }
 
+/// Runs the finalizer of a cdata.
+pub type CDataFinalizer = fn(Cx, Value) -> Result<(), Throw>;
+
 /// State of the collector.
 pub struct Collector {
     /// Phase.
@@ -86,9 +94,9 @@ pub struct Collector {
     weak: Vec<*mut Table>,
     /// All coroutines.
     pub threads: Vec<*mut Thread>,
-    /// Userdata with a Rust payload.
-    payloads: Vec<Gc<UserData>>,
-    /// Objects with a finalizer that has not run.
+    /// All userdata, oldest first; a metatable may get `__gc` at any time.
+    userdata: Vec<Gc<UserData>>,
+    /// Cdata with a finalizer that has not run.
     finalizers: Vec<Value>,
     /// Dead objects whose finalizer is to be called, last first.
     queue: Vec<Value>,
@@ -96,6 +104,8 @@ pub struct Collector {
     live: usize,
     /// Is the cycle under way a full one?
     full: bool,
+    /// Minor cycles since the last full one.
+    minors: u32,
     /// Bytes that were live after the last full cycle.
     live_full: usize,
     /// Off by `collectgarbage("stop")`.
@@ -111,7 +121,7 @@ pub struct Collector {
     /// Finished cycles.
     pub cycles: u64,
     /// Finalizer of cdata, set by the ffi library.
-    pub cdata_gc: Option<fn(Cx, Value) -> Result<(), Throw>>,
+    pub cdata_gc: Option<CDataFinalizer>,
 }
 
 impl Default for Collector {
@@ -122,11 +132,12 @@ impl Default for Collector {
             touched: Vec::new(),
             weak: Vec::new(),
             threads: Vec::new(),
-            payloads: Vec::new(),
+            userdata: Vec::new(),
             finalizers: Vec::new(),
             queue: Vec::new(),
             live: 0,
             full: true,
+            minors: 0,
             live_full: 0,
             stopped: false,
             busy: false,
@@ -166,7 +177,7 @@ pub fn check(g: &mut Global) {
 /// `not enough memory`, if an allocation has failed since the last one.
 #[cold]
 #[inline(never)]
-pub fn step_in_vm(l: *mut Thread) -> Result<(), Throw> {
+pub(crate) fn step_in_vm(l: *mut Thread) -> Result<(), Throw> {
     // SAFETY: the running coroutine.
     let g = unsafe { &mut *(*l).g };
     step_now(g);
@@ -187,7 +198,7 @@ pub fn barrier_table(g: &mut Global, t: Gc<Table>) {
 
 /// After a store into any object.
 #[inline(never)]
-pub fn barrier_object(g: &mut Global, o: *mut Header) {
+pub(crate) fn barrier_object(g: &mut Global, o: *mut Header) {
     // SAFETY: a live object.
     unsafe {
         if (*o).flags & BLACK != 0 {
@@ -199,8 +210,11 @@ pub fn barrier_object(g: &mut Global, o: *mut Header) {
     }
 }
 
-/// Registers an object whose finalizer must run.
+/// Registers a cdata whose finalizer must run. (Userdata are looked at when they die.)
 pub fn add_finalizer(g: &mut Global, v: Value) {
+    if v.as_cdata().is_none() {
+        return;
+    }
     // SAFETY: a live object.
     unsafe {
         let h = v.ptr::<Header>();
@@ -211,9 +225,9 @@ pub fn add_finalizer(g: &mut Global, v: Value) {
     }
 }
 
-/// Registers a userdata whose payload must be dropped.
-pub fn add_payload(g: &mut Global, u: Gc<UserData>) {
-    g.gc.payloads.push(u);
+/// Registers a new userdata.
+pub fn add_userdata(g: &mut Global, u: Gc<UserData>) {
+    g.gc.userdata.push(u);
 }
 
 impl Global {
@@ -423,6 +437,12 @@ impl Global {
                 *p = Value::NIL;
                 p = p.add(1);
             }
+            // Open upvalues stay as long as they are in the list, even if no closure has them any more.
+            let mut uv = (*l).openuv;
+            while !uv.is_null() {
+                self.mark(uv.cast());
+                uv = (*uv).closed.0 as *mut Upval;
+            }
             let mut cf: *mut CFrame = (*l).cframe;
             while !cf.is_null() {
                 if let Some(h) = (*cf).handler {
@@ -478,6 +498,7 @@ impl Global {
         // SAFETY: see the module header.
         unsafe {
             self.gc.full = full;
+            self.gc.minors = if full { 0 } else { self.gc.minors + 1 };
             self.gc.gray.clear();
             if full {
                 self.heap.clear_marks();
@@ -504,19 +525,15 @@ impl Global {
             self.dead_stacks();
             self.separate_finalizers();
             self.propagate(usize::MAX >> 1);
-            self.drop_open_upvalues();
             self.clear_weak();
-            let payloads = std::mem::take(&mut self.gc.payloads);
-            let mut kept = Vec::with_capacity(payloads.len());
-            for u in payloads {
+            let all = std::mem::take(&mut self.gc.userdata);
+            for u in all {
                 if is_marked(u.as_ptr().cast()) {
-                    kept.push(u);
+                    self.gc.userdata.push(u);
                 } else {
                     (*u.as_ptr()).payload = None;
                 }
             }
-            kept.append(&mut self.gc.payloads);
-            self.gc.payloads = kept;
             self.gc.threads.retain(|&t| is_marked(t.cast()));
             self.gc.touched.retain(|&t| is_marked(t.cast()));
             self.gc.touched.dedup();
@@ -569,47 +586,25 @@ impl Global {
         }
     }
 
-    /// Takes open upvalues that no closure refers to any more out of the lists of living coroutines.
-    unsafe fn drop_open_upvalues(&mut self) {
-        // SAFETY: all upvalues in the lists are still in place.
-        unsafe {
-            for i in 0..self.gc.threads.len() {
-                let l = self.gc.threads[i];
-                if !is_marked(l.cast()) {
-                    continue;
-                }
-                let mut link: *mut *mut Upval = &raw mut (*l).openuv;
-                while !(*link).is_null() {
-                    let uv = *link;
-                    if is_marked(uv.cast()) {
-                        link = (&raw mut (*uv).closed).cast();
-                    } else {
-                        *link = (*uv).closed.0 as *mut Upval;
-                    }
-                }
-            }
-        }
-    }
-
     unsafe fn separate_finalizers(&mut self) {
         // SAFETY: dead objects are still in place.
         unsafe {
-            let all = std::mem::take(&mut self.gc.finalizers);
             let mut dead = Vec::new();
+            for i in 0..self.gc.userdata.len() {
+                let u = self.gc.userdata[i];
+                if !is_marked(u.as_ptr().cast()) && self.has_finalizer(u) {
+                    (*u.as_ptr()).h.y = FINALIZED;
+                    dead.push(u.into());
+                }
+            }
+            let all = std::mem::take(&mut self.gc.finalizers);
             for v in all {
                 let h = v.ptr::<Header>();
                 if is_marked(h.cast()) {
                     self.gc.finalizers.push(v);
                     continue;
                 }
-                let meta = v.as_userdata().map(|u| u.meta);
-                let wanted = match meta {
-                    None => true,
-                    Some(m) => !m.is_null() && !crate::vm::meta::lookup_in(self, m, Event::Gc).is_nil(),
-                };
-                if wanted {
-                    dead.push(v);
-                }
+                dead.push(v);
             }
             for &v in &dead {
                 self.mark_value(v);
@@ -619,6 +614,13 @@ impl Global {
             let older = dead;
             self.gc.queue = older;
         }
+    }
+
+    /// Has a userdata a `__gc` that was not called yet?
+    unsafe fn has_finalizer(&mut self, u: Gc<UserData>) -> bool {
+        u.h.y != FINALIZED
+            && !u.meta.is_null()
+            && !crate::vm::meta::lookup_in(self, u.meta, Event::Gc).is_nil()
     }
 
     /// Removes dead entries from weak tables.
@@ -678,7 +680,7 @@ impl Global {
             if !is_marked(v.ptr()) {
                 return true;
             }
-            as_value && self.gc.queue.contains(&v)
+            as_value && v.is(Tag::UserData) && (*v.ptr::<Header>()).y == FINALIZED
         }
     }
 
@@ -689,7 +691,9 @@ impl Global {
             match self.gc.phase {
                 Phase::Idle => {
                     let limit = self.gc.live_full / 100 * self.gc.pause;
-                    let full = self.gc.cycles == 0 || self.heap.total >= limit.max(MIN_NURSERY);
+                    let full = self.gc.cycles == 0
+                        || self.gc.minors >= MAX_MINORS
+                        || self.heap.total >= limit.max(MIN_NURSERY);
                     if full {
                         self.gc.phase = Phase::Sweep;
                     } else {
@@ -768,7 +772,13 @@ fn step_now(g: &mut Global) {
             cycle(g);
         } else {
             let mark = MARK_PER_STEP / 200 * g.gc.stepmul.clamp(50, 100_000);
-            g.advance(mark);
+            // Large allocations are paid for by as many steps.
+            let debt = g.heap.total.saturating_sub(g.heap.threshold) / STEP;
+            for _ in 0..=debt.min(10_000) {
+                if g.advance(mark) {
+                    break;
+                }
+            }
         }
     }
     g.gc.busy = false;
@@ -823,20 +833,21 @@ fn finalize(g: &mut Global, v: Value) {
     cx.g().thrown = thrown;
 }
 
-/// `collectgarbage("collect")`
+/// `collectgarbage("collect")`; also ends a `stop`, as in LuaJIT.
 pub fn full(cx: Cx) {
     let g = cx.g();
     if g.gc.busy {
         return;
     }
+    // As in the reference, whoever collects by hand switches the collector on again.
+    g.gc.stopped = false;
     g.gc.busy = true;
     // SAFETY: a safe point.
     unsafe { cycle(g) }
     g.gc.busy = false;
     run_finalizers(g, usize::MAX);
-    if !g.gc.stopped || g.gc.stress {
-        g.heap.threshold = g.next_threshold();
-    }
+    g.gc.stopped = false;
+    g.heap.threshold = g.next_threshold();
 }
 
 /// `collectgarbage("step", kbytes)`: true if a cycle has ended.
@@ -849,6 +860,7 @@ pub fn step(cx: Cx, kbytes: usize) -> bool {
     const GRAIN: usize = 1024;
     let mut left = kbytes.saturating_mul(GRAIN).max(1);
     let mut done = false;
+    g.gc.stopped = false;
     g.gc.busy = true;
     while left > 0 && !done {
         // SAFETY: a safe point. Whoever steps by hand waits for all garbage: a full cycle.
@@ -864,9 +876,8 @@ pub fn step(cx: Cx, kbytes: usize) -> bool {
     }
     g.gc.busy = false;
     run_finalizers(g, if done { usize::MAX } else { FINALIZERS_PER_STEP });
-    if !g.gc.stopped {
-        g.heap.threshold = g.next_threshold();
-    }
+    g.gc.stopped = false;
+    g.heap.threshold = g.next_threshold();
     done
 }
 
@@ -908,6 +919,16 @@ pub fn set_stepmul(cx: Cx, percent: i32) -> i32 {
 pub fn finalize_all(g: &mut Global) {
     for _ in 0..10 {
         let mut rest = std::mem::take(&mut g.gc.finalizers);
+        for i in 0..g.gc.userdata.len() {
+            let u = g.gc.userdata[i];
+            // SAFETY: listed userdata are alive.
+            unsafe {
+                if g.has_finalizer(u) {
+                    (*u.as_ptr()).h.y = FINALIZED;
+                    rest.push(u.into());
+                }
+            }
+        }
         if rest.is_empty() && g.gc.queue.is_empty() {
             break;
         }
@@ -927,7 +948,7 @@ pub unsafe fn close(g: *mut Global) {
     let g = unsafe { &mut *g };
     g.cur = g.main;
     finalize_all(g);
-    for u in std::mem::take(&mut g.gc.payloads) {
+    for u in std::mem::take(&mut g.gc.userdata) {
         // SAFETY: the heap is still mapped.
         unsafe { ptr::drop_in_place(&raw mut (*u.as_ptr()).payload) }
     }

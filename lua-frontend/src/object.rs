@@ -443,5 +443,5 @@ const _: () = {
     assert!(size_of::<Upval>() == 24 && offset_of!(Upval, v) == 8);
     assert!(size_of::<Func>() == 24 && offset_of!(Func, pc) == 8 && offset_of!(Func, env) == 16);
     assert!(size_of::<LuaFunc>() == 24 && size_of::<NativeFunc>() == 32);
-    assert!(size_of::<CData>() == 16 && size_of::<Proto>() % 8 == 0);
+    assert!(size_of::<CData>() == 16 && size_of::<Proto>().is_multiple_of(8));
 };

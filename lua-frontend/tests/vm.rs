@@ -368,6 +368,25 @@ fn cycles_overlap_lazy_sweeping() {
         end");
 }
 
+/// An open upvalue whose closures are gone is found again by the next closure over the same variable.
+#[test]
+fn open_upvalues_outlive_their_closures() {
+    ok("local x = 1
+        for i = 1, 50 do
+            do local f = function() return x end eq(f(), x) end
+            collect()
+            local junk = {} for j = 1, 50 do junk[j] = {j} end
+            local g = function() x = x + 1 return x end eq(g(), i + 1)
+        end eq(x, 51)");
+}
+
+/// A userdata may get its finalizer after it was made; the youngest is finalized first.
+#[test]
+fn late_finalizers() {
+    ok("local log = '' do local m for i = 1, 3 do with_gc(function() log = log .. i end) end end
+        collect() eq(log, '321')");
+}
+
 /// Operations must go on by jumping: neither calls nor errors, coroutines, metamethods may leave Rust frames behind.
 #[test]
 fn dispatch_keeps_the_stack_flat() {

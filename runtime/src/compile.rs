@@ -12,6 +12,7 @@ use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
+use crate::unread::Read;
 use crate::worth::{self, Cost, NoGain};
 use fragcache::{
     Cache, CacheError, ExitKind, FaultPlace, FragId, FragmentKind, GuestPc, NewExit, NewFragment, Places,
@@ -110,6 +111,7 @@ pub struct Compiler {
     pipeline: Pipeline,
     env: Env,
     host: X86Host,
+    codegen: codegen::x86_64::Compiler,
     /// What was done.
     pub stats: CompileStats,
     /// Texts for `--dump`, when asked for.
@@ -139,6 +141,7 @@ impl Compiler {
             pipeline: Pipeline::new(if options.level >= 3 { Level::Full } else { Level::Quick })
                 .without(&options.without),
             env: Env::new(features, options.fuel),
+            codegen: codegen::x86_64::Compiler::default(),
             host: X86Host { bmi2: std::is_x86_feature_detected!("bmi2") },
             stats: CompileStats::default(),
             listings: options.dump.is_some().then(Vec::new),
@@ -149,7 +152,8 @@ impl Compiler {
         }
     }
 
-    /// Makes the trace and puts it in the place of the fragment at its head. `code` holds the bytes of each step.
+    /// Makes the trace and puts it in the place of the fragment at its head. `code` holds the bytes of each step; `read` gives code
+    /// elsewhere that cannot change without notice.
     ///
     /// # Errors
     /// When it has to be a straight one.
@@ -159,8 +163,9 @@ impl Compiler {
         steps: &[Step],
         code: impl Fn(usize) -> &'b [u8],
         lengths: &[u32],
+        read: &mut Read<'_>,
     ) -> Result<FragId, NoTrace> {
-        let made = self.try_compile(cache, steps, code, lengths);
+        let made = self.try_compile(cache, steps, code, lengths, read);
         if let Err(e) = &made {
             tracing::debug!(head = %steps.first().map_or(GuestPc(0), |s| s.pc), why = %e, "no optimised trace");
             *self.stats.refused.entry(e.reason()).or_default() += 1;
@@ -174,13 +179,17 @@ impl Compiler {
         steps: &[Step],
         code: impl Fn(usize) -> &'b [u8],
         lengths: &[u32],
+        read: &mut Read<'_>,
     ) -> Result<FragId, NoTrace> {
         if self.stats.traces >= self.most {
             return Err(NoTrace::Enough);
         }
         let start = Instant::now();
         let facts = (0..32).map(|n| 1 << n).filter(|&f| cache.holds(f)).sum();
-        let trace = self.lifter.lift(steps, code, facts)?;
+        self.lifter.lift(steps, code, facts, read)?;
+        let mut source: Vec<(GuestPc, u32)> = steps.iter().zip(lengths).map(|(s, &n)| (s.pc, n)).collect();
+        source.append(&mut self.lifter.unread.looked);
+        let trace = self.lifter.trace();
         let lifted = Instant::now();
         let operations = trace.insts.len() as u64;
         let mut text =
@@ -204,10 +213,10 @@ impl Compiler {
         }
         // A vector trace needs the scalar one behind it.
         let most = if vector.is_some() { Cost::MAX } else { copy };
-        let mut frag = install(cache, trace, &self.host, steps, lengths, most);
+        let mut frag = install(cache, trace, (&self.host, &mut self.codegen), &source, most);
         if let (Ok(scalar), Some(v)) = (&frag, &vector) {
             // It takes the scalar trace's place and declines to it.
-            match install(cache, v, &self.host, steps, lengths, Cost::MAX) {
+            match install(cache, v, (&self.host, &mut self.codegen), &source, Cost::MAX) {
                 Ok(front) => {
                     self.stats.vectors += 1;
                     self.stats.code_bytes += u64::from(cache.frag(*scalar).len);
@@ -277,12 +286,11 @@ fn guess(trace: &Trace) -> usize {
 fn install(
     cache: &mut Cache,
     trace: &Trace,
-    host: &X86Host,
-    steps: &[Step],
-    lengths: &[u32],
+    (host, codegen): (&X86Host, &mut codegen::x86_64::Compiler),
+    source: &[(GuestPc, u32)],
     copy: Cost,
 ) -> Result<FragId, NoTrace> {
-    let pc = steps[0].pc;
+    let pc = source[0].0;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);
     let mut prefix = Vec::new();
     let (at, code, indirect) = loop {
@@ -291,7 +299,7 @@ fn install(
         // A head that indirect branches reach keeps an entry for them in line.
         let reached = cache.lookup(pc).is_some_and(|old| cache.frag(old).indirect);
         let indirect = reached.then(|| stubs::indirect_entry(&mut prefix, at.0, pc, DeadAtEntry::default()));
-        let code = codegen::compile(trace, host, (at.0 + prefix.len()) as u64)?;
+        let code = codegen.compile(trace, host, (at.0 + prefix.len()) as u64)?;
         if worth::of_code(trace, &code, at.0 as u64) > copy {
             return Err(NoGain { pc }.into());
         }
@@ -306,7 +314,6 @@ fn install(
     let line = |&(offset, pc): &(u32, Pc)| address(pc).map(|pc| (offset + shift, pc));
     let lines: Vec<(u32, GuestPc)> = code.lines.iter().filter_map(line).collect();
     prefix.extend_from_slice(&code.bytes);
-    let source: Vec<(GuestPc, u32)> = steps.iter().zip(lengths).map(|(s, &n)| (s.pc, n)).collect();
     Ok(cache.commit(NewFragment {
         pc,
         kind: FragmentKind::Trace,
@@ -314,7 +321,7 @@ fn install(
         entry: shift + code.entry,
         code: &prefix,
         exits: &exits,
-        source: &source,
+        source,
         map: &[],
         indirect,
         facts: facts_of(trace),

@@ -1,7 +1,7 @@
 //! The dispatcher: looks fragments up, makes them, enters them, and handles how they are left.
 
 use crate::assume;
-use crate::codemap::Watch;
+use crate::codemap::{CodeMap, Watch};
 use crate::context::{EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MISS, EXIT_RESUME, EXIT_STEP};
 use crate::enter;
 use crate::fpenv;
@@ -240,6 +240,15 @@ fn code_at(shared: &mut Shared, pc: GuestPc, into: &mut [u8]) -> Result<usize, T
     Err(TranslateError::Unreadable(pc))
 }
 
+/// Copies executable guest bytes from `pc` on, to the end of their mapping at most, if the guest cannot write them; returns how many.
+fn code_that_stays(map: &mut CodeMap, pc: u64, into: &mut [u8]) -> usize {
+    let Some(range) = map.range_at(pc).filter(|r| r.prot & libc::PROT_WRITE == 0 && !r.shared) else {
+        return 0;
+    };
+    let n = (range.end - pc).min(into.len() as u64) as usize;
+    if signal::read_guest(pc, &mut into[..n]).is_ok() { n } else { 0 }
+}
+
 /// Most bytes a block is made from.
 const BLOCK_BYTES: usize = 1024;
 /// Likewise on pages that can be written.
@@ -407,12 +416,13 @@ fn make_trace(mut r: Recording, shared: &mut Shared) {
         code.push((s.pc, bytes));
     }
     let options = &process().options;
-    let Shared { cache, translator, compiler, .. } = shared;
+    let Shared { cache, translator, compiler, map, .. } = shared;
     if options.optimizes() {
         let compiler = compiler.get_or_insert_with(|| crate::compile::Compiler::new(options));
         let lengths: Vec<u32> =
             r.steps.iter().zip(&code).map(|(s, c)| translator.length(&c.1, s.pc, s.instructions)).collect();
-        if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths).is_ok() {
+        let read = &mut |pc, into: &mut [u8]| code_that_stays(map, pc, into);
+        if compiler.compile(cache, &r.steps, |k| &code[k].1[..], &lengths, read).is_ok() {
             return;
         }
     }

@@ -28,6 +28,7 @@ use crate::assume;
 use crate::fpenv;
 use crate::lockstep;
 use crate::translate::Step;
+use crate::unread::{Read, Unread};
 use decode::x86_64::{X86_64, slots};
 use decode::{Fp, Guest, GuestPc, Lifted};
 use iced_x86::{Instruction, OpKind};
@@ -56,12 +57,14 @@ pub struct Lifter {
     changed: Vec<SlotId>,
     /// Slots that it reads before it changes them.
     read: Vec<SlotId>,
+    /// Where exits need not put the flags into place.
+    pub unread: Unread,
 }
 
 impl Default for Lifter {
     fn default() -> Self {
         let b = Builder::new(slots::decls().clone(), "trace", Pc::Addr(0));
-        Lifter { b, changed: Vec::new(), read: Vec::new() }
+        Lifter { b, changed: Vec::new(), read: Vec::new(), unread: Unread::default() }
     }
 }
 
@@ -75,17 +78,21 @@ enum End {
 }
 
 impl Lifter {
-    /// Lifts the path. `code` holds the bytes of each step; `facts` are those of [`assume`] that hold.
+    /// Lifts the path. `code` holds the bytes of each step; `facts` are those of [`assume`] that hold; `read` gives
+    /// the code where exits lead.
     pub fn lift<'b>(
         &mut self,
         steps: &[Step],
         code: impl Fn(usize) -> &'b [u8],
         facts: u32,
+        read: &mut Read<'_>,
     ) -> Result<&mut Trace, Refusal> {
         let Some(first) = steps.first() else { return Err(Refusal::Leaves) };
         let head = first.pc.0;
+        self.unread.clear();
+        let exact = facts & assume::NO_FAULT_HANDLER == 0;
         self.begin(steps, facts);
-        let end = self.body(steps, &code, facts)?;
+        let end = self.body(steps, &code, facts, read)?;
         if end == End::At(head) {
             self.look_at_body(facts & assume::NO_FAULT_HANDLER == 0);
             self.begin(steps, facts);
@@ -93,12 +100,12 @@ impl Lifter {
                 self.b.get(self.read[k]);
             }
             self.b.begin_loop(&self.changed);
-            self.body(steps, &code, facts)?;
-            let interrupt = self.b.exit(Pc::Addr(head), ExitKind::Jump);
+            self.body(steps, &code, facts, read)?;
+            let interrupt = self.exit(head, ExitKind::Jump, exact, read);
             self.b.end_loop(Some(interrupt));
         } else {
             let exit = match end {
-                End::At(pc) => self.b.exit(Pc::Addr(pc), ExitKind::Jump),
+                End::At(pc) => self.exit(pc, ExitKind::Jump, exact, read),
                 End::Exit(exit) => exit,
             };
             self.b.end_exit(exit);
@@ -108,6 +115,11 @@ impl Lifter {
             unreachable!("an ill-formed trace: {e:?}\n{}", self.b.trace());
         }
         Ok(self.b.trace_mut())
+    }
+
+    /// The trace lifted last.
+    pub fn trace(&mut self) -> &mut Trace {
+        self.b.trace_mut()
     }
 
     fn begin(&mut self, steps: &[Step], facts: u32) {
@@ -140,6 +152,20 @@ impl Lifter {
         {
             trace.for_each_bind(exit.id, |bind| always.push(bind.slot));
         }
+        // But what may be anything there is not inherited: do all up to the first that says what it is bind it?
+        for exit in &trace.exits {
+            let (mut bound, mut any) = (false, false);
+            trace.for_each_bind(exit.id, |bind| {
+                bound |= bind.slot == slots::FLAGS;
+                any |= bind.slot == slots::FLAGS && bind.value.is_any();
+            });
+            if !bound {
+                always.retain(|s| *s != slots::FLAGS);
+            }
+            if !any {
+                break;
+            }
+        }
         // As if there were one more at the end.
         let last = self.b.exit(Pc::Addr(0), ExitKind::Jump);
         let trace = self.b.trace();
@@ -158,6 +184,7 @@ impl Lifter {
         steps: &[Step],
         code: &impl Fn(usize) -> &'b [u8],
         facts: u32,
+        read: &mut Read<'_>,
     ) -> Result<End, Refusal> {
         let guest = X86_64;
         let exact = facts & assume::NO_FAULT_HANDLER == 0;
@@ -194,11 +221,11 @@ impl Lifter {
                     Lifted::Next if towards == next => {}
                     Lifted::Branch { taken, .. } if taken.0 == next && towards == next => {}
                     Lifted::Branch { cond, taken } if towards == taken.0 => {
-                        let exit = self.b.exit(Pc::Addr(next), ExitKind::Jump);
+                        let exit = self.exit(next, ExitKind::Jump, exact, read);
                         self.b.guard(cond, exit);
                     }
                     Lifted::Branch { cond, taken } if towards == next => {
-                        let exit = self.b.exit(Pc::Addr(taken.0), ExitKind::Jump);
+                        let exit = self.exit(taken.0, ExitKind::Jump, exact, read);
                         let cond = self.b.un(Op::Not, Type::I1, cond);
                         self.b.guard(cond, exit);
                     }
@@ -207,7 +234,7 @@ impl Lifter {
                         match self.b.trace().literal_int(target).map(|v| v as u64) {
                             // The path itself has computed it.
                             Some(to) if !last && to == towards => {}
-                            Some(to) => return Ok(End::Exit(self.b.exit(Pc::Addr(to), kind))),
+                            Some(to) => return Ok(End::Exit(self.exit(to, kind, exact, read))),
                             None if last => return Ok(End::Exit(self.b.exit_indirect(target, kind))),
                             None => self.predict(target, kind, towards),
                         }
@@ -218,6 +245,16 @@ impl Lifter {
             }
         }
         Ok(End::At(steps.last().map_or(0, |s| s.next.0)))
+    }
+
+    /// An exit to a known place.
+    fn exit(&mut self, pc: u64, kind: ExitKind, exact: bool, read: &mut Read<'_>) -> ExitId {
+        // Lockstep compares all flags wherever a trace leaves.
+        if !lockstep::on() && self.unread.flags(pc, exact, read) {
+            self.b.exit_without(Pc::Addr(pc), kind, slots::FLAGS)
+        } else {
+            self.b.exit(Pc::Addr(pc), kind)
+        }
     }
 
     /// Goes on when the computed target is the recorded one.
@@ -255,7 +292,7 @@ mod tests {
 
     fn lift(steps: &[Step], code: &[&[u8]], facts: u32) -> Result<String, Refusal> {
         let mut lifter = Lifter::default();
-        let trace = lifter.lift(steps, |k| code[k], facts)?;
+        let trace = lifter.lift(steps, |k| code[k], facts, &mut |_, _| 0)?;
         assert_eq!(ir::verify::verify(trace), Ok(()), "{trace}");
         Ok(trace.to_string())
     }
@@ -302,5 +339,21 @@ mod tests {
     fn a_path_that_the_code_cannot_take_is_refused() {
         assert_eq!(lift(&[step(HEAD, 0x1234, 3)], &[&LOOP], 0), Err(Refusal::Changed));
         assert_eq!(lift(&[step(HEAD, HEAD, 3)], &[&LOOP[..5]], 0), Err(Refusal::Changed));
+    }
+
+    #[test]
+    fn flags_that_nobody_reads_are_not_put_into_place() {
+        // Behind the loop: test eax, eax. Before it `add` reads nothing.
+        let mut read = |pc: u64, into: &mut [u8]| {
+            let code: &[u8] = if pc == HEAD + 8 { &[0x85, 0xc0] } else { &LOOP };
+            into[..code.len()].copy_from_slice(code);
+            code.len()
+        };
+        let mut lifter = Lifter::default();
+        let facts = assume::NO_FAULT_HANDLER | assume::PRIVATE;
+        let trace = lifter.lift(&[step(HEAD, HEAD, 3)], |_| &LOOP, facts, &mut read).unwrap();
+        let text = trace.to_string();
+        assert_eq!(text.matches("flags = any").count(), 2, "{text}");
+        assert_eq!(lifter.unread.looked.len(), 2);
     }
 }

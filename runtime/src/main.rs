@@ -41,6 +41,7 @@ mod stubs;
 mod syscall;
 mod thread;
 mod translate;
+mod unread;
 mod view;
 mod worth;
 

@@ -116,7 +116,7 @@ pub(crate) fn equal_handler(g: &mut Global, x: Value, y: Value) -> Value {
 }
 
 macro_rules! equal_vv {
-    ($name:ident, $eq:expr) => {
+    ($name:ident, $eq:expr, $ne:expr) => {
         op! {
             fn $name(l, base, k, pc, ins, g) {
                 let (x, y) = (*ra(base, ins), *rd(base, ins));
@@ -124,11 +124,11 @@ macro_rules! equal_vv {
                 if p == q {
                     return branch!($eq, l, base, k, pc, g);
                 }
-                if p < q || p > q {
-                    return branch!(!$eq, l, base, k, pc, g);
+                if p.partial_cmp(&q).is_some() {
+                    return branch!($ne, l, base, k, pc, g);
                 }
                 if x == y {
-                    return branch!($eq == (x != Value::NAN), l, base, k, pc, g);
+                    return branch!((x != Value::NAN) == $eq, l, base, k, pc, g);
                 }
                 // Different words, at least one of them tagged.
                 if (x.is(crate::value::Tag::Table) || x.is(crate::value::Tag::UserData)) && y.0 >> 47 == x.0 >> 47 {
@@ -139,13 +139,13 @@ macro_rules! equal_vv {
                 } else if x.is(crate::value::Tag::CData) || y.is(crate::value::Tag::CData) {
                     return slow_equal(l, base, k, pc, ins, g);
                 }
-                branch!(!$eq, l, base, k, pc, g)
+                branch!($ne, l, base, k, pc, g)
             }
         }
     };
 }
-equal_vv!(iseqv, true);
-equal_vv!(isnev, false);
+equal_vv!(iseqv, true, false);
+equal_vv!(isnev, false, true);
 
 op! {
     #[cold]
@@ -186,7 +186,7 @@ unsafe fn equal_meta(
 }
 
 macro_rules! equal_k {
-    ($name:ident, $eq:expr, |$base:ident, $k:ident, $ins:ident| $y:expr) => {
+    ($name:ident, $eq:expr, $ne:expr, |$base:ident, $k:ident, $ins:ident| $y:expr) => {
         op! {
             fn $name(l, $base, $k, pc, $ins, g) {
                 let x = *ra($base, $ins);
@@ -201,13 +201,13 @@ macro_rules! equal_k {
         }
     };
 }
-equal_k!(iseqs, true, |base, k, ins| *k.sub(1 + d(ins)));
-equal_k!(isnes, false, |base, k, ins| *k.sub(1 + d(ins)));
-equal_k!(iseqp, true, |base, k, ins| pri(ins));
-equal_k!(isnep, false, |base, k, ins| pri(ins));
+equal_k!(iseqs, true, false, |base, k, ins| *k.sub(1 + d(ins)));
+equal_k!(isnes, false, true, |base, k, ins| *k.sub(1 + d(ins)));
+equal_k!(iseqp, true, false, |base, k, ins| pri(ins));
+equal_k!(isnep, false, true, |base, k, ins| pri(ins));
 
 macro_rules! equal_n {
-    ($name:ident, $eq:expr) => {
+    ($name:ident, $eq:expr, $ne:expr) => {
         op! {
             fn $name(l, base, k, pc, ins, g) {
                 let x = *ra(base, ins);
@@ -218,13 +218,13 @@ macro_rules! equal_n {
                 if x.is(crate::value::Tag::CData) {
                     return slow_equal(l, base, k, pc, ins, g);
                 }
-                branch!(!$eq, l, base, k, pc, g)
+                branch!($ne, l, base, k, pc, g)
             }
         }
     };
 }
-equal_n!(iseqn, true);
-equal_n!(isnen, false);
+equal_n!(iseqn, true, false);
+equal_n!(isnen, false, true);
 
 op! {
     fn istc(l, base, k, pc, ins, g) {

@@ -22,6 +22,9 @@ enum Step {
     Overflow,
 }
 
+/// Room for the text of a number.
+const MAX_NUMBER_TEXT: usize = 32;
+
 fn is_piece(v: Value) -> bool {
     v.as_str().is_some() || v.is_number()
 }
@@ -47,6 +50,15 @@ unsafe fn reduce(g: *mut Global, first: *mut Value, top: *mut Value) -> Step {
             while low > first && is_piece(*low.sub(1)) {
                 low = low.sub(1);
             }
+            let mut total = 0;
+            let mut p = low;
+            while p <= top {
+                total += (*p).as_str().map_or(MAX_NUMBER_TEXT, |s| s.len());
+                p = p.add(1);
+            }
+            if total > crate::strings::MAX_STR {
+                return Step::Overflow;
+            }
             let mut buf = std::mem::take(&mut (*g).buf);
             buf.clear();
             let mut p = low;
@@ -56,9 +68,6 @@ unsafe fn reduce(g: *mut Global, first: *mut Value, top: *mut Value) -> Step {
                     None => crate::number::format((*p).raw_f64(), &mut buf),
                 }
                 p = p.add(1);
-            }
-            if buf.len() > crate::strings::MAX_STR {
-                return Step::Overflow;
             }
             *low = (*g).intern(&buf).into();
             if buf.capacity() > 1 << 20 {

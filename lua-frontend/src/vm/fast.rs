@@ -168,7 +168,7 @@ op! {
         if n >= 1 {
             let v = *base;
             let i = super::tables::index_of(v);
-            if i >= 1 && i <= 250 {
+            if (1..=250).contains(&i) {
                 let i = (i as usize).min(n);
                 return return_values(l, base, base.add(i), n - i, g);
             }
@@ -297,7 +297,7 @@ bits2! {
 op! {
     fn byte(l, base, k, pc, ins, g) {
         let n = k as usize;
-        if n >= 1 && n <= 2 && (*base).is(Tag::Str) {
+        if (1..=2).contains(&n) && (*base).is(Tag::Str) {
             let s = (*base).ptr::<Str>();
             let i = if n == 2 { super::tables::index_of(*base.add(1)) } else { 1 };
             if i.wrapping_sub(1) < (*s).h.n {
@@ -327,7 +327,7 @@ unsafe fn one_byte(g: *mut Global, c: u8) -> *mut Str {
 op! {
     fn sub(l, base, k, pc, ins, g) {
         let n = k as usize;
-        if n >= 2 && n <= 3 && (*base).is(Tag::Str) && (*base.add(1)).is_number()
+        if (2..=3).contains(&n) && (*base).is(Tag::Str) && (*base.add(1)).is_number()
             && (n == 2 || (*base.add(2)).is_number())
         {
             let len = (*(*base).ptr::<Str>()).h.n as i64;

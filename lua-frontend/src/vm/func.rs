@@ -144,7 +144,6 @@ pub fn new_userdata(
     size: usize,
     meta: Option<Gc<Table>>,
 ) -> Gc<UserData> {
-    let has_payload = payload.is_some();
     let p: *mut UserData = cx.g().heap.alloc(Space::Object, size_of::<UserData>() + size).cast();
     // SAFETY: a fresh cell with room for the bytes.
     unsafe {
@@ -158,9 +157,7 @@ pub fn new_userdata(
         ptr::write_bytes(p.add(1).cast::<u8>(), 0, size);
     }
     let u = Gc::from_ptr(p);
-    if has_payload {
-        gc::add_payload(cx.g(), u);
-    }
+    gc::add_userdata(cx.g(), u);
     if meta.is_some() {
         cx.set_metatable(u.into(), meta);
     }

@@ -41,10 +41,6 @@ pub fn set_metatable(cx: Cx, v: Value, m: Option<Gc<Table>>) {
         } else if let Some(u) = v.as_userdata() {
             (*u.as_ptr()).meta = p;
             gc::barrier_object(cx.g(), u.as_ptr().cast());
-            // Whether there is a finalizer is asked when the object dies: it may be set later.
-            if !p.is_null() {
-                gc::add_finalizer(cx.g(), v);
-            }
         } else {
             cx.g().basemt[basemt_index(v)] = p;
         }
@@ -53,7 +49,7 @@ pub fn set_metatable(cx: Cx, v: Value, m: Option<Gc<Table>>) {
 
 /// The metamethod in a metatable; nil if absent. Remembers absence of the fast events.
 #[inline]
-pub fn lookup_in(g: &mut Global, m: *mut Table, e: Event) -> Value {
+pub(crate) fn lookup_in(g: &mut Global, m: *mut Table, e: Event) -> Value {
     // SAFETY: a live table.
     unsafe {
         if (e as u8) < 6 && (*m).h.x & 1 << e as u8 != 0 {

@@ -280,7 +280,7 @@ const _: () = assert!(OP_COUNT <= BUILTIN_BASE);
 
 /// Makes room for a push.
 #[cold]
-pub fn grow_for_push(l: *mut Thread) {
+pub(crate) fn grow_for_push(l: *mut Thread) {
     // SAFETY: the running coroutine. At the limit the reserve takes the value.
     unsafe {
         thread::grow(l, 1);

@@ -119,9 +119,15 @@ fn difference(
     after: &State,
 ) -> String {
     let mut out = String::new();
+    let mut unread = Vec::new();
+    trace.for_each_bind(id, |b| {
+        if b.value.is_any() {
+            unread.push(b.slot);
+        }
+    });
     for (i, slot) in trace.decls.slots.iter().enumerate() {
         let s = SlotId(i as u16);
-        if host.home(s) == Home::Machine {
+        if host.home(s) == Home::Machine || unread.contains(&s) {
             continue;
         }
         let (mut x, mut y) = (*expected.get_wide(s), *after.get_wide(s));

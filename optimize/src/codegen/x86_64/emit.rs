@@ -700,6 +700,33 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// Registers that the exit writes and nothing at it reads.
+    fn dead_at(&self, record: &ExitRecord) -> u16 {
+        let (mut written, mut read) = (0, 0);
+        let mut reads = |src: Src| {
+            if let From::Reg(r, _) = self.place(src)
+                && r < VECTOR
+            {
+                read |= 1 << r;
+            }
+        };
+        for item in &self.s.items[record.items.0 as usize..record.items.1 as usize] {
+            if let Home::General(r) = self.host.home(SlotId(item.slot)) {
+                written |= 1 << r;
+                reads(item.src);
+            } else if !matches!(self.host.home(SlotId(item.slot)), Home::Vector(_)) {
+                reads(item.src);
+            }
+        }
+        record.target.into_iter().for_each(&mut reads);
+        match record.flags {
+            FlagsAt::Keep | FlagsAt::Literal(_) | FlagsAt::Float { .. } => {}
+            FlagsAt::Image(i) => reads(Src::Opnd(i)),
+            FlagsAt::Op { a, b, c, .. } => [a, b, c].into_iter().for_each(reads),
+        }
+        written & !read
+    }
+
     /// The code of an exit, up to and with its jump.
     fn exit_code(&mut self, record: u32, start: u32) -> Result<(), CodegenError> {
         let record: ExitRecord = self.s.exits[record as usize];
@@ -713,7 +740,8 @@ impl<'a> Emitter<'a> {
         let flags_done = if record.flags == FlagsAt::Keep {
             Ok(())
         } else {
-            exits::flags(&mut asm, record.flags, self.scratch, &mut |src| self.place(src))
+            let free = self.dead_at(&record);
+            exits::flags(&mut asm, record.flags, self.scratch, free, &mut |src| self.place(src))
         };
         self.asm = asm;
         flags_done?;

@@ -5,10 +5,11 @@
 
 use ir::op::Op;
 use ir::types::{ExitId, Flag, Type};
+use smallvec::SmallVec;
 
 use super::super::CodegenError;
 use super::asm::integer::{Plain, Unary};
-use super::asm::{Alu, Asm, Mem, Reg, Width};
+use super::asm::{Alu, Asm, Mem, Reg, Rm, Width};
 use super::moves::{From, Scratch, Tweak, load};
 use super::select_flags::width_of;
 use super::vinst::Merge;
@@ -101,130 +102,143 @@ pub fn image_of(packed: u64) -> u64 {
 
 const RAX: Reg = Reg(0);
 
-/// Runs `f` with a register that holds `a` and is none of those in `avoid`; all registers are as before behind it.
-fn with_register(asm: &mut Asm, scratch: Scratch, avoid: &[From], a: From, f: impl FnOnce(&mut Asm, Reg)) {
-    let taken = |r: u8| avoid.iter().any(|x| matches!(x, From::Reg(s, _) if *s == r));
-    let t = (0..16u8).find(|r| *r != 4 && !taken(*r)).unwrap_or(0);
-    let (s, o) = scratch.cell(0);
-    asm.store(Width::W64, Mem::segment(s, o), Reg(t));
-    load(asm, t, a);
-    f(asm, Reg(t));
-    asm.mov(Width::W64, Reg(t), Mem::segment(s, o));
+/// Registers for the time that the flags are made.
+struct Temps {
+    scratch: Scratch,
+    /// Those whose content nobody needs any more.
+    free: u16,
+    /// Those that hold operands.
+    taken: u16,
+    /// Those whose content is in scratch memory, in order of their cells.
+    saved: SmallVec<[Reg; 2]>,
 }
 
-/// Makes the flags. Operands that are sums or literals go through a register.
+impl Temps {
+    fn take(&mut self, asm: &mut Asm) -> Reg {
+        let free = self.free & !self.taken;
+        if free != 0 {
+            let r = Reg(free.trailing_zeros() as u8);
+            self.taken |= 1 << r.0;
+            return r;
+        }
+        let r = Reg((!self.taken & !(1 << Reg::RSP.0)).trailing_zeros().min(15) as u8);
+        self.taken |= 1 << r.0;
+        let (s, o) = self.scratch.cell(self.saved.len() as i32);
+        asm.store(Width::W64, Mem::segment(s, o), r);
+        self.saved.push(r);
+        r
+    }
+
+    fn give_back(self, asm: &mut Asm) {
+        for (i, r) in self.saved.iter().enumerate() {
+            let (s, o) = self.scratch.cell(i as i32);
+            asm.mov(Width::W64, *r, Mem::segment(s, o));
+        }
+    }
+}
+
+/// Makes the flags. `free` are registers whose content nobody needs any more.
 pub fn flags(
     asm: &mut Asm,
     flags: FlagsAt,
     scratch: Scratch,
+    free: u16,
     place: &mut impl FnMut(Src) -> From,
 ) -> Result<(), CodegenError> {
     match flags {
         // Comparisons of floats are made by the caller, who knows where vectors are.
         FlagsAt::Keep | FlagsAt::Float { .. } => {}
-        FlagsAt::Image(o) => restore(asm, scratch, place(Src::Opnd(o))),
-        FlagsAt::Literal(packed) => restore(asm, scratch, From::Int(image_of(packed))),
+        FlagsAt::Image(o) => restore(asm, scratch, free, place(Src::Opnd(o))),
+        FlagsAt::Literal(packed) => restore(asm, scratch, free, From::Int(image_of(packed))),
         FlagsAt::Op { op, ty, a, b, c } => {
             let (a, b, c) = (place(a), place(b), place(c));
             let width = width_of(ty);
-            if op == Op::FlagsLogic {
-                match a {
-                    // As of any two equal numbers compared.
-                    From::Int(0) => asm.alu(Alu::Cmp, Width::W32, RAX, RAX),
-                    From::Reg(r, Tweak::None) => asm.test(width, Reg(r), Reg(r)),
-                    From::Mem(s, o, Tweak::None) => asm.alu_imm(Alu::Cmp, width, Mem::segment(s, o), 0),
-                    _ => with_register(asm, scratch, &[], a, |asm, t| asm.test(width, t, t)),
-                }
+            let taken = [a, b, c].iter().fold(0, |m, x| if let From::Reg(r, _) = x { m | 1 << r } else { m });
+            if op == Op::FlagsUmul || op == Op::FlagsSmul && ty == Type::I8 {
+                multiply(asm, scratch, op, ty, a, b);
                 return Ok(());
             }
-            if op == Op::FlagsSub {
-                match (a, b) {
-                    (From::Reg(x, Tweak::None), From::Reg(y, Tweak::None)) => {
-                        asm.alu(Alu::Cmp, width, Reg(x), Reg(y));
-                        return Ok(());
-                    }
-                    (From::Reg(x, Tweak::None), From::Mem(s, o, Tweak::None)) => {
-                        asm.alu(Alu::Cmp, width, Reg(x), Mem::segment(s, o));
-                        return Ok(());
-                    }
-                    (From::Mem(s, o, Tweak::None), From::Reg(y, Tweak::None)) => {
-                        asm.alu_to(Alu::Cmp, width, Mem::segment(s, o), Reg(y));
-                        return Ok(());
-                    }
-                    _ => {}
+            let mut temps = Temps { scratch, free: free & !(1 << Reg::RSP.0), taken, saved: SmallVec::new() };
+            let b = if op == Op::FlagsLogic { a } else { b };
+            let carry = matches!(op, Op::FlagsAdc | Op::FlagsSbb);
+            // The first operand: in place where nothing is written.
+            let reads = matches!(op, Op::FlagsSub | Op::FlagsLogic);
+            let first: Rm = match a {
+                From::Reg(r, Tweak::None) if reads => Reg(r).into(),
+                From::Mem(s, o, Tweak::None) if reads && !(op == Op::FlagsSub && needs_register(b, ty)) => {
+                    Mem::segment(s, o).into()
                 }
-                if let Some(i) = immediate(b, ty) {
-                    match a {
-                        From::Reg(x, Tweak::None) => {
-                            asm.alu_imm(Alu::Cmp, width, Reg(x), i);
-                            return Ok(());
-                        }
-                        From::Mem(s, o, Tweak::None) => {
-                            asm.alu_imm(Alu::Cmp, width, Mem::segment(s, o), i);
-                            return Ok(());
-                        }
-                        _ => {}
-                    }
+                _ => {
+                    let t = temps.take(asm);
+                    load(asm, t.0, a);
+                    t.into()
                 }
+            };
+            if op == Op::FlagsLogic {
+                match first {
+                    Rm::Reg(r) => asm.test(width, r, r),
+                    first => asm.alu_imm(Alu::Cmp, width, first, 0),
+                }
+                temps.give_back(asm);
+                return Ok(());
             }
-            // In general: a and b in two registers of their own.
-            let (s, o) = scratch.cell(1);
-            let taken = [a, b, c];
-            let second = (0..16u8)
-                .rev()
-                .find(|r| *r != 4 && !taken.iter().any(|x| matches!(x, From::Reg(q, _) if q == r)))
-                .unwrap_or(15);
-            let t2 = Reg(second);
-            asm.store(Width::W64, Mem::segment(s, o), t2);
-            let rax_free = matches!(op, Op::FlagsUmul) || op == Op::FlagsSmul && ty == Type::I8;
-            if rax_free {
-                multiply(asm, scratch, op, ty, a, b, t2);
-            } else {
-                let avoid = [a, b, c, From::Reg(second, Tweak::None)];
-                with_register(asm, scratch, &avoid, a, |asm, t| {
-                    if matches!(op, Op::FlagsAdc | Op::FlagsSbb) {
-                        load(asm, second, c);
-                        asm.alu_imm(Alu::Add, Width::W8, t2, -1);
-                    }
-                    load(asm, second, b);
-                    match op {
-                        Op::FlagsSub => asm.alu(Alu::Cmp, width, t, t2),
-                        Op::FlagsAdc => asm.alu(Alu::Adc, width, t, t2),
-                        Op::FlagsSbb => asm.alu(Alu::Sbb, width, t, t2),
-                        Op::FlagsSmul => asm.imul(width, t, t2),
-                        _ => asm.alu(Alu::Add, width, t, t2),
-                    }
-                });
+            let second = match b {
+                From::Reg(r, Tweak::None) => Some(Reg(r)),
+                _ if op == Op::FlagsSmul || immediate(b, ty).is_none() => {
+                    let t = temps.take(asm);
+                    load(asm, t.0, b);
+                    Some(t)
+                }
+                _ => None,
+            };
+            if carry {
+                let t = temps.take(asm);
+                load(asm, t.0, c);
+                asm.alu_imm(Alu::Add, Width::W8, t, -1);
             }
-            asm.mov(Width::W64, t2, Mem::segment(s, o));
+            let alu = match op {
+                Op::FlagsSub => Alu::Cmp,
+                Op::FlagsAdc => Alu::Adc,
+                Op::FlagsSbb => Alu::Sbb,
+                _ => Alu::Add,
+            };
+            match (first, second) {
+                (Rm::Reg(x), Some(y)) if op == Op::FlagsSmul => asm.imul(width, x, y),
+                (Rm::Reg(x), Some(y)) => asm.alu(alu, width, x, y),
+                (Rm::Mem(x), Some(y)) => asm.alu_to(alu, width, x, y),
+                (x, None) => asm.alu_imm(alu, width, x, immediate(b, ty).unwrap_or(0)),
+            }
+            temps.give_back(asm);
         }
     }
     Ok(())
 }
 
+/// Must it be brought into a register to be the second operand?
+fn needs_register(b: From, ty: Type) -> bool {
+    !matches!(b, From::Reg(_, Tweak::None)) && immediate(b, ty).is_none()
+}
+
 /// Flags of a multiplication through `rax` and `rdx`.
-fn multiply(asm: &mut Asm, scratch: Scratch, op: Op, ty: Type, a: From, b: From, t: Reg) {
-    let (s0, o0) = scratch.cell(0);
-    let (s2, o2) = scratch.cell(2);
+fn multiply(asm: &mut Asm, scratch: Scratch, op: Op, ty: Type, a: From, b: From) {
+    // A register that is none of theirs brings the second factor to memory, where the product takes it from.
+    let taken = |r: u8| matches!(a, From::Reg(s, _) if s == r) || matches!(b, From::Reg(s, _) if s == r);
+    let t = Reg((6..16u8).find(|r| !taken(*r)).unwrap_or(6));
+    let cell = |i| {
+        let (s, o) = scratch.cell(i);
+        Mem::segment(s, o)
+    };
+    asm.store(Width::W64, cell(0), t);
     load(asm, t.0, b);
-    // `t` may be rdx or rax itself; the product is taken from memory then.
-    let (s3, o3) = scratch.cell(3);
-    asm.store(Width::W64, Mem::segment(s3, o3), t);
-    if t != RAX {
-        asm.store(Width::W64, Mem::segment(s0, o0), RAX);
-    }
-    if t != Reg::RDX {
-        asm.store(Width::W64, Mem::segment(s2, o2), Reg::RDX);
-    }
+    asm.store(Width::W64, cell(3), t);
+    asm.mov(Width::W64, t, cell(0));
+    asm.store(Width::W64, cell(1), RAX);
+    asm.store(Width::W64, cell(2), Reg::RDX);
     load(asm, 0, a);
     let unary = if op == Op::FlagsUmul { Unary::Mul } else { Unary::Imul };
-    asm.unary(unary, width_of(ty), Mem::segment(s3, o3));
-    if t != Reg::RDX {
-        asm.mov(Width::W64, Reg::RDX, Mem::segment(s2, o2));
-    }
-    if t != RAX {
-        asm.mov(Width::W64, RAX, Mem::segment(s0, o0));
-    }
+    asm.unary(unary, width_of(ty), cell(3));
+    asm.mov(Width::W64, Reg::RDX, cell(2));
+    asm.mov(Width::W64, RAX, cell(1));
 }
 
 fn immediate(b: From, ty: Type) -> Option<i32> {
@@ -233,12 +247,17 @@ fn immediate(b: From, ty: Type) -> Option<i32> {
 }
 
 /// The flags from an image.
-fn restore(asm: &mut Asm, scratch: Scratch, image: From) {
+fn restore(asm: &mut Asm, scratch: Scratch, free: u16, image: From) {
     let (s, o) = scratch.cell(0);
-    asm.store(Width::W64, Mem::segment(s, o), RAX);
+    let keep = free & 1 == 0;
+    if keep {
+        asm.store(Width::W64, Mem::segment(s, o), RAX);
+    }
     load(asm, 0, image);
     restore_rax(asm);
-    asm.mov(Width::W64, RAX, Mem::segment(s, o));
+    if keep {
+        asm.mov(Width::W64, RAX, Mem::segment(s, o));
+    }
 }
 
 /// The flags from the image in `rax`: the overflow flag by an addition, the others by `sahf`.

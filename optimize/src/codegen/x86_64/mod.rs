@@ -57,6 +57,12 @@ pub struct Compiler {
     asm: Option<asm::Asm>,
 }
 
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Compiler")
+    }
+}
+
 impl Compiler {
     /// See [`super::compile`].
     ///

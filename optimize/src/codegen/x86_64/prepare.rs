@@ -107,9 +107,19 @@ impl Facts {
                 _ => {}
             }
             self.at.push(at);
-            let harmless =
-                matches!(inst.op, Op::At | Op::Slot | Op::Phi | Op::Load | Op::Zext | Op::Trunc | Op::Sext)
-                    && inst.ty != Type::I1;
+            let harmless = match inst.op {
+                Op::At | Op::Slot | Op::Phi | Op::Load | Op::Zext | Op::Trunc | Op::Sext => {
+                    inst.ty != Type::I1
+                }
+                // By `lea`.
+                Op::Add | Op::Sub => {
+                    let by = inst.args[1].as_small();
+                    matches!(inst.ty, Type::I32 | Type::I64) && by.is_some() && !inst.args[0].is_literal()
+                }
+                // Unless it computes in memory.
+                Op::Store => !self.is_sum_of_load(trace, inst.args[3]),
+                _ => false,
+            };
             if !harmless && self.first_clobber == NONE {
                 self.first_clobber = i as u32;
             }
@@ -159,6 +169,15 @@ impl Facts {
                 }
             }
         }
+    }
+
+    /// A sum with what was loaded, which may be done in memory.
+    fn is_sum_of_load(&self, trace: &Trace, o: Operand) -> bool {
+        let def = |o: Operand| o.as_value().and_then(|v| trace.insts.get(self.def[v.index()] as usize));
+        def(o).is_some_and(|inst| {
+            let loaded = |o: &Operand| def(*o).is_some_and(|inst| inst.op == Op::Load);
+            matches!(inst.op, Op::Add | Op::Sub) && inst.args[..2].iter().any(loaded)
+        })
     }
 
     fn name(&mut self, o: Operand) {

@@ -116,6 +116,10 @@ pub struct Selector<'a> {
     pub(super) error: Option<CodegenError>,
     /// The next instruction begun must set the flags.
     fused: bool,
+    /// Lines before this one leave the flags as they were at entry.
+    pub(super) kept_until: u32,
+    /// The flags that the exit at the end wants in place.
+    pub(super) at_end: Option<Request>,
     /// A value made together with one behind it.
     pub(super) done: u32,
 }
@@ -184,6 +188,8 @@ impl<'a> Selector<'a> {
             error: None,
             fused: false,
             done: NONE,
+            kept_until: 0,
+            at_end: None,
         };
         if !selector.s.kit.vex && !selector.s.facts.uppers_stay(trace) {
             return Err(unsupported("a loop that moves the upper parts of vectors"));
@@ -697,6 +703,9 @@ impl Selector<'_> {
                 self.begin(MOp::End, Width::W64);
                 self.exit(id);
                 self.end(0);
+                if let Some(request) = self.at_end.take() {
+                    self.want(request);
+                }
                 self.hot_recipes()?;
             }
             End::Loop => self.back_edge()?,
@@ -746,7 +755,9 @@ impl Selector<'_> {
         let mut fuses = false;
         if self.pending.is_some() {
             let asked = self.pending_uses(v);
-            fuses = self.satisfies(inst) && (self.is_live(v) || asked && inst.op != Op::And);
+            fuses = self.here >= self.kept_until
+                && self.satisfies(inst)
+                && (self.is_live(v) || asked && inst.op != Op::And);
             if fuses {
                 self.pending = None;
             } else if asked {

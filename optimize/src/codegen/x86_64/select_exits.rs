@@ -5,14 +5,14 @@
 
 use ir::op::Op;
 use ir::snapshot::Target;
-use ir::trace::Inst;
-use ir::types::{ExitId, Operand, Type};
+use ir::trace::{End, Inst};
+use ir::types::{ExitId, Flag, Operand, Type};
 
 use super::super::Home;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src};
 use super::moves::Tweak;
-use super::select::{Selector, unsupported, vreg_of};
-use super::select_flags::width_of;
+use super::select::{Selector, Val, unsupported, vreg_of};
+use super::select_flags::{Request, Setter, width_of};
 use crate::regalloc::{NONE, Role};
 
 impl Selector<'_> {
@@ -26,37 +26,35 @@ impl Selector<'_> {
     }
 
     pub(super) fn exit_vreg(&mut self, root: u32) -> Src {
-        let tweaked = match self.def(root) {
+        match self.made_at_exit(root) {
+            Some((x, tweak)) => Src::Tweaked(self.exit_operand(x), tweak),
+            None => Src::Opnd(self.exit_operand(root)),
+        }
+    }
+
+    /// What the exit makes the value from on the way into its home, if it does.
+    fn made_at_exit(&self, root: u32) -> Option<(u32, Tweak)> {
+        let inst = self.def(root)?;
+        let tweak = match inst.op {
             // Sums that only addresses use besides, which fold them.
-            Some(inst) if matches!(inst.op, Op::Add | Op::Sub) && self.folds(root).is_some() => {
-                let k = self.imm32(inst.args[1], Type::I64);
-                let k = if inst.op == Op::Add { k } else { k.and_then(i32::checked_neg) };
-                k.map(|k| (inst.args[0], Tweak::Plus(k)))
+            Op::Add | Op::Sub => {
+                self.folds(root)?;
+                let k = self.imm32(inst.args[1], Type::I64)?;
+                Tweak::Plus(if inst.op == Op::Add { k } else { k.checked_neg()? })
             }
             // Extensions that nothing else uses.
-            Some(inst)
-                if matches!(inst.op, Op::Zext | Op::Sext)
-                    && self.s.facts.uses[root as usize] == 0
+            Op::Zext | Op::Sext
+                if self.s.facts.uses[root as usize] == 0
                     && inst.ty == Type::I64
                     && matches!(inst.aty, Type::I8 | Type::I16 | Type::I32) =>
             {
                 let width = width_of(inst.aty);
-                Some((
-                    inst.args[0],
-                    if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) },
-                ))
+                if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) }
             }
-            _ => None,
+            _ => return None,
         };
-        if let Some((x, tweak)) = tweaked
-            && let Some(x) = x.as_value()
-        {
-            let x = self.root(x);
-            if !self.s.program.vregs[x as usize].remat {
-                return Src::Tweaked(self.exit_operand(x), tweak);
-            }
-        }
-        Src::Opnd(self.exit_operand(root))
+        let x = self.root(inst.args[0].as_value()?);
+        (!self.s.program.vregs[x as usize].remat).then_some((x, tweak))
     }
 
     pub(super) fn exit_operand(&mut self, vreg: u32) -> u32 {
@@ -76,6 +74,9 @@ impl Selector<'_> {
         let first = self.s.items.len() as u32;
         let mut flags = FlagsAt::Keep;
         for (slot, &bound) in binds.iter().enumerate() {
+            if bound.is_any() {
+                continue;
+            }
             let ty = self.trace.decls.slots[slot].ty;
             match self.homes[slot] {
                 Home::General(_) => {
@@ -113,13 +114,36 @@ impl Selector<'_> {
         self.s.exits.push(ExitRecord { id, items, flags, target });
     }
 
+    /// What sets these flags before the end of the trace, where its exit stands in line: often an instruction that is there anyway.
+    fn in_line(&mut self, flags: &Inst) -> Option<Setter> {
+        let ty = flags.aty;
+        // What only the exit makes has no register before it.
+        let late = |o: &Operand| {
+            o.as_value()
+                .is_some_and(|v| !self.is_live(self.root(v)) && self.made_at_exit(self.root(v)).is_some())
+        };
+        if flags.args[..2].iter().any(late) {
+            return None;
+        }
+        match flags.op {
+            Op::FlagsSub => Some(Setter::Cmp(self.val(flags.args[0], ty), self.val(flags.args[1], ty))),
+            Op::FlagsLogic => {
+                let a = self.val(flags.args[0], ty);
+                matches!(a, Val::Reg(_)).then_some(Setter::Test(a, a))
+            }
+            _ => None,
+        }
+    }
+
     /// How out-of-line code makes the flags.
     pub(super) fn exit_flags(&mut self, slot: usize, bound: Operand) -> FlagsAt {
         if bound.is_none() {
             let entry = self.s.entries[slot];
             // Nothing has touched them yet, as far as that is known without looking at what was selected.
             let once = self.trace.loop_at.is_none_or(|l| self.here < l);
-            if once && self.here < self.s.facts.first_clobber && entry == NONE {
+            let untouched = once && self.here <= self.s.facts.first_clobber && entry == NONE;
+            if untouched && self.pending.is_none() {
+                self.kept_until = self.kept_until.max(self.here);
                 return FlagsAt::Keep;
             }
             let v = self.entry(slot);
@@ -139,6 +163,20 @@ impl Selector<'_> {
             },
         };
         let args = recipe.args;
+        if let (Some(a), Some(b)) = (self.literal(args[0], recipe.aty), self.literal(args[1], recipe.aty))
+            && matches!(recipe.op, Op::FlagsSub | Op::FlagsAdd | Op::FlagsUmul | Op::FlagsSmul)
+            && let Ok(packed) =
+                ir::eval::scalar(recipe.op, recipe.aty, Type::Flags, recipe.attr, a as u64, b as u64, 0)
+        {
+            return FlagsAt::Literal(packed);
+        }
+        if self.here == self.trace.insts.len() as u32
+            && matches!(self.trace.end, End::Exit(_))
+            && let Some(setter) = self.in_line(&recipe)
+        {
+            self.at_end = Some(Request { setter, ty: recipe.aty, need: Flag::MASK as u16 });
+            return FlagsAt::Keep;
+        }
         let two = |s: &mut Self| [s.exit_src(args[0], recipe.aty), s.exit_src(args[1], recipe.aty)];
         let width = recipe.aty;
         match recipe.op {

@@ -286,9 +286,18 @@ impl<'a> Selector<'a> {
     /// `v = a ± literal`, by `add` or `lea`.
     fn add_literal(&mut self, inst: &Inst, v: u32) {
         let i = self.literal(inst.args[1], inst.aty).unwrap_or(0);
+        let i = if inst.op == Op::Sub { -i } else { i };
         let a = self.reg(inst.args[0], inst.aty);
+        if self.here < self.kept_until
+            && let Ok(disp) = i32::try_from(i)
+        {
+            self.begin(MOp::Lea, wide_of(inst.aty));
+            self.mem(&Address { base: Some(a), disp, ..Address::default() });
+            self.def_(v, Role::Def);
+            return self.end(0);
+        }
         self.begin(MOp::AddImm, wide_of(inst.aty));
-        self.cur().imm = if inst.op == Op::Sub { -i } else { i };
+        self.cur().imm = i;
         self.src(a, Role::Any);
         self.def_(v, Role::Reuse(false));
         self.end(0);

@@ -224,7 +224,7 @@ impl Asm {
         self.ext_rm_imm(0xc6, width, 0, dst.into(), imm);
     }
 
-    /// `mov dst, value` in the shortest form that leaves the flags alone; all 64 bits are defined.
+    /// `mov dst, value` (or `lea` from a place nearby) in the shortest form that leaves the flags alone; all 64 bits are defined.
     pub fn mov_imm(&mut self, dst: Reg, value: u64) {
         let mut buf = super::Buf::new();
         let high = dst.0 >> 3 & 1;
@@ -239,6 +239,9 @@ impl Asm {
             buf.push(0xc7);
             buf.push(0xc0 | dst.0 & 7);
             buf.push32(short);
+        } else if self.reaches(value) {
+            self.lea(Width::W64, dst, Mem::address(value));
+            return;
         } else {
             buf.push(0x48 | high);
             buf.push(0xb8 | dst.0 & 7);
