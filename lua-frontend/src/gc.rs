@@ -867,6 +867,8 @@ pub fn full(cx: Cx) {
     if g.gc.busy {
         return;
     }
+    // As in the reference, whoever collects by hand switches the collector on again.
+    g.gc.stopped = false;
     g.gc.busy = true;
     // SAFETY: a safe point.
     unsafe { cycle(g) }
@@ -886,6 +888,7 @@ pub fn step(cx: Cx, kbytes: usize) -> bool {
     const GRAIN: usize = 1024;
     let mut left = kbytes.saturating_mul(GRAIN).max(1);
     let mut done = false;
+    g.gc.stopped = false;
     g.gc.busy = true;
     while left > 0 && !done {
         // SAFETY: a safe point. Whoever steps by hand waits for all garbage: a full cycle.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod lua;
 mod modelled;
 mod passes;
 mod reduce;
@@ -18,6 +19,8 @@ use clap::{Parser, Subcommand};
 
 /// Random programs of each kind in a `cargo xtask oracles` run.
 const ORACLE_PROGRAMS: u32 = 200;
+/// Random Lua programs in the same run.
+const LUA_PROGRAMS: u64 = 500;
 /// The same for `cargo xtask nightly`.
 const NIGHTLY_PROGRAMS: u32 = 1000;
 
@@ -57,6 +60,22 @@ enum Chore {
     Reduce(reduce::Options),
     /// The slow oracles: long-running real programs and 200 random ones of each kind.
     Oracles,
+    /// Builds the reference implementation of Lua (LuaJIT) for the tests that compare with it.
+    LuaReference,
+    /// Random Lua programs under rjit and under the reference.
+    LuaRandom {
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many programs.
+        #[arg(long, default_value_t = LUA_PROGRAMS)]
+        count: u64,
+    },
+    /// Public Lua test suites from checkouts below a directory.
+    LuaSuites {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// 1000 random programs of each kind.
     Nightly,
 }
@@ -84,6 +103,9 @@ fn main() -> ExitCode {
         Chore::Passes { paths, states } => passes::check(&paths, states),
         Chore::Reduce(options) => reduce::reduce(&options),
         Chore::Oracles => oracles(),
+        Chore::LuaReference => lua::reference::build(&root()).map(|path| println!("{}", path.display())),
+        Chore::LuaRandom { seed, count } => lua_random(seed, count),
+        Chore::LuaSuites { directory } => lua_suites(&directory),
         Chore::Nightly => random(NIGHTLY_PROGRAMS),
     };
     match result {
@@ -133,7 +155,18 @@ fn random(count: u32) -> Result<()> {
 fn oracles() -> Result<()> {
     build()?;
     cargo(&["test", "-p", "e2e-tests", "--test", "real"], &[("E2E_SLOW", "only")])?;
-    random(ORACLE_PROGRAMS)
+    random(ORACLE_PROGRAMS)?;
+    lua::random::compare(&root(), 1, LUA_PROGRAMS)
+}
+
+fn lua_random(seed: u64, count: u64) -> Result<()> {
+    cargo(&["build", "--release", "-p", "lua-frontend"], &[])?;
+    lua::random::compare(&root(), seed, count)
+}
+
+fn lua_suites(directory: &Path) -> Result<()> {
+    cargo(&["build", "--release", "-p", "lua-frontend"], &[])?;
+    lua::suites::run(&root(), directory)
 }
 
 /// Runs cargo at the root of the repository.

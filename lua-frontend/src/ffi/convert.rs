@@ -27,6 +27,8 @@ pub struct How {
     pub ignore_quals: bool,
     /// Number of the argument that errors are about; zero for none.
     pub argument: usize,
+    /// The result of a callback: errors come without position.
+    pub result: bool,
 }
 
 /// Kinds of types as far as conversion goes.
@@ -150,7 +152,11 @@ impl Ffi {
 
     fn cannot_convert(&self, cx: Cx, from: &str, d: Id, how: How) -> Throw {
         let message = format!("cannot convert '{from}' to '{}'", self.types.describe(d));
-        if how.argument > 0 { cx.arg_error(how.argument, &message) } else { cx.error(message) }
+        match how {
+            How { argument: 1.., .. } => cx.arg_error(how.argument, &message),
+            How { result: true, .. } => cx.error_plain(message),
+            _ => cx.error(message),
+        }
     }
 
     fn cannot_convert_types(&self, cx: Cx, s: Id, d: Id, how: How) -> Throw {
