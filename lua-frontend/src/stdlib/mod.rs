@@ -139,8 +139,8 @@ pub(crate) fn is_text(v: Value) -> bool {
 }
 
 pub(crate) use crate::ffi::glue::{
-    bits_of as cdata_bits, byte_pointer, bytes_argument as cdata_bytes, complex_of, int64_of, make_complex, make_int64,
-    to_number as cdata_to_number,
+    bits_of as cdata_bits, byte_pointer, bytes_argument as cdata_bytes, complex_of, int64_of, make_complex,
+    make_int64, to_number as cdata_to_number,
 };
 
 /// Takes over `n` bytes that were written behind the end of a vector.
