@@ -170,9 +170,29 @@ pub fn call_value(cx: Cx, v: Value) -> Throw {
 #[cold]
 #[inline(never)]
 pub fn from_native(cx: Cx, msg: &[u8]) -> Throw {
+    drop_metamethod_frame(cx);
     let mut text = if cx.running().is_lua() { position(cx, 0) } else { crate::debug::caller_position(cx) };
     text.extend_from_slice(msg);
     let s = cx.str(&text);
     cx.g().thrown = s.into();
     Throw::Run
+}
+
+/// A metamethod of cdata is no function that a program called: its errors are those of the operation.
+fn drop_metamethod_frame(cx: Cx) {
+    use crate::state::frame;
+    let id = cx.running().ffid();
+    if id < 2 || !crate::stdlib::ffid::is_cdata_metamethod(id) {
+        return;
+    }
+    // SAFETY: continuation frames have four slots below their base; the function below is the one that was running.
+    unsafe {
+        let base = cx.t().base;
+        let link = (*base.sub(1)).0;
+        if link & frame::TYPEP == frame::CONT {
+            cx.t().saved_pc = (*base.sub(3)).0 as *const u32;
+            cx.t().base = base.sub((link >> 3) as usize);
+            cx.t().top = base.sub(4);
+        }
+    }
 }

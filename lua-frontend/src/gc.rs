@@ -48,16 +48,18 @@ use crate::table::nil_node;
 use crate::value::{Gc, Tag, Value};
 
 /// Bytes of allocation between two steps of a cycle.
-const STEP: usize = 128 * 1024;
+const STEP: usize = 32 * 1024;
 /// Bytes marked by a step at the usual speed.
-const MARK_PER_STEP: usize = 512 * 1024;
+const MARK_PER_STEP: usize = 96 * 1024;
 /// Buckets of the interning table swept by a step.
-const BUCKETS_PER_STEP: usize = 8192;
+const BUCKETS_PER_STEP: usize = 2048;
 /// Most minor cycles between two full ones, so that old garbage (weak entries, finalizers) is found even if the heap does
 /// not grow.
 const MAX_MINORS: u32 = 16;
+/// Rounds of marking before the atomic end of a cycle.
+const MAX_ROUNDS: u32 = 3;
 /// Chunks swept by a step.
-const CHUNKS_PER_STEP: usize = 16;
+const CHUNKS_PER_STEP: usize = 4;
 /// Least allocation between two cycles.
 const MIN_NURSERY: usize = 256 * 1024;
 /// In the header of a userdata: the finalizer has been queued or called.
@@ -104,6 +106,8 @@ pub struct Collector {
     live: usize,
     /// Is the cycle under way a full one?
     full: bool,
+    /// Rounds of marking in this cycle.
+    rounds: u32,
     /// Minor cycles since the last full one.
     minors: u32,
     /// Bytes that were live after the last full cycle.
@@ -137,6 +141,7 @@ impl Default for Collector {
             queue: Vec::new(),
             live: 0,
             full: true,
+            rounds: 0,
             minors: 0,
             live_full: 0,
             stopped: false,
@@ -508,6 +513,21 @@ impl Global {
             }
             self.gc.phase = Phase::Mark;
             self.mark_roots();
+            self.gc.rounds = 0;
+            self.gray_touched();
+        }
+    }
+
+    /// Objects that have changed are gray again; what changes from now on waits for the next round.
+    unsafe fn gray_touched(&mut self) {
+        let touched = std::mem::take(&mut self.gc.touched);
+        for p in touched {
+            // SAFETY: listed objects are alive.
+            unsafe {
+                if is_marked(p.cast()) && (*p).flags & BLACK == 0 {
+                    self.gc.gray.push(p);
+                }
+            }
         }
     }
 
@@ -713,7 +733,15 @@ impl Global {
                 }
                 Phase::Mark => {
                     if self.propagate(mark) {
-                        self.atomic();
+                        // What has been changed meanwhile is looked at again some times before the end, which must be
+                        // short.
+                        self.gc.rounds += 1;
+                        if self.gc.rounds > MAX_ROUNDS || mark > MARK_PER_STEP * 100 {
+                            self.atomic();
+                        } else {
+                            self.mark_roots();
+                            self.gray_touched();
+                        }
                     }
                     false
                 }

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use lua_frontend::compile::code::Chunk;
 use lua_frontend::compile::{compile, dump, list::list, verify::verify};
+use lua_frontend::state::Lua;
+use lua_frontend::value::Value;
 
 fn number(n: f64) -> String {
     let mut out = Vec::new();
@@ -137,6 +139,30 @@ fn mutated_sources_compile_or_fail_and_pass_the_verifier() {
         if let Ok(chunk) = compile(&bytes, b"=m") {
             verify(&chunk).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(&bytes)));
         }
+    }
+}
+
+#[test]
+fn mutated_dumps_that_are_accepted_run_without_harm() {
+    let lua = Lua::new();
+    let cx = lua.cx();
+    lua_frontend::stdlib::open(cx);
+    let sources = cx.table(0, 0);
+    for (i, (source, _)) in cases("listings.txt").iter().enumerate() {
+        cx.raw_set(sources, Value::int(i as i64 + 1), cx.str(source.as_bytes())).expect("a plain store");
+    }
+    cx.set_field(cx.globals(), "sources", sources);
+    cx.set_field(cx.globals(), "rounds", 2000);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compile/mutants.lua");
+    let script = fs::read(path).expect("the script");
+    let function = cx.load(&script, b"=mutants", "t", None).expect("the script compiles");
+    cx.push(function);
+    match cx.pcall_pushed(0, 2, None) {
+        Ok(_) => {
+            let count = |i| cx.arg(i).as_number().unwrap_or(0.0);
+            assert!(count(1) > 100.0 && count(2) > 1000.0, "{} accepted, {} refused", count(1), count(2));
+        }
+        Err(error) => panic!("{error:?}"),
     }
 }
 

@@ -20,6 +20,7 @@ use super::types::{INVALID, Id, Kind, Member, id};
 use crate::api::{Cx, NativeResult};
 use crate::error::Throw;
 use crate::object::CData;
+use crate::syntax::short_source;
 use crate::value::{Gc, Value};
 
 /// The most callbacks that may exist at one time.
@@ -194,14 +195,14 @@ impl Ffi {
         let given = cx.nargs().saturating_sub(1);
         let fixed = function.parameters.len();
         let cannot = "NYI: cannot call this C function (yet)";
-        // A structure behind `...` has no convention.
+        // Arguments are converted before they are counted.
         let mut types = function.parameters.clone();
-        if given < fixed || (given > fixed && !function.variadic) {
-            return Err(cx.error("wrong number of arguments for function call"));
-        }
-        for i in fixed..given {
-            let ty = self.variadic_type(cx.arg(i + 2));
-            types.push(ty);
+        types.truncate(given);
+        if function.variadic {
+            for i in fixed..given {
+                let ty = self.variadic_type(cx.arg(i + 2));
+                types.push(ty);
+            }
         }
         let mut abi_types = Vec::with_capacity(types.len());
         let mut buffers: Vec<Vec<Buffer>> = Vec::with_capacity(types.len());
@@ -223,6 +224,9 @@ impl Ffi {
                 abi_types.push(abi);
             }
             buffers.push(buffer);
+        }
+        if given < fixed || (given > fixed && !function.variadic) {
+            return Err(cx.error("wrong number of arguments for function call"));
         }
         let result = self.types.raw(function.result);
         let Some(result_abi) = self.abi_type(result) else { return Err(cx.error(cannot)) };
@@ -388,7 +392,19 @@ unsafe extern "C" fn enter(
             return Ok(());
         }
         let value = cx.arg(cx.nargs());
-        ffi.from_lua(cx, raw, space.0.as_mut_ptr(), value, How::default())
+        let how = How { result: true, ..How::default() };
+        ffi.from_lua(cx, raw, space.0.as_mut_ptr(), value, how).map_err(|error| {
+            // The fault is where the function ends.
+            let text = cx.take_error(error);
+            let place = ffi.functions.get_int(slot).as_func().and_then(|f| f.proto()).map(|proto| {
+                let mut place = short_source(proto.chunk_name());
+                place.extend_from_slice(format!(":{}: ", proto.firstline + proto.numline).as_bytes());
+                place
+            });
+            let mut message = place.unwrap_or_default();
+            message.extend_from_slice(text.as_str().map_or(b"bad callback".as_slice(), |text| text.bytes()));
+            cx.error_plain(message)
+        })
     });
     if let Err(error) = converted {
         let value = cx.take_error(error);

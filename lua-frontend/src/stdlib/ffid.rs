@@ -45,6 +45,12 @@ pub fn number(prefix: &str, name: &str) -> Option<u8> {
     u8::try_from(found + 2).ok()
 }
 
+/// Is it one of the metamethods of cdata?
+pub fn is_cdata_metamethod(n: u32) -> bool {
+    let at = |name| number("ffi.meta", name).map_or(0, u32::from);
+    (at("__index")..=at("__tostring")).contains(&n)
+}
+
 /// Gives a function its number.
 pub(crate) fn set(cx: Cx, f: Gc<Func>, prefix: &str, name: &str) {
     if let Some(n) = number(prefix, name) {

@@ -123,7 +123,7 @@ fn time(cx: Cx) -> NativeResult {
     ];
     let dst = cx.get(t, cx.str_value("isdst"))?;
     let dst = if dst.is_nil() { None } else { Some(dst.is_truthy()) };
-    cx.ret1(Date::to_time(fields, dst).map(|t| Value::int(t)))
+    cx.ret1(Date::to_time(fields, dst).map(Value::int))
 }
 
 fn difftime(cx: Cx) -> NativeResult {
