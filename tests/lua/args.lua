@@ -10,7 +10,7 @@ local skip = {
   ["newproxy"] = true, ["jit.security"] = true, ["io.open"] = true, ["debug.gethook"] = true, ["os.setlocale"] = true,
   ["jit.flush"] = true, ["jit.off"] = true, ["jit.attach"] = true, ["math.randomseed"] = true, ["module"] = true,
   ["require"] = true, ["package.loadlib"] = true, ["debug.setlocal"] = true, ["debug.getlocal"] = true, ["xpcall"] = true,
-  ["pcall"] = true, ["getfenv"] = true, ["debug.getfenv"] = true,
+  ["pcall"] = true, ["getfenv"] = true, ["load"] = true, ["math.deg"] = true, ["math.rad"] = true, ["loadstring"] = true, ["debug.getfenv"] = true,
 }
 local co = coroutine.create(function() end)
 local f = function() return 1 end
@@ -40,13 +40,16 @@ for _, name in ipairs(names) do
     local fn = lib and _G[lib][field] or _G[name]
     print(name, "()", show(pcall(fn)))
     for i = 1, 12 do
-      local a = values[i]
+      local a = i == 9 and {} or values[i]
       print(name, shown[i], show(pcall(fn, a)))
       for j = 1, 12, 2 do
-        local b = values[j]
+        local b = j == 9 and {} or values[j]
+        if i == 9 then a = {} end
         print(name, shown[i], shown[j], show(pcall(fn, a, b)))
       end
+      if i == 9 then a = {} end
       print(name, shown[i], "1 x", show(pcall(fn, a, 1, "x")))
+      if i == 9 then a = {} end
       print(name, shown[i], "x 1 {}", show(pcall(fn, a, "x", 1, {})))
     end
   end

@@ -127,8 +127,9 @@ fn time(cx: Cx) -> NativeResult {
 }
 
 fn difftime(cx: Cx) -> NativeResult {
-    let a = num_to_i64(cx.check_number(1)?);
+    // The reference checks them in this order.
     let b = num_to_i64(cx.opt_number(2, 0.0)?);
+    let a = num_to_i64(cx.check_number(1)?);
     cx.ret1(Value::number((i128::from(a) - i128::from(b)) as f64))
 }
 

@@ -97,10 +97,11 @@ fn search(name: &[u8], path: &[u8], sep: &[u8], dirsep: &[u8]) -> Result<Vec<u8>
 }
 
 fn searchpath(cx: Cx) -> NativeResult {
-    let name = cx.check_str(1)?.bytes();
-    let path = cx.check_str(2)?.bytes();
-    let sep = cx.opt_str(3)?.map_or(&b"."[..], |s| s.bytes());
+    // The reference checks them in this order.
     let dirsep = cx.opt_str(4)?.map_or(&b"/"[..], |s| s.bytes());
+    let sep = cx.opt_str(3)?.map_or(&b"."[..], |s| s.bytes());
+    let path = cx.check_str(2)?.bytes();
+    let name = cx.check_str(1)?.bytes();
     match search(c_str(name), c_str(path), c_str(sep), c_str(dirsep)) {
         Ok(file) => cx.ret1(cx.str(&file)),
         Err(tried) => cx.ret2(Value::NIL, cx.str(&tried)),

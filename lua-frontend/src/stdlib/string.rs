@@ -36,6 +36,8 @@ pub fn open(cx: Cx) {
 }
 
 fn len(cx: Cx) -> NativeResult {
+    // The reference has this function in Lua: a missing argument is nil.
+    cx.set_top(cx.nargs().max(1));
     let s = cx.check_str(1)?;
     cx.ret1(Value::int(s.len() as i64))
 }

@@ -59,7 +59,13 @@ fn clear(cx: Cx) -> NativeResult {
     cx.ret0()
 }
 
+/// Missing arguments become nil: the reference has these functions in Lua, and its messages say `got nil`.
+fn fill(cx: Cx, n: usize) {
+    cx.set_top(cx.nargs().max(n));
+}
+
 fn foreachi(cx: Cx) -> NativeResult {
+    fill(cx, 2);
     let t = cx.check_table(1)?;
     let f = cx.check_func(2)?;
     for i in 1..=t.len() as i64 {
@@ -73,6 +79,7 @@ fn foreachi(cx: Cx) -> NativeResult {
 }
 
 fn foreach(cx: Cx) -> NativeResult {
+    fill(cx, 2);
     let t = cx.check_table(1)?;
     let f = cx.check_func(2)?;
     let mut pos = 0;
@@ -92,6 +99,7 @@ fn foreach(cx: Cx) -> NativeResult {
 }
 
 fn getn(cx: Cx) -> NativeResult {
+    fill(cx, 1);
     cx.ret1(Value::int(cx.check_table(1)?.len() as i64))
 }
 
@@ -141,6 +149,7 @@ fn set(cx: Cx, t: Gc<Table>, k: f64, v: Value) -> Result<(), crate::error::Throw
 }
 
 fn remove(cx: Cx) -> NativeResult {
+    fill(cx, 2);
     let t = cx.check_table(1)?;
     let len = t.len() as f64;
     if cx.arg(2).is_nil() {
@@ -152,7 +161,7 @@ fn remove(cx: Cx) -> NativeResult {
         set(cx, t, len, Value::NIL)?;
         return cx.ret1(old);
     }
-    let pos = cx.check_number(2)?;
+    let pos = f64::from(cx.check_int(2)?);
     if !(pos >= 1.0 && pos <= len) {
         return cx.ret0();
     }
@@ -169,10 +178,11 @@ fn remove(cx: Cx) -> NativeResult {
 }
 
 fn move_(cx: Cx) -> NativeResult {
+    fill(cx, 5);
     let a = cx.check_table(1)?;
-    let f = cx.check_number(2)?;
-    let e = cx.check_number(3)?;
-    let t = cx.check_number(4)?;
+    let f = f64::from(cx.check_int(2)?);
+    let e = f64::from(cx.check_int(3)?);
+    let t = f64::from(cx.check_int(4)?);
     let b = if cx.arg(5).is_nil() { a } else { cx.check_table(5)? };
     if e >= f {
         let d = t - f;
