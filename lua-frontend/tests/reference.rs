@@ -84,7 +84,9 @@ fn scripts_agree_with_the_reference() {
 fn collecting_at_every_safe_point_changes_nothing() {
     let rjit = Path::new(env!("CARGO_BIN_EXE_rjit"));
     let (directory, names) = scripts();
-    for name in names.iter().filter(|n| !n.contains("args") && !n.contains("patterns")) {
+    // The long ones would take minutes: a collection per operation.
+    let quick = ["base", "buffers", "debugging", "tables"];
+    for name in names.iter().filter(|n| quick.iter().any(|q| n.starts_with(q))) {
         let plain = run(rjit, &directory, name, false);
         let stressed = run(rjit, &directory, name, true);
         assert!(plain == stressed, "{name} under RJIT_GC_STRESS=1");

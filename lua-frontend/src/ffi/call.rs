@@ -195,14 +195,14 @@ impl Ffi {
         let given = cx.nargs().saturating_sub(1);
         let fixed = function.parameters.len();
         let cannot = "NYI: cannot call this C function (yet)";
-        // A structure behind `...` has no convention.
+        // Arguments are converted before they are counted.
         let mut types = function.parameters.clone();
-        if given < fixed || (given > fixed && !function.variadic) {
-            return Err(cx.error("wrong number of arguments for function call"));
-        }
-        for i in fixed..given {
-            let ty = self.variadic_type(cx.arg(i + 2));
-            types.push(ty);
+        types.truncate(given);
+        if function.variadic {
+            for i in fixed..given {
+                let ty = self.variadic_type(cx.arg(i + 2));
+                types.push(ty);
+            }
         }
         let mut abi_types = Vec::with_capacity(types.len());
         let mut buffers: Vec<Vec<Buffer>> = Vec::with_capacity(types.len());
@@ -224,6 +224,9 @@ impl Ffi {
                 abi_types.push(abi);
             }
             buffers.push(buffer);
+        }
+        if given < fixed || (given > fixed && !function.variadic) {
+            return Err(cx.error("wrong number of arguments for function call"));
         }
         let result = self.types.raw(function.result);
         let Some(result_abi) = self.abi_type(result) else { return Err(cx.error(cannot)) };

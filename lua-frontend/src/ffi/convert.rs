@@ -511,12 +511,12 @@ impl Ffi {
         if let Some(table) = value.as_table() {
             return match entry.kind {
                 Kind::Array { of, .. } | Kind::Vector { of } | Kind::Complex { of } => {
-                    self.array_from_table(cx, d, of, dp, table)
+                    self.array_from_table(cx, d, of, dp, table, how)
                 }
                 Kind::Struct(number) => {
                     fill(dp, 0, entry.size as usize);
                     let mut next = 0;
-                    self.struct_from_table(cx, number, dp, table, &mut next)
+                    self.struct_from_table(cx, number, dp, table, (&mut next, how))
                 }
                 _ => Err(self.cannot_convert(cx, "table", d, how)),
             };
@@ -551,7 +551,15 @@ impl Ffi {
         cx.error(format!("too many initializers for '{}'", self.types.describe(d)))
     }
 
-    fn array_from_table(&mut self, cx: Cx, d: Id, of: Id, dp: *mut u8, table: Gc<Table>) -> Result<()> {
+    fn array_from_table(
+        &mut self,
+        cx: Cx,
+        d: Id,
+        of: Id,
+        dp: *mut u8,
+        table: Gc<Table>,
+        how: How,
+    ) -> Result<()> {
         let element = self.types.raw(of);
         let width = self.types.size(element).unwrap_or(0);
         let total = self.types.get(d).size;
@@ -569,7 +577,7 @@ impl Ffi {
             if at >= total {
                 return Err(self.too_many(cx, d));
             }
-            self.from_lua(cx, element, offset(dp, at as isize), value, How::default())?;
+            self.from_lua(cx, element, offset(dp, at as isize), value, how)?;
             at += width;
         }
         if total != INVALID {
@@ -589,7 +597,7 @@ impl Ffi {
         number: u32,
         dp: *mut u8,
         table: Gc<Table>,
-        next: &mut i32,
+        (next, how): (&mut i32, How),
     ) -> Result<()> {
         let union = self.types.structs[number as usize].union;
         for i in 0..self.types.structs[number as usize].fields.len() {
@@ -599,7 +607,7 @@ impl Ffi {
                 Member::Constant(_) => continue,
                 Member::Transparent => {
                     if let Kind::Struct(inner) = self.types.get(self.types.raw(field.ty)).kind {
-                        self.struct_from_table(cx, inner, target, table, next)?;
+                        self.struct_from_table(cx, inner, target, table, (next, how))?;
                     }
                     continue;
                 }
@@ -629,7 +637,7 @@ impl Ffi {
                     continue;
                 }
             }
-            self.field_from_lua(cx, field.ty, field.member, target, value)?;
+            self.field_from_lua(cx, field.ty, field.member, target, (value, how))?;
             if union {
                 break;
             }
@@ -637,12 +645,19 @@ impl Ffi {
         Ok(())
     }
 
-    fn field_from_lua(&mut self, cx: Cx, ty: Id, member: Member, dp: *mut u8, value: Value) -> Result<()> {
+    fn field_from_lua(
+        &mut self,
+        cx: Cx,
+        ty: Id,
+        member: Member,
+        dp: *mut u8,
+        (value, how): (Value, How),
+    ) -> Result<()> {
         match member {
             Member::Bits { .. } => self.bits_from_lua(cx, ty, member, dp, value),
             _ => {
                 let raw = self.types.raw(ty);
-                self.from_lua(cx, raw, dp, value, How::default())
+                self.from_lua(cx, raw, dp, value, how)
             }
         }
     }
@@ -717,7 +732,7 @@ impl Ffi {
                     }
                     let Some(&value) = values.get(*next) else { break };
                     *next += 1;
-                    self.field_from_lua(cx, field.ty, field.member, target, value)?;
+                    self.field_from_lua(cx, field.ty, field.member, target, (value, How::default()))?;
                 }
             }
             if union {

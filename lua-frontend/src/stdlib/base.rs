@@ -9,8 +9,8 @@ use crate::stdio::Stream;
 use crate::stdlib::{check_table_or_nil, ffid, is_text, put_text};
 use crate::value::{Gc, Value};
 
-/// Most values that `unpack` and the like return.
-const MAX_RESULTS: u32 = 8000;
+/// Most values that a native function may have on its stack.
+const MAX_RESULTS: usize = 8000;
 
 /// Opens the library.
 pub fn open(cx: Cx) {
@@ -207,7 +207,7 @@ fn unpack(cx: Cx) -> NativeResult {
         return cx.ret0();
     }
     let n = (e as u32).wrapping_sub(i as u32);
-    if n >= MAX_RESULTS || cx.check_stack(n as usize + 1, "").is_err() {
+    if n as usize + cx.nargs() >= MAX_RESULTS || cx.check_stack(n as usize + 1, "").is_err() {
         return Err(cx.error("too many results to unpack"));
     }
     for k in i..=e {

@@ -89,6 +89,7 @@ pub(crate) fn open(cx: Cx) -> NativeResult {
         ("__len", len),
     ];
     super::register(cx, meta, "buffer.method", &methods);
+    cx.set_field(meta, "__concat", cx.func(concat, &[]));
     cx.set_field(meta, "__metatable", cx.str(b"buffer"));
     cx.set_field(meta, "__index", meta);
     cx.set_field(meta, "tostring", cx.field(meta, "__tostring"));
@@ -306,6 +307,22 @@ fn method_decode(cx: Cx) -> NativeResult {
 
 fn tostring(cx: Cx) -> NativeResult {
     cx.ret1(cx.str(this(cx)?.bytes()))
+}
+
+/// `..` takes buffers as the strings that they hold.
+fn concat(cx: Cx) -> NativeResult {
+    let mut out = Vec::new();
+    for i in 1..=2 {
+        let v = cx.arg(i);
+        if let Some(s) = contents(cx, v) {
+            out.extend_from_slice(s);
+        } else if !super::put_text(&mut out, v) {
+            let name = crate::error::type_name(v);
+            return Err(cx.error(format!("attempt to concatenate a {name} value")));
+        }
+    }
+    cx.check_len(out.len())?;
+    cx.ret1(cx.str(&out))
 }
 
 fn len(cx: Cx) -> NativeResult {

@@ -128,8 +128,10 @@ fn fmod(cx: Cx) -> NativeResult {
 
 fn ldexp(cx: Cx) -> NativeResult {
     let (x, e) = (cx.check_number(1)?, cx.check_number(2)?);
+    // Infinity times zero is not a number.
+    let undefined = e.is_nan() || e.is_infinite() && if e > 0.0 { x == 0.0 } else { x.is_infinite() };
     // Beyond this range the result is zero or infinity anyway.
-    cx.ret1(if e.is_nan() { f64::NAN } else { c::ldexp(x, e.trunc().clamp(-10_000.0, 10_000.0) as i32) })
+    cx.ret1(if undefined { f64::NAN } else { c::ldexp(x, e.trunc().clamp(-10_000.0, 10_000.0) as i32) })
 }
 
 fn frexp(cx: Cx) -> NativeResult {

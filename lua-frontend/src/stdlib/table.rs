@@ -47,6 +47,7 @@ fn open_clear(cx: Cx) -> NativeResult {
 fn new(cx: Cx) -> NativeResult {
     let a = cx.check_int(1)?;
     let h = cx.check_int(2)?;
+    let a = a.max(0);
     if a as u32 >= crate::table::MAX_ASIZE || h as u32 > 1 << crate::table::MAX_HBITS {
         return Err(cx.error("table overflow"));
     }

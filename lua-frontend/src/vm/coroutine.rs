@@ -150,7 +150,7 @@ op! {
 #[cold]
 #[inline(never)]
 fn cannot_yield(l: *mut Thread) -> Throw {
-    cx(l).error_plain("attempt to yield across C-call boundary")
+    cx(l).error("attempt to yield across C-call boundary")
 }
 
 /// Hands `n` values at `src` of `co`, which stops running, to the coroutine that resumed it.

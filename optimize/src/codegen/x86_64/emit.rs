@@ -37,10 +37,9 @@ pub struct Emitter<'a> {
     abi: IndirectAbi,
     /// Where the constants stand.
     pub(super) pool: Label,
-    /// Out-of-line code to make: record, label, fault ranges that go there.
     /// Exits whose code stands out of line: record, place, and [`Emitter::wide`] where they leave.
     cold: Vec<(u32, Label, bool)>,
-    /// Has something been made that may leave bits above 128 in a vector register?
+    /// Has something been made that may change bits above 128 in a vector register, or may something have come round a loop?
     pub(super) wide: bool,
     /// Fault ranges whose code is the cold entry with this index.
     fault_to: Vec<(usize, Label)>,
@@ -325,6 +324,7 @@ impl<'a> Emitter<'a> {
                 self.asm.nop(self.padding as usize);
                 let label = self.asm.here();
                 self.head = Some(label);
+                self.wide = true;
             }
             MOp::Back => self.back_jump(None, inst.exit),
             MOp::End => {
@@ -734,7 +734,7 @@ impl<'a> Emitter<'a> {
             return Err(CodegenError::Unsupported("an exit that does not exist".into()));
         };
         let indirect = record.target.is_some();
-        // Values of the guest's that are put back count for nothing.
+        // Of code in registers that the guest's legacy instructions do not name, only what is put into the guest's own counts.
         let wide = self.wide;
         let mut asm = std::mem::replace(&mut self.asm, Asm::new(0));
         let flags_done = if record.flags == FlagsAt::Keep {
@@ -746,8 +746,8 @@ impl<'a> Emitter<'a> {
         self.asm = asm;
         flags_done?;
         self.exit_float_flags(record.flags);
-        self.exit_vectors(&record)?;
-        if self.s.kit.vex && !self.s.kit.high && wide {
+        let changed = self.exit_vectors(&record)?;
+        if self.s.kit.vex && (changed || wide && !self.s.kit.high) {
             self.clear_uppers();
         }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);

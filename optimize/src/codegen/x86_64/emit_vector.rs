@@ -76,7 +76,8 @@ impl Emitter<'_> {
             let at = usize::from(inst.srcs) + Self::mem_count(inst) + usize::from(inst.temps);
             self.place_at(line, at)
         });
-        self.wide |= op.length > 0 && def.is_some();
+        // In VEX form also a write of 128 bits changes what lies above: it clears that.
+        self.wide |= def.is_some();
         self.s.kit.emit(&mut self.asm, op, inst.width, def, &srcs[..count]);
     }
 
@@ -100,7 +101,7 @@ impl Emitter<'_> {
 
     fn load_vector(&mut self, to: Xmm, from: VFrom, bytes: u32) {
         let kit = self.s.kit;
-        self.wide |= bytes > 16;
+        self.wide = true;
         match from {
             VFrom::Reg(r) => kit.copy(&mut self.asm, bytes, to, r),
             VFrom::Mem(m, has) => kit.load(&mut self.asm, has.min(bytes), to, m),
@@ -292,7 +293,7 @@ impl Emitter<'_> {
     }
 
     /// Puts values into the vector slots of an exit.
-    pub(super) fn exit_vectors(&mut self, record: &ExitRecord) -> Result<(), CodegenError> {
+    pub(super) fn exit_vectors(&mut self, record: &ExitRecord) -> Result<bool, CodegenError> {
         let mut moves = Vec::new();
         let mut merges: Vec<(Xmm, VFrom, Merge)> = Vec::new();
         let mut lanes: Vec<(Xmm, VFrom, Lane)> = Vec::new();
@@ -321,6 +322,7 @@ impl Emitter<'_> {
             }
         }
         moves.retain(|m| !matches!((m.from, m.to), (VFrom::Reg(a), VTo::Reg(b)) if a == b));
+        let changed = !moves.is_empty() || !lanes.is_empty();
         // Parts in registers that change meanwhile wait in memory.
         let changes = |x: Xmm, own: Xmm| {
             moves.iter().any(|m| m.to == VTo::Reg(x))
@@ -399,7 +401,7 @@ impl Emitter<'_> {
                 _ => self.asm.sse(row::MOVUPS, to, m),
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// If nothing is left above 128 bits in any vector register, tells the machine so: else it would carry upper parts
