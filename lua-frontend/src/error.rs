@@ -14,7 +14,7 @@ use crate::value::Value;
 pub enum Throw {
     /// An ordinary error.
     Run,
-    /// No memory.
+    /// No memory: no message handler is called.
     Memory,
     /// The message handler has run already: unwind only.
     Handled,
@@ -25,6 +25,8 @@ pub enum Throw {
 pub fn memory(cx: Cx) -> Throw {
     let s = cx.str(b"not enough memory");
     cx.g().thrown = s.into();
+    // The failure is reported now, not again at the next safe point.
+    cx.g().heap.oom = false;
     Throw::Memory
 }
 

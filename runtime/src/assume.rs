@@ -5,6 +5,7 @@
 //! | [`SINGLE_THREADED`] | no other thread runs in this memory | a thread is about to be made |
 //! | [`NOTHING_SHARED`] | nobody outside writes memory of this process | memory that others can write is about to be mapped |
 //! | [`NO_FAULT_HANDLER`] | a fault ends the process | a handler for a fault signal is about to be installed |
+//! | [`NO_CONTEXT`] | no signal handler is given the registers | a handler is about to be installed with `SA_SIGINFO` |
 //! | [`FP_DEFAULT`] | SSE rounds to nearest, masks all exceptions, and nobody resets the sticky flags | the guest loads another control word |
 //!
 //! The first two together are the IR's `Private(guest)`. Code made while a fact holds dies with it ([`fragcache::assume`]),
@@ -26,6 +27,8 @@ pub const NOTHING_SHARED: u32 = 2;
 pub const NO_FAULT_HANDLER: u32 = 4;
 /// The floating point control word is at its default.
 pub const FP_DEFAULT: u32 = 8;
+/// No signal handler is given the registers: flags that the code at an exit overwrites unread are seen by nobody.
+pub const NO_CONTEXT: u32 = 16;
 /// What `Private(guest)` rests on.
 pub const PRIVATE: u32 = SINGLE_THREADED | NOTHING_SHARED;
 

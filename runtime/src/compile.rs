@@ -271,6 +271,7 @@ fn facts_of(trace: &Trace) -> u32 {
         bits | match &*f.name {
             "Private" => assume::PRIVATE,
             "NoFaultHandler" => assume::NO_FAULT_HANDLER,
+            "NoContext" => assume::NO_CONTEXT,
             "FpDefault" => assume::FP_DEFAULT,
             _ => 0,
         }

@@ -59,12 +59,14 @@ pub struct Lifter {
     read: Vec<SlotId>,
     /// Where exits need not put the flags into place.
     pub unread: Unread,
+    /// A signal's handler may look at registers wherever the trace leaves.
+    seen: bool,
 }
 
 impl Default for Lifter {
     fn default() -> Self {
         let b = Builder::new(slots::decls().clone(), "trace", Pc::Addr(0));
-        Lifter { b, changed: Vec::new(), read: Vec::new(), unread: Unread::default() }
+        Lifter { b, changed: Vec::new(), read: Vec::new(), unread: Unread::default(), seen: true }
     }
 }
 
@@ -129,6 +131,10 @@ impl Lifter {
         }
         if facts & assume::NO_FAULT_HANDLER != 0 {
             self.b.assume("NoFaultHandler", &[]);
+        }
+        self.seen = facts & assume::NO_CONTEXT == 0;
+        if !self.seen {
+            self.b.assume("NoContext", &[]);
         }
     }
 
@@ -249,8 +255,8 @@ impl Lifter {
 
     /// An exit to a known place.
     fn exit(&mut self, pc: u64, kind: ExitKind, exact: bool, read: &mut Read<'_>) -> ExitId {
-        // Lockstep compares all flags wherever a trace leaves.
-        if !lockstep::on() && self.unread.flags(pc, exact, read) {
+        // Lockstep compares all flags wherever a trace leaves, and a signal's handler may look at them.
+        if !lockstep::on() && !self.seen && self.unread.flags(pc, exact, read) {
             self.b.exit_without(Pc::Addr(pc), kind, slots::FLAGS)
         } else {
             self.b.exit(Pc::Addr(pc), kind)
@@ -350,7 +356,7 @@ mod tests {
             code.len()
         };
         let mut lifter = Lifter::default();
-        let facts = assume::NO_FAULT_HANDLER | assume::PRIVATE;
+        let facts = assume::NO_FAULT_HANDLER | assume::NO_CONTEXT | assume::PRIVATE;
         let trace = lifter.lift(&[step(HEAD, HEAD, 3)], |_| &LOOP, facts, &mut read).unwrap();
         let text = trace.to_string();
         assert_eq!(text.matches("flags = any").count(), 2, "{text}");

@@ -291,6 +291,9 @@ pub fn set_action(thread: &mut Thread, signal: i32, new: Option<KernelAction>) -
     if new.is_some() && (signal == libc::SIGKILL || signal == libc::SIGSTOP) {
         return Err(libc::EINVAL);
     }
+    if new.is_some_and(|new| new.handler > 1 && new.flags & libc::SA_SIGINFO as u64 != 0) {
+        assume::revoke(assume::NO_CONTEXT);
+    }
     let mut first_fault_handler = false;
     let old = {
         let mut actions = thread.actions.lock().unwrap_or_else(|e| e.into_inner());

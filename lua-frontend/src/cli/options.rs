@@ -78,7 +78,7 @@ mod tests {
     fn command_lines() {
         assert_eq!(read("rjit").unwrap().script, 1);
         assert_eq!(read("rjit a.lua -x").unwrap().script, 1);
-        assert_eq!(read("rjit -e x -lfoo -l bar -O3 -jv a.lua").unwrap().script, 7);
+        assert_eq!(read("rjit -e x -lfoo -l bar -O3 -jv a.lua").unwrap().script, 8);
         assert_eq!(read("rjit - a").unwrap().script, 1);
         assert_eq!(read("rjit -- -x").unwrap().script, 2);
         assert!(read("rjit -i").unwrap().version);

@@ -27,7 +27,7 @@ enum Caught {
 pub(crate) unsafe extern "C" fn raise(l: *mut Thread, g: *mut Global, e: Throw) -> u64 {
     // SAFETY: contract of the module.
     unsafe {
-        if e == Throw::Run || e == Throw::Memory {
+        if e == Throw::Run {
             run_handler(l, g);
         }
         match unwind(l, g) {
