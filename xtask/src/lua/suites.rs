@@ -155,7 +155,8 @@ fn harness(directory: &Path, binary: &Path) -> Result<()> {
         let run = super::run(&mut c, LIMIT)?;
         let text = String::from_utf8_lossy(&run.stdout);
         passed += text.lines().filter(|l| l.starts_with("ok ")).count();
-        let bad = text.lines().filter(|l| l.starts_with("not ok ") && !l.contains(concat!("# TO", "DO"))).count();
+        let bad =
+            text.lines().filter(|l| l.starts_with("not ok ") && !l.contains(concat!("# TO", "DO"))).count();
         if bad > 0 || run.status != Some(0) {
             failed.push(format!("{} ({bad})", f.file_name().unwrap_or_default().to_string_lossy()));
         }
