@@ -34,10 +34,13 @@ fn sources(root: &Path) -> Result<PathBuf> {
     let metadata =
         super::output(Command::new("cargo").args(["metadata", "--format-version", "1"]).current_dir(root))?;
     let text = String::from_utf8_lossy(&metadata.stdout).into_owned();
-    // The only place where the crate's directory occurs is the path of its manifest.
-    let at = text.find(&format!("/{CRATE}")).context("cargo does not know the crate luajit-src")?;
-    let start = text[..at].rfind('"').map_or(0, |i| i + 1);
-    let end = at + text[at..].find("/Cargo.toml").context("no manifest of luajit-src")?;
+    // The quoted word that ends in this crate's manifest.
+    let end = text
+        .match_indices("/Cargo.toml\"")
+        .map(|(at, _)| at)
+        .find(|at| text[..*at].rsplit('/').next().is_some_and(|folder| folder.starts_with(CRATE)))
+        .context("cargo does not know the crate luajit-src")?;
+    let start = text[..end].rfind('"').map_or(0, |i| i + 1);
     let found = PathBuf::from(&text[start..end]).join("luajit2");
     ensure!(found.is_dir(), "{} is not a directory", found.display());
     Ok(found)
