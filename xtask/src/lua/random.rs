@@ -1,4 +1,8 @@
-//! Random Lua programs under `rjit` and under the reference.
+//! Random Lua programs under `rjit` and under the reference, whose compiler is off: it has been seen to differ from its own
+//! interpreter.
+//!
+//! Addresses in the output count as equal. A program that ends because its stack overflows may get a few calls
+//! further in one than in the other: what both print up to there must be equal.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::Run;
 use super::generate::program;
 
 /// Time that a program may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Generates `count` programs from consecutive seeds and compares what they print.
 pub fn compare(root: &Path, first: u64, count: u64) -> Result<()> {
@@ -21,18 +26,18 @@ pub fn compare(root: &Path, first: u64, count: u64) -> Result<()> {
     for seed in first..first + count {
         std::fs::write(&file, program(seed))?;
         // The name on the command line stands in messages: the same for both.
-        let run = |binary: &Path| {
+        let run = |binary: &Path, options: &[&str]| {
             let mut c = Command::new(binary);
-            c.arg("random.lua").current_dir(directory.path()).env_remove("LUA_INIT");
+            c.args(options).arg("random.lua").current_dir(directory.path()).env_remove("LUA_INIT");
             super::run(&mut c, LIMIT)
         };
-        let want = run(&reference)?;
+        let want = run(&reference, &["-joff"])?;
         if want.status.is_none() {
             eprintln!("seed {seed}: the reference takes too long");
             continue;
         }
-        let got = run(&rjit)?;
-        if got.stdout != want.stdout || got.status != want.status {
+        let got = run(&rjit, &[])?;
+        if !agree(&got, &want) {
             let kept = std::env::temp_dir().join(format!("rjit-random-{seed}.lua"));
             std::fs::copy(&file, &kept)?;
             eprintln!("seed {seed}: output differs; program in {}", kept.display());
@@ -44,4 +49,30 @@ pub fn compare(root: &Path, first: u64, count: u64) -> Result<()> {
         bail!("seeds {failed:?}");
     }
     Ok(())
+}
+
+fn agree(got: &Run, want: &Run) -> bool {
+    let (a, b) = (without_addresses(&got.stdout), without_addresses(&want.stdout));
+    let overflow = |run: &Run| String::from_utf8_lossy(&run.stderr).contains("stack overflow");
+    let equal = if overflow(got) && overflow(want) {
+        let common = a.len().min(b.len());
+        a[..common] == b[..common]
+    } else {
+        a == b
+    };
+    equal && got.status == want.status
+}
+
+/// The output with the digits behind each `: 0x` gone.
+fn without_addresses(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(4).position(|w| w == b": 0x") {
+        out.extend_from_slice(&rest[..at + 4]);
+        rest = &rest[at + 4..];
+        let digits = rest.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        rest = &rest[digits..];
+    }
+    out.extend_from_slice(rest);
+    out
 }
