@@ -402,7 +402,8 @@ impl Verifier {
         Ok(result)
     }
 
-    /// Compares registers. Takes over what is undefined.
+    /// Compares registers. Takes over what is undefined, when all the rest is equal: at an arrival that is not the one meant, what the
+    /// tracee has there is nothing of ours.
     fn compare(&self, thread: &mut Thread, native: &Native) -> Result<Differences, VerifyError> {
         let mut found = Differences::new();
         let mut note = |name: &str, ours: u64, theirs: u64| {
@@ -420,18 +421,19 @@ impl Verifier {
             }
             _ => 0,
         };
-        if undefined != 0 {
-            let c = &mut thread.context;
-            c.rflags = c.rflags & !undefined | native.flags & undefined;
-        }
         let c = &thread.context;
+        let flags = c.rflags & !undefined | native.flags & undefined;
         for (i, name) in NAMES.iter().enumerate() {
             note(name, c.gpr[i], native.gpr[i]);
         }
-        note("flags", c.rflags & FLAGS, native.flags & FLAGS);
+        note("flags", flags & FLAGS, native.flags & FLAGS);
         note("fs base", c.guest_fs, native.fs);
         note("gs base", c.guest_gs, native.gs);
-        if !found.is_empty() || interpreted && last.is_some_and(|i| integer_only(&i)) {
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        if interpreted && last.is_some_and(|i| integer_only(&i)) {
+            thread.context.rflags = flags;
             return Ok(found);
         }
         let ours = standard_state(thread);
@@ -447,8 +449,11 @@ impl Verifier {
             }
             found.push((name.clone(), hex(a), hex(b)));
         }
-        if sticky && found.is_empty() {
-            self.adopt_vectors(thread)?;
+        if found.is_empty() {
+            thread.context.rflags = flags;
+            if sticky {
+                self.adopt_vectors(thread)?;
+            }
         }
         Ok(found)
     }
