@@ -55,7 +55,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         return Ok(build_only(&programs, &binaries));
     }
     let dynrun = runner::find_ours("dynrun", options.dynrun.clone());
-    let wanted = default_runners(&options.runners, &["native", "dynrun=dynrun -O3"]);
+    let wanted = default_runners(&options.runners, &["native", "dynrun"]);
     let runners = runner::parse_all(&wanted, dynrun.as_deref())?;
     let brief =
         options.levels.is_empty() && !options.own && programs.iter().any(|p| p.class != Class::Startup);

@@ -26,7 +26,7 @@ pub struct Options {
 
     /// What to run programs with: native, dynrun, qemu, valgrind, or any command that takes
     /// a program and its arguments; options may follow, and a label with `=` may stand
-    /// before. `native,native` shows the noise of the machine [default: native,dynrun=dynrun -O3; luajit,rjit,lua5.4 with --lua]
+    /// before. `native,native` shows the noise of the machine [default: native,dynrun; luajit,rjit,lua5.4 with --lua]
     #[arg(long, value_delimiter = ',')]
     pub runners: Vec<String>,
 

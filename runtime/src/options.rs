@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The default of `-O`.
-pub const LEVEL: u8 = 1;
+pub const LEVEL: u8 = 3;
 /// The default of `--hot`.
 pub const HOT: u32 = 4000;
 /// The default of `--cache-limit`.
