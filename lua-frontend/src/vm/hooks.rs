@@ -25,10 +25,17 @@ pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
 fn install(cx: Cx) {
     let g = cx.g();
     let on = g.hookmask & 15 != 0;
+    if !g.jit.is_null() {
+        // SAFETY: the compiler lives as long as the state.
+        unsafe { (*g.jit).abandon("hooks") };
+    }
+    if !on {
+        // SAFETY: the live state.
+        unsafe { crate::jit::hot::install(g) };
+        return;
+    }
     for (i, h) in g.dispatch.iter_mut().enumerate().take(HANDLERS) {
-        *h = if !on {
-            TABLE[i]
-        } else if is_head(i) {
+        *h = if is_head(i) {
             hook_head
         } else {
             hook_ins

@@ -51,6 +51,23 @@ impl Selector<'_> {
                 let width = width_of(inst.aty);
                 if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) }
             }
+            // The bits of floats, and of integers as floats, where the conversion is for exits only.
+            Op::Bitcast if self.s.facts.uses[root as usize] == 0 && inst.aty == Type::F64 && inst.ty == Type::I64 => {
+                let float = self.root(inst.args[0].as_value()?);
+                let from = self.def(float).filter(|i| {
+                    i.op == Op::Sitof
+                        && matches!(i.aty, Type::I32 | Type::I64)
+                        && i.ty == Type::F64
+                        && self.s.facts.uses[float as usize] == 1
+                        && self.host.reserved() >> 16 != 0
+                });
+                let Some(from) = from else {
+                    return (!self.s.program.vregs[float as usize].remat).then_some((float, Tweak::None));
+                };
+                let x = self.root(from.args[0].as_value()?);
+                let tweak = Tweak::Float(width_of(from.aty));
+                return (!self.s.program.vregs[x as usize].remat).then_some((x, tweak));
+            }
             _ => return None,
         };
         let x = self.root(inst.args[0].as_value()?);
@@ -94,7 +111,8 @@ impl Selector<'_> {
                 }
                 Home::Flags => flags = self.exit_flags(slot, bound),
                 Home::Memory(..) if !bound.is_none() => {
-                    if bound.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]) {
+                    let moved = !self.host.keeps_homes();
+                    if moved || bound.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]) {
                         let src = self.exit_src(bound, ty);
                         self.s.items.push(ExitItem { slot: slot as u16, src });
                     }
