@@ -227,9 +227,14 @@ pub struct Global {
     pub hotcall: u16,
     /// Where the trace that runs keeps the base of its first frame.
     pub jit_base: *mut usize,
+    /// Words that a trace hands to a helper.
+    pub jit_words: [Value; JIT_WORDS],
     /// The error that a trace leaves with.
     pub jit_throw: Option<Throw>,
 }
+
+/// See [`Global::jit_words`].
+pub const JIT_WORDS: usize = 32;
 
 /// A Lua state: owns the heap and everything in it.
 pub struct Lua {
@@ -308,6 +313,7 @@ impl Lua {
             hotloop: 56,
             hotcall: 112,
             jit_base: ptr::null_mut(),
+            jit_words: [Value::NIL; JIT_WORDS],
             jit_throw: None,
         }));
         // SAFETY: `g` is fresh and ours; the objects made here are reachable from it.

@@ -5,6 +5,17 @@
 //!
 //! Contract: pointers are live objects of the state `g`, words are values.
 
+mod closures;
+mod strings;
+mod tables;
+
+pub use strings::Map;
+pub(super) use closures::{func_new, table_scan, table_scan_key, upvals_close};
+pub(super) use strings::{
+    concat_many, string_chars, string_find, string_map, string_rep, to_number, to_string,
+};
+pub(super) use tables::{table_append, table_clear, table_concat, table_pop};
+
 use crate::api::{Cx, Ret};
 use crate::error::Throw;
 use crate::gc;
@@ -25,6 +36,8 @@ pub struct Res {
 }
 
 const OK: Res = Res { value: 0, raised: 0 };
+/// The interpreter does it again, and raises the error or does what is not done here.
+const AGAIN: Res = Res { value: 0, raised: 1 };
 
 /// The error that a helper raises: what is thrown is in the state already.
 fn raised(g: &mut Global, e: Throw) -> Res {
@@ -146,8 +159,7 @@ pub(super) unsafe extern "C" fn table_set(g: *mut Global, t: *mut Table, key: u6
                 gc::barrier_table(&mut *g, t);
                 OK
             }
-            // The interpreter does it again, and raises the error.
-            Err(_) => Res { value: 0, raised: 1 },
+            Err(_) => AGAIN,
         }
     }
 }
@@ -165,24 +177,9 @@ pub(super) unsafe extern "C" fn string_order(x: *mut Str, y: *mut Str) -> i32 {
 }
 
 /// `x .. y` of strings and numbers.
-pub(super) unsafe extern "C" fn concat(g: *mut Global, x: u64, y: u64) -> *mut Str {
+pub(super) unsafe extern "C" fn concat(g: *mut Global, x: u64, y: u64) -> Res {
     // SAFETY: contract of the module.
-    unsafe {
-        let mut buf = std::mem::take(&mut (*g).buf);
-        buf.clear();
-        for v in [Value(x), Value(y)] {
-            match v.as_str() {
-                Some(s) => buf.extend_from_slice(s.bytes()),
-                None => crate::number::format(v.raw_f64(), &mut buf),
-            }
-        }
-        let s = (*g).intern(&buf).as_ptr();
-        if buf.capacity() > 1 << 20 {
-            buf = Vec::new();
-        }
-        (*g).buf = buf;
-        s
-    }
+    unsafe { strings::join(g, &[Value(x), Value(y)]) }
 }
 
 /// `string.sub(s, i, j)`
@@ -207,7 +204,8 @@ pub(super) unsafe extern "C" fn string_char(g: *mut Global, c: i32) -> *mut Str 
     unsafe { (*g).intern(&[c as u8]).as_ptr() }
 }
 
-/// Calls the library function in the frame `by` bytes above `base`, with `n` arguments, and leaves `want` results where the function was.
+/// Calls the library function in the frame `by` bytes above `base`, with `n` arguments, and leaves `want` results where the function was (all if
+/// negative). The result is how many there were.
 ///
 /// This one may do anything: run the collector, move the stack, call Lua. The base as it is then is left where traces look for it.
 pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64, n: i32, want: i32) -> Res {
@@ -219,7 +217,7 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
         let frame = base.wrapping_add_signed(by as isize) as *mut Value;
         (*l).base = frame;
         (*l).top = frame.add(n as usize);
-        let mut result = Ok(());
+        let mut result = Ok(0);
         if (*l).top.add(MIN_NATIVE) > (*l).maxstack.add(STACK_EXTRA / 2) && !crate::vm::thread::grow(l, MIN_NATIVE) {
             result = Err(crate::vm::overflow(l));
         }
@@ -230,16 +228,21 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
                 other => other,
             };
             result = match called {
-                Ok(Ret::TailCall(_)) => Ok(()),
+                Ok(Ret::TailCall(_)) => Ok(0),
                 Ok(Ret::Values(n)) => {
                     let due = gc::is_due(&*g);
                     let done = if due { gc::step_in_vm(l) } else { Ok(()) };
                     done.map(|()| {
                         let (to, n) = ((*l).base.sub(2), n as usize);
                         let from = (*l).top.sub(n);
-                        for i in 0..want as usize {
+                        if want < 0 {
+                            std::ptr::copy(from, to, n);
+                            (*l).multres = n as u32;
+                        }
+                        for i in 0..want.max(0) as usize {
                             *to.add(i) = if i < n { *from.add(i) } else { Value::NIL };
                         }
+                        n
                     })
                 }
                 Err(e) => Err(e),
@@ -249,7 +252,7 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
         *cell = base.wrapping_add(moved);
         (*g).jit_base = cell;
         match result {
-            Ok(()) => OK,
+            Ok(n) => Res { value: n as u64, raised: 0 },
             Err(e) => raised(&mut *g, e),
         }
     }

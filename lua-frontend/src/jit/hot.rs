@@ -16,7 +16,7 @@ use super::Action;
 
 /// Is it the instruction of a loop at which traces begin?
 pub fn is_loop(ins: Ins) -> bool {
-    matches!(Op::from_u8(ins as u8), Some(Op::FORL | Op::ITERL | Op::LOOP))
+    matches!(Op::from_u8(ins as u8), Some(Op::FORL | Op::ITERL | Op::ITERN | Op::LOOP))
 }
 
 macro_rules! counted {
@@ -39,6 +39,7 @@ counted! {
     forl => flow::forl;
     iterl => flow::iterl;
     loop_ => flow::loop_;
+    itern => flow::itern;
 }
 
 op! {
@@ -174,6 +175,7 @@ pub(crate) const COUNTING: [Handler; HANDLERS] = {
     t[Op::FORL as usize] = forl;
     t[Op::ITERL as usize] = iterl;
     t[Op::LOOP as usize] = loop_;
+    t[Op::ITERN as usize] = itern;
     t[Op::FUNCF as usize] = funcf;
     t
 };

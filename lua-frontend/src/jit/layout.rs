@@ -14,6 +14,8 @@ use super::helpers;
 
 /// Numbers of stack words that a set of declarations may have.
 const SIZES: [usize; 4] = [24, 48, 96, MOST_WORDS];
+/// The word of the base at entry.
+pub const ENTRY: usize = 2;
 /// Most words of the stack that a trace may know.
 pub const MOST_WORDS: usize = 250;
 /// The least pattern of a word that is no number.
@@ -90,6 +92,10 @@ enum Fx {
     Pure,
     /// Makes an object; nothing that existed changes but the collector's counters.
     New,
+    /// The same, from what tables and scratch memory hold.
+    NewReading,
+    /// Moves values from the stack into upvalues.
+    CloseUpvals,
     /// Reads tables.
     ReadTable,
     /// May change a table in any way.
@@ -141,11 +147,26 @@ helper_table! {
     table_set(I64, I64, I64, I64) -> I64 WriteTable, raises;
     barrier(I64, I64) Any;
     string_order(I64, I64) -> I32 Pure;
-    concat(I64, I64, I64) -> I64 New;
+    concat(I64, I64, I64) -> I64 New, raises;
+    concat_many(I64, I32) -> I64 NewReading, raises;
     math1(F64, I64) -> F64 Pure;
     math2(F64, F64, I64) -> F64 Pure;
     string_sub(I64, I64, I32, I32) -> I64 New;
     string_char(I64, I32) -> I64 New;
+    string_chars(I64, I64, I32) -> I64 New;
+    string_map(I64, I64, I64) -> I64 New;
+    string_rep(I64, I64, I32) -> I64 New, raises;
+    string_find(I64, I64, I32) -> I32 Pure;
+    to_string(I64, I64) -> I64 NewReading, raises;
+    to_number(I64) -> I64 Pure;
+    table_append(I64, I64, I64) -> I64 WriteTable, raises;
+    table_pop(I64) -> I64 WriteTable;
+    table_concat(I64, I64, I64) -> I64 NewReading, raises;
+    table_clear(I64) WriteTable;
+    table_scan(I64, I32) -> I32 ReadTable;
+    table_scan_key(I64, I64) -> I32 ReadTable;
+    func_new(I64, I64, I64, I64) -> I64 New;
+    upvals_close(I64, I64) CloseUpvals;
     native_call(I64, I64, I64, I32, I32) -> I64 Barrier, raises;
 }
 
@@ -159,6 +180,13 @@ fn effects(fx: Fx, c: &Classes) -> Effects {
         Fx::Barrier => return Effects::BARRIER,
         Fx::Pure => (ClassSet::EMPTY, ClassSet::EMPTY, EffectBits::NONE),
         Fx::New => (ClassSet::EMPTY, set(&[c.gc]), EffectBits::ALLOCATES),
+        Fx::NewReading => {
+            (table.or(set(&[c.mem, c.global])), set(&[c.gc]), EffectBits::ALLOCATES)
+        }
+        Fx::CloseUpvals => {
+            let moved = set(&[c.uvptr, c.uv, c.thread, c.flags, c.gc]);
+            (moved.or(set(&[c.stack])), moved, EffectBits::NONE)
+        }
         Fx::ReadTable => (table, ClassSet::EMPTY, EffectBits::NONE),
         Fx::WriteTable => (table, table, EffectBits::ALLOCATES),
         Fx::Any => {

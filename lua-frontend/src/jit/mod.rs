@@ -291,6 +291,21 @@ impl Jit {
         unsafe { hot::install(g) };
     }
 
+    /// An error unwinds the stack: what is recorded ends here.
+    ///
+    /// # Safety
+    /// `g` is the live state.
+    pub unsafe fn interrupted(&mut self, g: *mut Global) {
+        let Some(mut recording) = self.recording.take() else { return };
+        match recording.recorder.interrupted() {
+            Recorded::Done(finished) => self.install(&recording, *finished),
+            Recorded::Failed(why) => self.failed(&recording, why),
+            Recorded::Going => {}
+        }
+        // SAFETY: the live state.
+        unsafe { hot::install(g) };
+    }
+
     /// Gives up what is being recorded.
     pub fn abandon(&mut self, why: &'static str) {
         if let Some(recording) = self.recording.take() {

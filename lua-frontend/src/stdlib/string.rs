@@ -35,7 +35,7 @@ pub fn open(cx: Cx) {
     super::preload(cx, "string.buffer", super::buffer::open);
 }
 
-fn len(cx: Cx) -> NativeResult {
+pub(crate) fn len(cx: Cx) -> NativeResult {
     // The reference has this function in Lua: a missing argument is nil.
     cx.set_top(cx.nargs().max(1));
     let s = cx.check_str(1)?;

@@ -148,7 +148,7 @@ fn set(cx: Cx, t: Gc<Table>, k: f64, v: Value) -> Result<(), crate::error::Throw
     if t.meta.is_null() { cx.raw_set(t, Value::number(k), v) } else { cx.set(t.into(), Value::number(k), v) }
 }
 
-fn remove(cx: Cx) -> NativeResult {
+pub(crate) fn remove(cx: Cx) -> NativeResult {
     fill(cx, 2);
     let t = cx.check_table(1)?;
     let len = t.len() as f64;

@@ -178,7 +178,7 @@ op! {
     fn fnew(l, base, k, pc, ins, g) {
         sync(l, base, pc);
         let proto = (*k.sub(1 + d(ins))).ptr::<Proto>();
-        let f = new_closure(l, g, proto, base);
+        let f = closure_of(l, g, proto, (*base.sub(2)).ptr(), base);
         *ra(base, ins) = Value::tagged(Tag::Func, f);
         if (*g).heap.total >= (*g).heap.threshold {
             return gc_then_next(l, base, k, pc, ins, g);
@@ -187,12 +187,18 @@ op! {
     }
 }
 
-unsafe fn new_closure(l: *mut Thread, g: *mut Global, proto: *mut Proto, base: *mut Value) -> *mut LuaFunc {
+/// A closure of a child of the function `parent`, whose frame begins at `base`.
+pub(crate) unsafe fn closure_of(
+    l: *mut Thread,
+    g: *mut Global,
+    proto: *mut Proto,
+    parent: *mut LuaFunc,
+    base: *mut Value,
+) -> *mut LuaFunc {
     // SAFETY: the prototype is a child of the running function, whose upvalues it refers to.
     unsafe {
         let n = (*proto).sizeuv as usize;
         let p: *mut LuaFunc = (*g).heap.alloc(Space::Object, size_of::<LuaFunc>() + n * 8).cast();
-        let parent = (*base.sub(2)).ptr::<LuaFunc>();
         // Traces guard the function where there is one of the prototype, and the prototype where there are several.
         (*proto).h.x = (*proto).h.x.saturating_add(1);
         p.write(LuaFunc {

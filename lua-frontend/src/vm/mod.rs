@@ -38,7 +38,7 @@ pub mod arith;
 
 mod compare;
 
-mod data;
+pub(crate) mod data;
 
 mod tables;
 

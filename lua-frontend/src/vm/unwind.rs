@@ -27,6 +27,9 @@ enum Caught {
 pub(crate) unsafe extern "C" fn raise(l: *mut Thread, g: *mut Global, e: Throw) -> u64 {
     // SAFETY: contract of the module.
     unsafe {
+        if !(*g).jit.is_null() {
+            (*(*g).jit).interrupted(g);
+        }
         if e == Throw::Run {
             run_handler(l, g);
         }

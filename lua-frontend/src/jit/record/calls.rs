@@ -4,19 +4,13 @@
 //! middle of it puts it onto the stack, and a return in the trace pops it for nothing.
 
 use ir::op::Op as O;
-use ir::snapshot::ExitKind;
 use ir::types::Type;
 
-use super::{Frame, Kind, Next, PlaceKind, Recorder, V};
+use super::{Frame, Next, Recorder, V};
 use crate::bytecode::{Ins, Op, a, b, c, d};
-use crate::jit::layout::Layout;
-use crate::jit::recipes;
 use crate::object::{Proto, Thread};
 use crate::state::frame;
 use crate::value::Value;
-
-/// Slots that a library function finds above its arguments.
-const NATIVE_ROOM: usize = crate::vm::MIN_NATIVE;
 
 impl Recorder {
     pub(super) fn call(&mut self, op: Op, ins: Ins) -> Next {
@@ -120,7 +114,7 @@ impl Recorder {
     }
 
     /// Leaves unless the stack has so many slots above the base of the running function.
-    fn check_stack(&mut self, slots: usize) {
+    pub(super) fn check_stack(&mut self, slots: usize) {
         let top = self.base + slots;
         if top <= self.checked {
             return;
@@ -231,9 +225,14 @@ impl Recorder {
                 d(ins) + more
             }
         };
-        let Some(frame) = self.frames.pop() else { return Next::Stop };
-        self.callees.pop();
         let values: Vec<V> = (0..n).map(|i| self.get(a(ins) + i)).collect();
+        if self.return_to_caller(values) { Next::Go } else { Next::Stop }
+    }
+
+    /// The running function returns these values. False if the caller is not known.
+    pub(super) fn return_to_caller(&mut self, values: Vec<V>) -> bool {
+        let Some(frame) = self.frames.pop() else { return false };
+        self.callees.pop();
         self.base -= frame.vararg;
         let to = self.base - 2;
         // SAFETY: the frame's link is the instruction behind the call.
@@ -242,15 +241,15 @@ impl Recorder {
             let link = (*base.sub(1)).0 as *const Ins;
             *link.sub(1)
         };
-        self.give(to, frame.base, call, values);
+        self.give(to, call, values);
         // SAFETY: the caller's frame lies below.
         self.live_base = unsafe { self.live_base.sub(frame.vararg + self.base - frame.base) };
         self.base = frame.base;
-        Next::Go
+        true
     }
 
     /// Puts results where the call instruction wants them: from word `to` on.
-    fn give(&mut self, to: usize, base: usize, call: Ins, values: Vec<V>) {
+    pub(super) fn give(&mut self, to: usize, call: Ins, values: Vec<V>) {
         let want = b(call);
         let n = values.len();
         let count = if want == 0 { n } else { want - 1 };
@@ -260,78 +259,8 @@ impl Recorder {
             self.set_word(to + i, v);
         }
         self.forget_from(to + count);
-        let _ = base;
         if want == 0 {
             self.set_multres(n);
         }
-    }
-
-    /// A library function: by its recipe, or by a call with the whole stack in place.
-    fn native_call(&mut self, op: Op, ins: Ins, fv: V, callee: Value, n: usize) -> Next {
-        let slot = a(ins);
-        let Some(f) = callee.as_func() else { return Next::Stop };
-        if matches!(op, Op::CALLT | Op::CALLMT) {
-            return Next::Stop;
-        }
-        self.guard_value(fv, callee);
-        let first = if op == Op::ITERC { slot - 2 } else { slot + 2 };
-        let to = self.base + slot;
-        if let Some(values) = recipes::library(self, f, first, n) {
-            let base = self.base;
-            self.give(to, base, ins, values);
-        } else if recipes::may_call(f) && b(ins) > 0 {
-            if op == Op::ITERC {
-                for (to, from) in [(slot, slot - 3), (slot + 2, slot - 2), (slot + 3, slot - 1)] {
-                    let v = self.typed(from);
-                    self.set(to, v);
-                }
-            }
-            self.call_with_stack(slot, n, b(ins) - 1);
-        } else {
-            return Next::Stop;
-        }
-        // SAFETY: the instruction behind the call.
-        self.passing = Some(unsafe { self.pc.add(1) });
-        Next::Go
-    }
-
-    /// Calls the function in the slot with everything where the interpreter would have it.
-    fn call_with_stack(&mut self, slot: usize, n: usize, want: usize) {
-        let class = self.layout.class;
-        let base = self.base + slot + 2;
-        self.check_stack(slot + 2 + n + NATIVE_ROOM);
-        // SAFETY: the instruction behind the call.
-        let link = unsafe { self.pc.add(1) } as u64;
-        self.set_raw(base - 1, link);
-        let stack = self.stack();
-        for w in 0..base + n {
-            if self.dirty[w] {
-                let word = self.b.get(Layout::word(w));
-                self.store(Type::I64, word, stack, (w as i64 - 2) * 8, class.stack);
-            }
-        }
-        self.calls_with_stack = true;
-        // The error is raised with the library function's frame on top.
-        let caller = std::mem::replace(&mut self.base, base);
-        let to = self.place(self.pc, PlaceKind::Raise);
-        self.base = caller;
-        let exit = self.b.exit(to, ExitKind::Jump);
-        let g = self.g();
-        let by = self.b.i64((base as i64 - 2) * 8);
-        let count = want;
-        let (n, want) = (self.b.int(Type::I32, n as i128), self.b.int(Type::I32, want as i128));
-        let helper = self.layout.helper.native_call;
-        self.b.call(helper.id, &[g, stack, by, n, want], Some(exit));
-        self.forget_from(base - 2);
-        // The stack may have moved.
-        let stack = self.stack();
-        for i in 0..count {
-            let w = base - 2 + i;
-            let word = self.load(Type::I64, stack, (w as i64 - 2) * 8, class.stack);
-            let v = self.val_word(word, Kind::Any);
-            self.set_word(w, v);
-        }
-        // What a call may have changed includes where the stack ends.
-        self.checked = 0;
     }
 }

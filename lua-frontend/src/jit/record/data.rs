@@ -165,7 +165,7 @@ impl Recorder {
     }
 
     /// Leaves to the instruction if the object is black: the interpreter runs the barrier.
-    pub(super) fn guard_not_black(&mut self, object: Operand) {
+    pub fn guard_not_black(&mut self, object: Operand) {
         let class = self.layout.class.flags;
         let flags = self.load(Type::I8, object, FLAGS, class);
         let black = self.b.int(Type::I8, BLACK.into());

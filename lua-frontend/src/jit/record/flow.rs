@@ -22,7 +22,7 @@ impl Recorder {
     }
 
     /// A round of a loop other than the one recorded. False when there have been too many.
-    fn round(&mut self) -> bool {
+    pub(super) fn round(&mut self) -> bool {
         let rounds = self.rounds.entry(self.pc as usize).or_default();
         *rounds += 1;
         *rounds <= self.limits.unroll

@@ -24,9 +24,11 @@
 mod arith;
 mod calls;
 mod close;
+mod closures;
 mod compare;
 mod data;
 mod flow;
+mod native;
 mod tables;
 
 use std::sync::Arc;
@@ -224,6 +226,8 @@ pub struct Recorder {
     callees: Vec<*const Ins>,
     /// A library function runs that is recorded already: until it comes back to here.
     passing: Option<*const Ins>,
+    /// That call is an open one.
+    open: Option<native::Open>,
     /// By word: has it been changed since entry?
     dirty: Vec<bool>,
     /// Does the trace write words of the stack itself?
@@ -275,6 +279,7 @@ impl Recorder {
             multres: None,
             callees: Vec::new(),
             passing: None,
+            open: None,
             dirty: vec![false; MOST_WORDS],
             calls_with_stack: false,
             checked: 0,
@@ -331,6 +336,11 @@ impl Recorder {
                 return Recorded::Going;
             }
             self.passing = None;
+            self.pc = pc;
+            self.snapshot = None;
+            if !self.came_back() {
+                return self.finish(None, false);
+            }
         }
         let expected = self.live_base;
         if base != expected {
@@ -369,6 +379,15 @@ impl Recorder {
         }
     }
 
+    /// An error unwinds the stack. If a library function has raised it whose call is recorded, the trace ends behind that call.
+    pub fn interrupted(&mut self) -> Recorded {
+        let Some(back) = self.passing.take() else { return Recorded::Failed("an error") };
+        self.open = None;
+        self.pc = back;
+        self.snapshot = None;
+        self.finish(None, false)
+    }
+
     fn record(&mut self, ins: Ins, n: usize) -> Next {
         use Op as B;
         let Some(op) = Op::from_u8(ins as u8) else { return Next::Stop };
@@ -392,6 +411,10 @@ impl Recorder {
             B::FORI => self.fori(ins),
             B::FORL | B::IFORL => self.forl(ins),
             B::ITERL | B::IITERL => self.iterl(ins),
+            B::ISNEXT => self.isnext(ins),
+            B::ITERN => self.itern(ins),
+            B::FNEW => self.fnew(ins),
+            B::UCLO => self.uclo(ins),
             B::CALL | B::CALLM | B::CALLT | B::CALLMT | B::ITERC => self.call(op, ins),
             B::RET | B::RET0 | B::RET1 | B::RETM => self.ret(op, ins),
             B::VARG => self.varg(ins),

@@ -15,14 +15,14 @@ use crate::state::Event;
 use crate::value::{Gc, Tag, Value};
 
 /// Offsets in [`Table`] and [`Node`].
-const ASIZE: i64 = 4;
+pub(super) const ASIZE: i64 = 4;
 const NOMM: i64 = 2;
-const ARRAY: i64 = 8;
-const NODE: i64 = 16;
-const HMASK: i64 = 24;
+pub(super) const ARRAY: i64 = 8;
+pub(super) const NODE: i64 = 16;
+pub(super) const HMASK: i64 = 24;
 pub(super) const META: i64 = 32;
-const NODE_SIZE: i64 = 24;
-const NODE_KEY: i64 = 8;
+pub(super) const NODE_SIZE: i64 = 24;
+pub(super) const NODE_KEY: i64 = 8;
 /// Most tables of a chain of `__index`.
 const MOST_LINKS: usize = 8;
 
@@ -61,9 +61,15 @@ fn find(t: Gc<Table>, key: Value) -> At {
 
 impl Recorder {
     /// Leaves unless the table or userdata has no metatable.
-    pub(super) fn guard_no_meta(&mut self, v: V) {
+    pub fn guard_no_meta(&mut self, v: V) {
         let p = self.ptr(v);
         self.guard_meta_is(p, std::ptr::null());
+    }
+
+    /// Sets the metatable of a table that has none and is not black.
+    pub fn set_meta(&mut self, table: Operand, meta: Operand) {
+        let class = self.layout.class.tabmeta;
+        self.store(Type::I64, meta, table, META, class);
     }
 
     fn guard_meta_is(&mut self, table: Operand, meta: *const Table) {
@@ -382,18 +388,32 @@ impl Recorder {
                 return Next::Stop;
             }
         }
-        // From the right, two at a time.
-        self.gc_check();
-        let mut right = self.typed(c(ins));
-        for i in (b(ins)..c(ins)).rev() {
-            let left = self.typed(i);
-            let (x, y) = (self.word(left), self.word(right));
-            let g = self.g();
-            let helper = self.layout.helper.concat;
-            let p = self.helper(helper, &[g, x, y]);
-            right = self.val_ptr(Tag::Str, p);
+        let n = c(ins) + 1 - b(ins);
+        if n > crate::state::JIT_WORDS {
+            return Next::Stop;
         }
-        self.set(a(ins), right);
+        self.gc_check();
+        let values: Vec<V> = (b(ins)..=c(ins)).map(|i| self.typed(i)).collect();
+        let g = self.g();
+        let joined = if let [left, right] = values[..] {
+            let (x, y) = (self.word(left), self.word(right));
+            let helper = self.layout.helper.concat;
+            self.helper_raising(helper, &[g, x, y])
+        } else {
+            // SAFETY: only the address is computed.
+            let words = unsafe { &raw const (*self.global()).jit_words as i64 };
+            let words = self.b.i64(words);
+            let class = self.layout.class.mem;
+            for (i, v) in values.into_iter().enumerate() {
+                let word = self.word(v);
+                self.store(Type::I64, word, words, 8 * i as i64, class);
+            }
+            let n = self.b.int(Type::I32, n as i128);
+            let helper = self.layout.helper.concat_many;
+            self.helper_raising(helper, &[g, n])
+        };
+        let joined = self.val_word(joined, Kind::Tag(Tag::Str));
+        self.set(a(ins), joined);
         Next::Go
     }
 }
