@@ -220,7 +220,9 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
         (*l).base = frame;
         (*l).top = frame.add(n as usize);
         let mut result = Ok(());
-        if (*l).top.add(MIN_NATIVE) > (*l).maxstack.add(STACK_EXTRA / 2) && !crate::vm::thread::grow(l, MIN_NATIVE) {
+        if (*l).top.add(MIN_NATIVE) > (*l).maxstack.add(STACK_EXTRA / 2)
+            && !crate::vm::thread::grow(l, MIN_NATIVE)
+        {
             result = Err(crate::vm::overflow(l));
         }
         if result.is_ok() {

@@ -9,7 +9,7 @@ use optimize::codegen::{Home, Host, IndirectAbi, Segment};
 use optimize::pass::Features;
 
 use super::enter;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 
 /// `rbx`
 pub const BASE: u8 = 3;
@@ -45,7 +45,7 @@ impl Host for LuaHost<'_> {
     fn home(&self, slot: SlotId) -> Home {
         match Layout::word_of(slot) {
             None => Home::Base(Segment::Register(BASE)),
-            Some(n) => Home::Memory(Segment::Register(BASE), (n as i32 - 2) * 8),
+            Some(n) => Home::Memory(Segment::Register(BASE), (n as i32 - layout::ENTRY as i32) * 8),
         }
     }
 

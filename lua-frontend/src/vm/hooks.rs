@@ -35,11 +35,7 @@ fn install(cx: Cx) {
         return;
     }
     for (i, h) in g.dispatch.iter_mut().enumerate().take(HANDLERS) {
-        *h = if is_head(i) {
-            hook_head
-        } else {
-            hook_ins
-        };
+        *h = if is_head(i) { hook_head } else { hook_ins };
     }
 }
 

@@ -9,7 +9,7 @@ use ir::types::Type;
 
 use super::{Frame, Kind, Next, PlaceKind, Recorder, V};
 use crate::bytecode::{Ins, Op, a, b, c, d};
-use crate::jit::layout::Layout;
+use crate::jit::layout::{ENTRY, Layout};
 use crate::jit::recipes;
 use crate::object::{Proto, Thread};
 use crate::state::frame;
@@ -133,7 +133,7 @@ impl Recorder {
         let l = self.load(Type::I64, cur, 0, class.global);
         let most = self.load(Type::I64, l, std::mem::offset_of!(Thread, maxstack) as i64, class.thread);
         let base = self.stack();
-        let by = self.b.i64((top as i64 - 2) * 8);
+        let by = self.b.i64((top as i64 - ENTRY as i64) * 8);
         let end = self.b.bin(O::Add, Type::I64, base, by);
         let fits = self.b.bin(O::Ule, Type::I64, end, most);
         self.guard_cold(fits);
@@ -231,26 +231,59 @@ impl Recorder {
                 d(ins) + more
             }
         };
-        let Some(frame) = self.frames.pop() else { return Next::Stop };
-        self.callees.pop();
         let values: Vec<V> = (0..n).map(|i| self.get(a(ins) + i)).collect();
-        self.base -= frame.vararg;
-        let to = self.base - 2;
-        // SAFETY: the frame's link is the instruction behind the call.
-        let call = unsafe {
-            let base = self.live_base.sub(frame.vararg);
-            let link = (*base.sub(1)).0 as *const Ins;
-            *link.sub(1)
+        let (vararg, caller, call) = match self.frames.pop() {
+            Some(frame) => {
+                self.callees.pop();
+                // SAFETY: the frame's link is the instruction behind the call.
+                let call = unsafe {
+                    let base = self.live_base.sub(frame.vararg);
+                    *((*base.sub(1)).0 as *const Ins).sub(1)
+                };
+                (frame.vararg, frame.base, call)
+            }
+            // Out of the frame at entry: to the caller that is there now.
+            None => match self.leave_entry() {
+                Some((caller, call)) => (0, caller, call),
+                None => return Next::Stop,
+            },
         };
-        self.give(to, frame.base, call, values);
+        self.base -= vararg;
+        let to = self.base - 2;
+        self.give(to, call, values);
         // SAFETY: the caller's frame lies below.
-        self.live_base = unsafe { self.live_base.sub(frame.vararg + self.base - frame.base) };
-        self.base = frame.base;
+        self.live_base = unsafe { self.live_base.sub(vararg + self.base - caller) };
+        self.base = caller;
         Next::Go
     }
 
+    /// The running function was called by a Lua function from where it is now: the caller's base and the call instruction.
+    fn leave_entry(&mut self) -> Option<(usize, Ins)> {
+        // SAFETY: the link of the running function.
+        let link = unsafe { (*self.live_base.sub(1)).0 };
+        if link & frame::TYPE != frame::LUA {
+            return None;
+        }
+        // SAFETY: the instruction in front is the call.
+        let call = unsafe { *(link as *const Ins).sub(1) };
+        let caller = self.base.checked_sub(2 + a(call)).filter(|&b| b >= 2)?;
+        // SAFETY: the caller is a Lua function.
+        let (code, f) = unsafe {
+            let base = self.live_base.sub(2 + a(call));
+            (crate::vm::proto_at(base), *base.sub(2))
+        };
+        // SAFETY: as above.
+        if unsafe { (*code).pflags } & crate::bytecode::flags::NOJIT != 0 {
+            return None;
+        }
+        let word = self.get_word(self.base - 1);
+        self.guard_eq(word.word, link);
+        self.keep(f);
+        Some((caller, call))
+    }
+
     /// Puts results where the call instruction wants them: from word `to` on.
-    fn give(&mut self, to: usize, base: usize, call: Ins, values: Vec<V>) {
+    fn give(&mut self, to: usize, call: Ins, values: Vec<V>) {
         let want = b(call);
         let n = values.len();
         let count = if want == 0 { n } else { want - 1 };
@@ -260,7 +293,6 @@ impl Recorder {
             self.set_word(to + i, v);
         }
         self.forget_from(to + count);
-        let _ = base;
         if want == 0 {
             self.set_multres(n);
         }
@@ -277,8 +309,7 @@ impl Recorder {
         let first = if op == Op::ITERC { slot - 2 } else { slot + 2 };
         let to = self.base + slot;
         if let Some(values) = recipes::library(self, f, first, n) {
-            let base = self.base;
-            self.give(to, base, ins, values);
+            self.give(to, ins, values);
         } else if recipes::may_call(f) && b(ins) > 0 {
             if op == Op::ITERC {
                 for (to, from) in [(slot, slot - 3), (slot + 2, slot - 2), (slot + 3, slot - 1)] {
@@ -307,7 +338,7 @@ impl Recorder {
         for w in 0..base + n {
             if self.dirty[w] {
                 let word = self.b.get(Layout::word(w));
-                self.store(Type::I64, word, stack, (w as i64 - 2) * 8, class.stack);
+                self.store(Type::I64, word, stack, (w as i64 - ENTRY as i64) * 8, class.stack);
             }
         }
         self.calls_with_stack = true;
@@ -317,7 +348,7 @@ impl Recorder {
         self.base = caller;
         let exit = self.b.exit(to, ExitKind::Jump);
         let g = self.g();
-        let by = self.b.i64((base as i64 - 2) * 8);
+        let by = self.b.i64((base as i64 - ENTRY as i64) * 8);
         let count = want;
         let (n, want) = (self.b.int(Type::I32, n as i128), self.b.int(Type::I32, want as i128));
         let helper = self.layout.helper.native_call;
@@ -327,7 +358,7 @@ impl Recorder {
         let stack = self.stack();
         for i in 0..count {
             let w = base - 2 + i;
-            let word = self.load(Type::I64, stack, (w as i64 - 2) * 8, class.stack);
+            let word = self.load(Type::I64, stack, (w as i64 - ENTRY as i64) * 8, class.stack);
             let v = self.val_word(word, Kind::Any);
             self.set_word(w, v);
         }
