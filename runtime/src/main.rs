@@ -23,6 +23,7 @@ mod dump;
 mod emulate;
 mod enter;
 mod fpenv;
+mod guess;
 mod host;
 mod interp;
 mod jitdump;
