@@ -167,6 +167,7 @@ fn start(options: Options) -> ! {
     if options.drcov.is_some() {
         // What is translated is what is executed.
         translator.branches = 0;
+        translator.executed = Some(rustc_hash::FxHashSet::default());
     }
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
@@ -233,6 +234,9 @@ fn randomises() -> bool {
 
 fn fail_to_load(e: &loader::LoadError) -> ! {
     report::line(&e.to_string());
+    if e.kills() {
+        syscall::signals::die_by(libc::SIGSEGV);
+    }
     std::process::exit(e.exit_status())
 }
 

@@ -65,7 +65,7 @@ pub fn page(statistics: &Statistics) -> Result<String, serde_json::Error> {
 
 /// The blocks that were executed, in the format of DynamoRIO's drcov, version 2: a table of modules, then for each block its offset
 /// in its module (4 bytes), its length (2) and the module's number (2). Blocks are basic ones (see
-/// [`crate::translate::Translator::branches`]), and paths of traces; those that were evicted are missing.
+/// [`crate::translate::Translator::branches`]). Those of modules that are no longer mapped are missing.
 pub fn drcov() -> Vec<u8> {
     let names = Names::new();
     let modules = names.modules();
@@ -84,11 +84,9 @@ pub fn drcov() -> Vec<u8> {
     }
     let mut blocks = std::collections::BTreeSet::new();
     let shared = process().lock();
-    for (_, f) in shared.cache.fragments() {
-        for (GuestPc(start), len) in f.source() {
-            if let Some(id) = modules.iter().position(|(base, end, _)| (*base..*end).contains(&start)) {
-                blocks.insert(((start - modules[id].0) as u32, len as u16, id as u16));
-            }
+    for &(GuestPc(start), len) in shared.translator.executed.iter().flatten() {
+        if let Some(id) = modules.iter().position(|(base, end, _)| (*base..*end).contains(&start)) {
+            blocks.insert(((start - modules[id].0) as u32, len as u16, id as u16));
         }
     }
     out.extend_from_slice(format!("BB Table: {} bbs\n", blocks.len()).as_bytes());
