@@ -1,4 +1,4 @@
-/* mprotect over a hole changes what lies in front of it before it fails; madvise does its work on both sides of one. */
+// hazard: mprotect over a hole changes what lies in front of it and fails; madvise works on both sides of one.
 #include "hazard.h"
 
 static sigjmp_buf back;
