@@ -113,6 +113,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
             .unwrap_or(u64::MAX);
         shared.cache.reclaim(oldest);
     }
+    if process.options.gdb {
+        crate::gdb::sync(shared);
+    }
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
     if thread.verifier.is_some() {

@@ -23,6 +23,7 @@ mod dump;
 mod emulate;
 mod enter;
 mod fpenv;
+mod gdb;
 mod host;
 mod interp;
 mod jitdump;
@@ -216,7 +217,9 @@ fn start(options: Options) -> ! {
     signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
-    alloc::let_start_go();
+    if !process::process().options.gdb {
+        alloc::let_start_go();
+    }
     dispatch::run(thread)
 }
 
