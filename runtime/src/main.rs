@@ -23,6 +23,7 @@ mod dump;
 mod emulate;
 mod enter;
 mod fpenv;
+mod gdb;
 mod host;
 mod interp;
 mod jitdump;
@@ -156,6 +157,7 @@ fn start(options: Options) -> ! {
         policy,
         block_events: options.events.is_some(),
         isolated: options.verify,
+        count_exits: options.report.is_some(),
         indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
@@ -216,7 +218,9 @@ fn start(options: Options) -> ! {
     signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
-    alloc::let_start_go();
+    if !process::process().options.gdb {
+        alloc::let_start_go();
+    }
     dispatch::run(thread)
 }
 

@@ -7,6 +7,7 @@
 //! is, as far as they have them; a file that has changed since is not noticed.
 
 mod names;
+pub mod symfile;
 
 use crate::process::{Shared, process};
 use crate::signal::read_guest;
@@ -112,6 +113,30 @@ pub fn jitdump() -> std::io::Result<()> {
     crate::jitdump::finish(&shared.cache, |f| format!("{} {} {:#x}", kind(f), names.function(f.pc.0), f.pc.0))
 }
 
+/// The symbol file of a trace, see [`symfile`].
+pub fn symbols(id: FragId, f: &Fragment<'_>) -> Result<Vec<u8>, symfile::Error> {
+    let mut names = Names::new();
+    // SAFETY: a live fragment's code is mapped and readable, and stays so while the cache is borrowed.
+    let code = unsafe { std::slice::from_raw_parts(f.start.0 as *const u8, f.len as usize) };
+    let mut lines: Vec<(u64, symfile::Line)> = Vec::new();
+    let mut last = None;
+    for i in Decoder::with_ip(64, code, f.start.0 as u64, DecoderOptions::NONE).iter() {
+        let Some((pc, _)) = f.guest_pc_at(HostPc(i.ip() as usize)) else { continue };
+        if last.replace(pc) == Some(pc) {
+            continue;
+        }
+        let line = names.line(pc.0);
+        if let Some((file, number)) = line.rsplit_once(':')
+            && let Ok(number) = number.parse()
+            && lines.last().is_none_or(|(_, l)| l.0 != file || l.1 != number)
+        {
+            lines.push((i.ip() - f.start.0 as u64, (file.to_owned(), number)));
+        }
+    }
+    let name = format!("{} [trace {}]", names.function(f.pc.0), id.0);
+    symfile::file(&name, f.start.0 as u64, code, &lines)
+}
+
 fn run(shared: &Shared, s: &Statistics, names: &mut Names) -> Run {
     let p = process();
     let parents = parents(shared);
@@ -173,6 +198,10 @@ fn run(shared: &Shared, s: &Statistics, names: &mut Names) -> Run {
             "Code is shown of the {DETAILED} hottest traces; {cut} others stand in the tree without it."
         ));
     }
+    notes.push(
+        "Exits were counted on their way (not indirect ones, nor back edges), which made traces that are often left slower."
+            .into(),
+    );
     Run {
         producer: format!("dynrun {}", env!("CARGO_PKG_VERSION")),
         command: command(),
@@ -248,7 +277,7 @@ fn exit(shared: &Shared, id: ExitId) -> Exit {
         ExitKind::Indirect => ("indirect".into(), None),
         ExitKind::Service(pc, _) => (format!("the runtime, then {:#x}", pc.0), None),
     };
-    Exit { number: id.0, to, target, taken: None }
+    Exit { number: id.0, to, target, taken: shared.cache.taken(id) }
 }
 
 /// Guest code, source lines, IR and machine code.
