@@ -68,7 +68,8 @@ pub fn run(thread: &mut Thread) -> ! {
         let way = match thread.context.exit {
             id @ EXIT_MISS.. => Err(id),
             id => {
-                let shared = process().lock();
+                let mut shared = process().lock();
+                shared.cache.took(ExitId(id));
                 let e = shared.cache.exit(ExitId(id));
                 Ok((ExitId(id), e.kind, e.from))
             }
@@ -111,6 +112,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
             .min()
             .unwrap_or(u64::MAX);
         shared.cache.reclaim(oldest);
+    }
+    if process.options.gdb {
+        crate::gdb::sync(shared);
     }
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
@@ -291,6 +295,10 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     let n = n.min(mode.limit.unwrap_or(n));
     let Shared { cache, translator, store, .. } = shared;
     let made = translator.block(cache, &bytes[..n], pc, mode)?;
+    if translator.executed.is_some() {
+        let len = cache.frag(made).source().next().map_or(0, |s| s.1);
+        translator.executed.get_or_insert_default().insert((pc, len));
+    }
     if kept {
         store.note(&range, pc, translator.variant(), &translator.saved());
     }
