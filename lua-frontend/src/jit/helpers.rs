@@ -232,7 +232,8 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
                 other => other,
             };
             result = match called {
-                Ok(Ret::TailCall(_)) => Ok(()),
+                // Functions that yield are not called by traces.
+                Ok(Ret::TailCall(_) | Ret::Yield(_)) => Ok(()),
                 Ok(Ret::Values(n)) => {
                     let due = gc::is_due(&*g);
                     let done = if due { gc::step_in_vm(l) } else { Ok(()) };

@@ -52,7 +52,8 @@ pub fn library(r: &mut Recorder, f: Gc<Func>, first: usize, n: usize) -> Option<
 
 /// May a trace call it with the stack in place? Not what switches coroutines, looks at or changes frames, or is no native function at all.
 pub fn may_call(f: Gc<Func>) -> bool {
-    let plain = f.h.x == FF_NATIVE;
+    // C functions may yield.
+    let plain = f.h.x == FF_NATIVE && crate::capi::call::c_function(f).is_none();
     let Some((library, name)) = ffid::name(f.ffid()) else { return plain && f.ffid() <= 1 };
     plain
         && !matches!(library, "debug" | "jit" | "jit.opt" | "jit.util" | "jit.profile" | "coroutine")
