@@ -60,6 +60,8 @@ pub mod ffi;
 
 pub mod bcsave;
 
+pub mod capi;
+
 pub mod stdlib;
 
 pub mod cli;

@@ -23,6 +23,8 @@ mod dump;
 mod emulate;
 mod enter;
 mod fpenv;
+mod gdb;
+mod guess;
 mod host;
 mod interp;
 mod jitdump;
@@ -156,6 +158,7 @@ fn start(options: Options) -> ! {
         policy,
         block_events: options.events.is_some(),
         isolated: options.verify,
+        count_exits: options.report.is_some(),
         indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };
@@ -167,6 +170,7 @@ fn start(options: Options) -> ! {
     if options.drcov.is_some() {
         // What is translated is what is executed.
         translator.branches = 0;
+        translator.executed = Some(rustc_hash::FxHashSet::default());
     }
     translator.verifying = verifier.is_some();
     let store = store::Store::new(options.store());
@@ -215,7 +219,9 @@ fn start(options: Options) -> ! {
     signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
-    alloc::let_start_go();
+    if !process::process().options.gdb {
+        alloc::let_start_go();
+    }
     dispatch::run(thread)
 }
 
@@ -233,6 +239,9 @@ fn randomises() -> bool {
 
 fn fail_to_load(e: &loader::LoadError) -> ! {
     report::line(&e.to_string());
+    if e.kills() {
+        syscall::signals::die_by(libc::SIGSEGV);
+    }
     std::process::exit(e.exit_status())
 }
 

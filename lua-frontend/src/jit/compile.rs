@@ -2,9 +2,9 @@
 
 use fragcache::{Cache, CacheConfig, CacheError, ExitId as CacheExit, ExitKind, FragId, FragmentKind};
 use fragcache::{GuestPc, HostPc, NewExit, NewFragment};
+use ir::snapshot::Target;
 use ir::trace::Trace;
 use ir::types::{ExitId, Pc};
-use ir::snapshot::Target;
 use optimize::codegen::{self, CodegenError, Leaving};
 use optimize::pass::{Env, Features};
 use optimize::pipeline::{Level, Pipeline};
@@ -60,10 +60,7 @@ impl Compiler {
     /// When the system gives no memory.
     pub fn new(level: u8, limit: usize) -> Result<Compiler, CacheError> {
         let config = CacheConfig { limit, events: 1 << 10, ..CacheConfig::default() };
-        let features = Features {
-            v256: std::is_x86_feature_detected!("avx2"),
-            v512: false,
-        };
+        let features = Features { v256: std::is_x86_feature_detected!("avx2"), v512: false };
         let level = match level {
             0 => Level::None,
             1 => Level::Quick,
@@ -116,7 +113,8 @@ impl Compiler {
             features: self.features,
         };
         let pc = self.pc(key);
-        let (mut room, mut count) = (512 + trace.insts.len() * 12 + trace.exits.len() * 64, 2 * trace.exits.len() + 8);
+        let (mut room, mut count) =
+            (512 + trace.insts.len() * 12 + trace.exits.len() * 64, 2 * trace.exits.len() + 8);
         let (at, code) = loop {
             let at = self.cache.begin(pc, room, count, 64)?;
             let code = self.codegen.compile(trace, &host, at.0 as u64)?;

@@ -9,7 +9,7 @@
 pub const SPILL_BYTES: usize = 4096;
 /// What is above them: `out`, and padding so that `rsp` is aligned behind six pushes and a return address.
 const FRAME: usize = SPILL_BYTES + 24;
-const _: () = assert!((8 + 6 * 8 + FRAME) % 16 == 0);
+const _: () = assert!((8 + 6 * 8 + FRAME).is_multiple_of(16));
 
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(

@@ -218,7 +218,9 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
         (*l).base = frame;
         (*l).top = frame.add(n as usize);
         let mut result = Ok(0);
-        if (*l).top.add(MIN_NATIVE) > (*l).maxstack.add(STACK_EXTRA / 2) && !crate::vm::thread::grow(l, MIN_NATIVE) {
+        if (*l).top.add(MIN_NATIVE) > (*l).maxstack.add(STACK_EXTRA / 2)
+            && !crate::vm::thread::grow(l, MIN_NATIVE)
+        {
             result = Err(crate::vm::overflow(l));
         }
         if result.is_ok() {
@@ -228,7 +230,8 @@ pub(super) unsafe extern "C" fn native_call(g: *mut Global, base: usize, by: i64
                 other => other,
             };
             result = match called {
-                Ok(Ret::TailCall(_)) => Ok(0),
+                // Functions that yield are not called by traces.
+                Ok(Ret::TailCall(_) | Ret::Yield(_)) => Ok(0),
                 Ok(Ret::Values(n)) => {
                     let due = gc::is_due(&*g);
                     let done = if due { gc::step_in_vm(l) } else { Ok(()) };

@@ -9,7 +9,7 @@ use optimize::codegen::{Home, Host, IndirectAbi, Segment};
 use optimize::pass::Features;
 
 use super::enter;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 
 /// `rbx`
 pub const BASE: u8 = 3;
@@ -45,7 +45,7 @@ impl Host for LuaHost<'_> {
     fn home(&self, slot: SlotId) -> Home {
         match Layout::word_of(slot) {
             None => Home::Base(Segment::Register(BASE)),
-            Some(n) => Home::Memory(Segment::Register(BASE), (n as i32 - 2) * 8),
+            Some(n) => Home::Memory(Segment::Register(BASE), (n as i32 - layout::ENTRY as i32) * 8),
         }
     }
 
@@ -130,6 +130,11 @@ impl StubWriter for Stubs {
     ) {
         // Nothing is counted in the cache.
         self.exit_stub(at, common, hot, out);
+    }
+
+    fn counting_jump(&self, _cell: u32, to: HostPc, out: &mut Vec<u8>) {
+        // Nor is any exit.
+        self.far_jump(to, out);
     }
 
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>) {

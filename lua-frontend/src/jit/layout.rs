@@ -1,6 +1,6 @@
 //! What traces are told about this guest, as data: state slots, alias classes, the tag of numbers, helpers.
 //!
-//! Slot 0 is the base of the trace's first frame; slot `n + 1` is word `n` of the stack counted from two below that base
+//! Slot 0 is the base of the trace's first frame; slot `n + 1` is word `n` of the stack, of which that base is word [`ENTRY`]
 //! ([`Layout::word`]). A trace gets the smallest set of declarations that has all slots it uses, because exits look at every
 //! slot. All alias classes are parts of one, which traces assume to be private: one thread runs Lua at a time.
 
@@ -11,13 +11,14 @@ use ir::trace::Decls;
 use ir::types::{ClassId, HelperId, SlotId, TagId, Type};
 
 use super::helpers;
+use crate::value::Value;
 
 /// Numbers of stack words that a set of declarations may have.
-const SIZES: [usize; 4] = [24, 48, 96, MOST_WORDS];
+const SIZES: [usize; 4] = [ENTRY + 24, ENTRY + 48, ENTRY + 96, MOST_WORDS];
 /// The word of the base at entry.
-pub const ENTRY: usize = 2;
+pub const ENTRY: usize = 48;
 /// Most words of the stack that a trace may know.
-pub const MOST_WORDS: usize = 250;
+pub const MOST_WORDS: usize = 255;
 /// The least pattern of a word that is no number.
 const TAGGED: u16 = 0xfff9;
 
@@ -28,6 +29,8 @@ macro_rules! classes {
         pub struct Classes {
             /// The class of which all others are parts.
             pub all: ClassId,
+            /// Parts of `nodeval`: values of nodes with constant string keys. Those of different keys are at different places.
+            pub keyed: [ClassId; KEY_CLASSES],
             $($(#[$doc])* pub $field: ClassId,)*
         }
 
@@ -38,7 +41,7 @@ macro_rules! classes {
                 let $field = d.add_class($name, Some(all), &before).ok()?;
                 before.push($field);
             )*
-            Some(Classes { all, $($field,)* })
+            Some(Classes { all, keyed: [all; KEY_CLASSES], $($field,)* })
         }
     };
 }
@@ -76,6 +79,26 @@ classes! {
     gc "gc";
     /// Memory that holds no Lua values.
     mem "mem";
+}
+
+/// Classes for the values of string keys.
+const KEY_CLASSES: usize = 16;
+
+/// Declares the classes of keys.
+fn declare_keyed(d: &mut Decls, classes: &mut Classes) -> Option<()> {
+    let mut before: Vec<ClassId> = Vec::new();
+    for (i, class) in classes.keyed.iter_mut().enumerate() {
+        *class = d.add_class(&format!("node.val.{i}"), Some(classes.nodeval), &before).ok()?;
+        before.push(*class);
+    }
+    Some(())
+}
+
+impl Classes {
+    /// The class of the values of a key.
+    pub fn value_of(&self, key: Value) -> ClassId {
+        key.as_str().map_or(self.nodeval, |s| self.keyed[s.sid as usize % KEY_CLASSES])
+    }
 }
 
 /// A helper: address and number.
@@ -224,7 +247,8 @@ impl Layout {
             }
             let num = d.add_tag("num", Type::F64, None).ok()?;
             d.add_tag("other", Type::I64, Some(TAGGED)).ok()?;
-            let class = declare_classes(&mut d)?;
+            let mut class = declare_classes(&mut d)?;
+            declare_keyed(&mut d, &mut class)?;
             let (helper, addresses) = declare_helpers(&mut d, &class)?;
             made = Some((class, helper, addresses, num));
             decls.push(Arc::new(d));

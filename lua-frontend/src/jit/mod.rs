@@ -118,6 +118,8 @@ pub struct Jit {
     nodes: Vec<Node>,
     /// Traces by key.
     traces: FxHashMap<u64, Trace>,
+    /// Side traces by the key of their root.
+    sides: FxHashMap<u64, u32>,
     /// Keys of places by exit of the cache.
     exits: FxHashMap<u32, u64>,
     /// What traces embed.
@@ -144,6 +146,7 @@ impl Jit {
             roots: Roots::default(),
             nodes: Vec::new(),
             traces: FxHashMap::default(),
+            sides: FxHashMap::default(),
             exits: FxHashMap::default(),
             kept: Vec::new(),
             recording: None,
@@ -185,7 +188,13 @@ impl Jit {
     ///
     /// # Safety
     /// These are the interpreter's registers.
-    pub unsafe fn arrive(&mut self, g: *mut Global, l: *mut Thread, base: *mut Value, pc: *const Ins) -> Action {
+    pub unsafe fn arrive(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        pc: *const Ins,
+    ) -> Action {
         if self.recording.is_some() {
             return Action::Interpret;
         }
@@ -233,7 +242,11 @@ impl Jit {
         }
         if place.kind == PlaceKind::Resume {
             node.count += 1;
-            if node.count >= self.options.hotexit && node.tries < self.options.tryside {
+            let sides = self.sides.get(&node.tree).copied().unwrap_or(0);
+            if node.count >= self.options.hotexit
+                && node.tries < self.options.tryside
+                && sides < self.options.maxside
+            {
                 node.count = 0;
                 node.tries += 1;
                 // SAFETY: the state at the exit is the interpreter's.
@@ -244,10 +257,18 @@ impl Jit {
     }
 
     /// Begins to record at an instruction; `at` is the exit of a side trace.
-    unsafe fn begin(&mut self, g: *mut Global, l: *mut Thread, base: *mut Value, pc: *const Ins, at: Option<u64>) {
+    unsafe fn begin(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        pc: *const Ins,
+        at: Option<u64>,
+    ) {
         // SAFETY: a Lua function runs.
         unsafe {
-            if (*g).hookmask != 0 || (*crate::vm::proto_at(base)).pflags & crate::bytecode::flags::NOJIT != 0 {
+            if (*g).hookmask != 0 || (*crate::vm::proto_at(base)).pflags & crate::bytecode::flags::NOJIT != 0
+            {
                 return;
             }
         }
@@ -354,7 +375,8 @@ impl Jit {
             Some(node) => (node.place.moved, node.link.unwrap_or(key)),
             None => (0, key),
         };
-        let made = compiler.compile(&mut trace, &self.layout, key, !finished.calls_with_stack, place, |_, _| {});
+        let made =
+            compiler.compile(&mut trace, &self.layout, key, !finished.calls_with_stack, place, |_, _| {});
         if self.dump {
             eprintln!("---- optimised {key}\n{trace}");
         }
@@ -386,6 +408,7 @@ impl Jit {
                     }
                 }
             }
+            *self.sides.entry(tree).or_default() += 1;
             self.stats.side += 1;
         } else {
             self.roots.insert(self.nodes[key as usize].place.pc, key);

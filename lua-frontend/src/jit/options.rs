@@ -12,6 +12,8 @@ pub struct Options {
     pub hotloop: u32,
     /// Exits until a side trace is recorded.
     pub hotexit: u32,
+    /// Most side traces of a root.
+    pub maxside: u32,
     /// Attempts at a side trace.
     pub tryside: u32,
     /// Most bytecodes of a trace.
@@ -34,10 +36,11 @@ impl Default for Options {
             level: 3,
             hotloop: 56,
             hotexit: 10,
+            maxside: 100,
             tryside: 4,
             maxrecord: 4000,
             maxtrace: 10_000,
-            loopunroll: 15,
+            loopunroll: 1,
             callunroll: 3,
             maxmcode: 64 << 10,
             off: Vec::new(),
@@ -98,6 +101,7 @@ impl Options {
         match name {
             "hotloop" => self.hotloop = n,
             "hotexit" => self.hotexit = n,
+            "maxside" => self.maxside = n,
             "tryside" => self.tryside = n,
             "maxrecord" => self.maxrecord = n,
             "maxtrace" => self.maxtrace = n,

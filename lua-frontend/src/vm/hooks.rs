@@ -1,18 +1,24 @@
 //! Debug hooks: the table of handlers is exchanged for one that looks at events first.
+//!
+//! A signal that interrupts the script does the same ([`interrupt`]): the next instruction finds the flag and raises
+//! `interrupted!`. So loops pay nothing for being interruptible.
+
+use std::sync::atomic::Ordering;
 
 use crate::api::Cx;
 use crate::bytecode::Op;
 use crate::error::Throw;
 use crate::object::{Proto, Thread};
-use crate::state::hook;
+use crate::state::{Global, hook};
 use crate::value::{Tag, Value};
 
-use super::{BUILTIN_BASE, HANDLERS, TABLE, cx, op, proto_at, raise, sync};
+use super::{BUILTIN_BASE, HANDLERS, Handler, TABLE, cx, op, proto_at, raise, sync};
 
 /// Sets (or with mask 0 removes) the hook function.
 pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
     let g = cx.g();
-    let mask = if f.is(Tag::Func) { mask & 15 } else { 0 };
+    // A light userdata is a hook function of C.
+    let mask = if f.is(Tag::Func) || f.is(Tag::Light) { mask & 15 } else { 0 };
     g.hookf = if mask == 0 { Value::NIL } else { f };
     g.hookcount = count;
     g.hookstart = if mask == 0 { 0 } else { count };
@@ -21,7 +27,22 @@ pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
     install(cx);
 }
 
-/// Fills the dispatch table according to the hook mask and a pending interrupt.
+/// Makes the next instruction raise `interrupted!`.
+///
+/// # Safety
+/// The state is alive. May be called from a signal handler: it stores words, each of which is valid at any time.
+pub unsafe fn interrupt(g: *mut Global) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*g).interrupt.store(true, Ordering::SeqCst);
+        let table = (&raw mut (*g).dispatch).cast::<Handler>();
+        for i in 0..HANDLERS {
+            table.add(i).write_volatile(if is_head(i) { hook_head } else { hook_ins });
+        }
+    }
+}
+
+/// Fills the dispatch table according to the hook mask.
 fn install(cx: Cx) {
     let g = cx.g();
     let on = g.hookmask & 15 != 0;
@@ -35,12 +56,22 @@ fn install(cx: Cx) {
         return;
     }
     for (i, h) in g.dispatch.iter_mut().enumerate().take(HANDLERS) {
-        *h = if is_head(i) {
-            hook_head
-        } else {
-            hook_ins
-        };
+        *h = if is_head(i) { hook_head } else { hook_ins };
     }
+    if g.interrupt.load(Ordering::SeqCst) {
+        // It came while the table was being written.
+        // SAFETY: the state of the caller.
+        unsafe { interrupt(cx.t().g) }
+    }
+}
+
+/// Takes notice of an interrupt.
+#[cold]
+#[inline(never)]
+fn interrupted(cx: Cx) -> Throw {
+    cx.g().interrupt.store(false, Ordering::SeqCst);
+    install(cx);
+    crate::error::with_position(cx, 0, b"interrupted!")
 }
 
 fn is_head(i: usize) -> bool {
@@ -68,11 +99,14 @@ fn fire(l: *mut Thread, event: &'static str, line: i64) -> Result<(), Throw> {
         }
     }
     let top = cx.t().top as usize - cx.t().stack as usize;
-    let r = cx.call(g.hookf, &[cx.str_value(event), line]);
+    let r = match g.hookf.as_light() {
+        Some(f) => crate::capi::inspect::run_hook(l, f, event, line.as_number().unwrap_or(-1.0) as i64),
+        None => cx.call(g.hookf, &[cx.str_value(event), line]).map(|_| ()),
+    };
     cx.t().top = (cx.t().stack as usize + top) as *mut Value;
     cx.t().multres = multres;
     cx.g().hookmask &= !hook::ACTIVE;
-    r.map(|_| ())
+    r
 }
 
 /// Line and count events before an instruction.
@@ -83,6 +117,9 @@ unsafe fn before(l: *mut Thread, base: *mut Value, pc: *const u32) -> Result<(),
         sync(l, base, pc);
         let c = cx(l);
         let g = c.g();
+        if g.interrupt.load(Ordering::Relaxed) {
+            return Err(interrupted(c));
+        }
         if g.hookmask & hook::ACTIVE != 0 {
             return Ok(());
         }

@@ -54,7 +54,7 @@ pub mod fast;
 
 mod hooks;
 
-pub use hooks::set_hook;
+pub use hooks::{interrupt, set_hook};
 
 use crate::api::Cx;
 use crate::bytecode::{self, Ins, OP_COUNT, Op};
@@ -64,7 +64,7 @@ use crate::state::Global;
 use crate::value::Value;
 
 pub use arith::{compute, modulo};
-pub(crate) use unwind::{overflow, raise};
+pub(crate) use unwind::{handled, overflow, raise};
 
 /// Slots above `maxstack` that natives and metamethod frames may use without asking.
 pub const STACK_EXTRA: usize = 48;

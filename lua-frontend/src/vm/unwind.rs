@@ -120,6 +120,16 @@ unsafe fn find_handler(l: *mut Thread) -> Option<Value> {
     }
 }
 
+/// Runs the message handler for an error that a native function is about to keep for itself.
+pub(crate) fn handled(cx: Cx, e: Throw) -> Throw {
+    if e == Throw::Run {
+        // SAFETY: a native function runs.
+        unsafe { run_handler(cx.l, cx.t().g) }
+        return Throw::Handled;
+    }
+    e
+}
+
 /// Lets the message handler replace the error value, at the place of the error.
 #[inline(never)]
 unsafe fn run_handler(l: *mut Thread, g: *mut Global) {
@@ -149,5 +159,9 @@ unsafe fn run_handler(l: *mut Thread, g: *mut Global) {
 #[inline(never)]
 pub(crate) unsafe fn overflow(l: *mut Thread) -> Throw {
     let cx = Cx { l };
+    // SAFETY: two slots lie below every base.
+    if !unsafe { (*(*l).base.sub(2)).is(Tag::Func) } {
+        return cx.error_plain("stack overflow"); // A dummy: see `grow_and_retry`.
+    }
     crate::error::with_position(cx, 0, b"stack overflow")
 }

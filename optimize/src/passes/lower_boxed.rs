@@ -120,7 +120,9 @@ impl LowerBoxed {
                 plain(Op::Sar, i64, i64, &[top, by])
             }
             (Op::Unbox, Some((Some(_), ty))) => plain(Op::Trunc, i64, ty, &[a]),
-            (Op::Box, Some((None, _))) if self.is_plain(trace, a, least) => plain(Op::Bitcast, Type::F64, i64, &[a]),
+            (Op::Box, Some((None, _))) if self.is_plain(trace, a, least) => {
+                plain(Op::Bitcast, Type::F64, i64, &[a])
+            }
             (Op::Box, Some((None, _))) => {
                 let bits = emit(trace, Op::Bitcast, Type::F64, i64, &[a]);
                 let least = trace.literal(i64, least as i64 as i128);

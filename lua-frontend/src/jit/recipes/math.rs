@@ -44,7 +44,11 @@ pub(super) fn number(r: &mut Recorder, args: Args, i: usize) -> Option<V> {
     (v.kind == Kind::Num).then_some(v)
 }
 
-fn one(r: &mut Recorder, args: Args, f: impl Fn(&mut Recorder, ir::types::Operand) -> ir::types::Operand) -> Option<Vec<V>> {
+fn one(
+    r: &mut Recorder,
+    args: Args,
+    f: impl Fn(&mut Recorder, ir::types::Operand) -> ir::types::Operand,
+) -> Option<Vec<V>> {
     let x = number(r, args, 0)?;
     let x = r.num(x);
     let y = f(r, x);

@@ -85,7 +85,8 @@ pub fn library(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
 
 /// May a trace call it with the stack in place? Not what switches coroutines or frames, asks about traces, or is no plain function at all.
 pub fn may_call(f: Gc<Func>) -> bool {
-    let plain = f.h.x == FF_NATIVE;
+    // C functions may yield.
+    let plain = f.h.x == FF_NATIVE && crate::capi::call::c_function(f).is_none();
     let Some((library, name)) = ffid::name(f.ffid()) else { return plain && f.ffid() <= 1 };
     plain
         && !matches!(library, "jit" | "jit.opt" | "jit.util" | "jit.profile")

@@ -12,6 +12,19 @@ use crate::object::{Proto, Thread};
 use crate::state::frame;
 use crate::value::Value;
 
+/// Where a function returns to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    /// Words below the function's base that its frame has as a vararg frame.
+    pub vararg: usize,
+    /// The caller's base, as a word.
+    pub base: usize,
+    /// The call instruction.
+    pub call: Ins,
+    /// The instruction behind it.
+    pub link: *const Ins,
+}
+
 impl Recorder {
     pub(super) fn call(&mut self, op: Op, ins: Ins) -> Next {
         let slot = a(ins);
@@ -127,7 +140,7 @@ impl Recorder {
         let l = self.load(Type::I64, cur, 0, class.global);
         let most = self.load(Type::I64, l, std::mem::offset_of!(Thread, maxstack) as i64, class.thread);
         let base = self.stack();
-        let by = self.b.i64((top as i64 - 2) * 8);
+        let by = self.b.i64(super::native::disp(top));
         let end = self.b.bin(O::Add, Type::I64, base, by);
         let fits = self.b.bin(O::Ule, Type::I64, end, most);
         self.guard_cold(fits);
@@ -231,21 +244,64 @@ impl Recorder {
 
     /// The running function returns these values. False if the caller is not known.
     pub(super) fn return_to_caller(&mut self, values: Vec<V>) -> bool {
-        let Some(frame) = self.frames.pop() else { return false };
-        self.callees.pop();
-        self.base -= frame.vararg;
-        let to = self.base - 2;
-        // SAFETY: the frame's link is the instruction behind the call.
-        let call = unsafe {
-            let base = self.live_base.sub(frame.vararg);
-            let link = (*base.sub(1)).0 as *const Ins;
-            *link.sub(1)
-        };
-        self.give(to, call, values);
-        // SAFETY: the caller's frame lies below.
-        self.live_base = unsafe { self.live_base.sub(frame.vararg + self.base - frame.base) };
-        self.base = frame.base;
+        let Some(caller) = self.caller() else { return false };
+        let to = self.base - caller.vararg - 2;
+        self.back_to(caller);
+        self.give(to, caller.call, values);
         true
+    }
+
+    /// The frame of the running function is left.
+    pub(super) fn back_to(&mut self, caller: Caller) {
+        let known = self.frames.pop().is_some();
+        if known {
+            self.callees.pop();
+        }
+        // SAFETY: the caller's frame lies below.
+        self.live_base = unsafe { self.live_base.sub(self.base - caller.base) };
+        self.base = caller.base;
+        if !known && self.calls_with_stack {
+            self.read_captured();
+        }
+    }
+
+    /// Who has called the running function.
+    pub(super) fn caller(&mut self) -> Option<Caller> {
+        match self.frames.last().copied() {
+            Some(Frame { base, vararg }) => {
+                // SAFETY: an inlined frame has the link that its call wrote.
+                let link = unsafe { (*self.live_base.sub(vararg + 1)).0 as *const Ins };
+                // SAFETY: the instruction in front is the call.
+                let call = unsafe { *link.sub(1) };
+                Some(Caller { vararg, base, call, link })
+            }
+            None => self.leave_entry(),
+        }
+    }
+
+    /// The running function was called by a Lua function from where it is now: see [`Caller`].
+    fn leave_entry(&mut self) -> Option<Caller> {
+        // SAFETY: the link of the running function.
+        let link = unsafe { (*self.live_base.sub(1)).0 };
+        if link & frame::TYPE != frame::LUA {
+            return None;
+        }
+        // SAFETY: the instruction in front is the call.
+        let call = unsafe { *(link as *const Ins).sub(1) };
+        let caller = self.base.checked_sub(2 + a(call)).filter(|&b| b >= 2)?;
+        // SAFETY: the caller is a Lua function.
+        let (code, f) = unsafe {
+            let base = self.live_base.sub(2 + a(call));
+            (crate::vm::proto_at(base), *base.sub(2))
+        };
+        // SAFETY: as above.
+        if unsafe { (*code).pflags } & crate::bytecode::flags::NOJIT != 0 {
+            return None;
+        }
+        let word = self.get_word(self.base - 1);
+        self.guard_eq(word.word, link);
+        self.keep(f);
+        Some(Caller { vararg: 0, base: caller, call, link: link as *const Ins })
     }
 
     /// Puts results where the call instruction wants them: from word `to` on.

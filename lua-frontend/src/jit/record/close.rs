@@ -56,16 +56,16 @@ impl Recorder {
             }
         }
         let mut changed: Vec<(usize, Operand)> = Vec::new();
-        for n in 0..words {
+        for (n, &read) in read.iter().enumerate() {
             let Some(v) = self.vals[n] else { continue };
             let word = self.word(v);
-            if !word.is_none() && word != read[n] {
+            if !word.is_none() && word != read {
                 changed.push((n, word));
             }
         }
         // What lies above the frame at the end of a round is dead at its beginning.
         // SAFETY: the running function is a Lua function.
-        let frame = 2 + unsafe { (*self.proto()).framesize as usize };
+        let frame = crate::jit::layout::ENTRY + unsafe { (*self.proto()).framesize as usize };
         changed.retain(|c| c.0 < frame);
         let trace = self.b.trace_mut();
         let old = std::mem::take(&mut trace.insts);

@@ -77,7 +77,7 @@ impl Recorder {
                 return self.decided((known == y) == jumps_if);
             }
             if v.kind != Kind::Any {
-                return self.decided(false == jumps_if);
+                return self.decided(!jumps_if);
             }
             // Going on with a value that is not this primitive, its type will matter: it may be cdata, which no `==` below sees.
             if x == y {
@@ -97,7 +97,7 @@ impl Recorder {
             return self.decided((p == q) == jumps_if);
         }
         if v.kind != w.kind {
-            return self.decided(false == jumps_if);
+            return self.decided(!jumps_if);
         }
         if let (Some(p), Some(q)) = (x.as_number(), y.as_number()) {
             let cond = match (self.known_int(v), self.known_int(w)) {

@@ -105,12 +105,12 @@ impl Recorder {
             let first = self.live_base as i64 - 8 * self.base as i64;
             let n = (at as i64 - first) / 8;
             if (0..super::MOST_WORDS as i64).contains(&n) {
-                let k = self.b.i64((n - 2) * 8);
+                let k = self.b.i64((n - crate::jit::layout::ENTRY as i64) * 8);
                 let same = self.b.bin(O::Eq, Type::I64, away, k);
                 self.guard(same);
                 word = Some(n as usize);
             } else {
-                let bias = self.b.i64(16);
+                let bias = self.b.i64(8 * crate::jit::layout::ENTRY as i64);
                 let away = self.b.bin(O::Add, Type::I64, away, bias);
                 let most = self.b.i64(8 * super::MOST_WORDS as i64);
                 let outside = self.b.bin(O::Ule, Type::I64, most, away);

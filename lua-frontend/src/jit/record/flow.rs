@@ -3,9 +3,9 @@
 //! A counter whose start, limit and step are integers of 32 bits, with no overflow on the way, is an integer in the trace.
 
 use ir::op::Op as O;
-use ir::types::Type;
+use ir::types::{Operand, Type};
 
-use super::{Next, Recorder};
+use super::{Next, Recorder, V};
 use crate::bytecode::{Ins, Op, a, j};
 use crate::value::Value;
 
@@ -28,8 +28,13 @@ impl Recorder {
         *rounds <= self.limits.unroll
     }
 
+    /// What to do about another loop: it is to have a trace of its own first.
+    fn inner(&self) -> Next {
+        if self.range.is_some() { Next::Abort("an inner loop") } else { Next::Stop }
+    }
+
     pub(super) fn jump(&mut self, op: Op, _ins: Ins) -> Next {
-        if op != Op::JMP && !self.round() { Next::Stop } else { Next::Go }
+        if op == Op::LOOP && self.length > 1 && !self.round() { self.inner() } else { Next::Go }
     }
 
     pub(super) fn fori(&mut self, ins: Ins) -> Next {
@@ -39,11 +44,13 @@ impl Recorder {
             return Next::Stop;
         };
         let (vi, vstop, vstep) = (self.typed(r), self.typed(r + 1), self.typed(r + 2));
-        self.guard_value(vstep, step);
+        self.loop_step(vstep, step);
         let down = (step.0 as i64) < 0;
         let enters = if down { p >= q } else { p <= q };
         let cond = match (self.known_int(vi), self.known_int(vstop)) {
-            (Some(x), Some(y)) => self.b.bin(O::Sle, Type::I32, if down { y } else { x }, if down { x } else { y }),
+            (Some(x), Some(y)) => {
+                self.b.bin(O::Sle, Type::I32, if down { y } else { x }, if down { x } else { y })
+            }
             _ => {
                 let (x, y) = (self.num(vi), self.num(vstop));
                 self.b.bin(O::Fle, Type::F64, if down { y } else { x }, if down { x } else { y })
@@ -61,7 +68,7 @@ impl Recorder {
 
     pub(super) fn forl(&mut self, ins: Ins) -> Next {
         if self.length > 1 && !self.round() {
-            return Next::Stop;
+            return self.inner();
         }
         let r = a(ins);
         let (i, stop, step) = (self.live(r), self.live(r + 1), self.live(r + 2));
@@ -69,39 +76,50 @@ impl Recorder {
             return Next::Stop;
         };
         let (vi, vstop, vstep) = (self.typed(r), self.typed(r + 1), self.typed(r + 2));
-        self.guard_value(vstep, step);
+        let vstep = self.loop_step(vstep, step);
         let down = (step.0 as i64) < 0;
         let sum = p + by;
         let goes_on = if down { sum >= q } else { sum <= q };
+        let in_order = |x: Operand, y: Operand| if down { [y, x] } else { [x, y] };
         // Round the limit there is room for one more step.
         let room = |limit: i32, step: i32| limit.checked_add(step).is_some();
         let (cond, next) = match (whole(i), whole(stop), whole(step)) {
-            (Some(x), Some(limit), Some(step)) if step != 0 && room(limit, step) && x.checked_add(step).is_some() => {
-                let (x, y) = (self.int(vi), self.int(vstop));
-                let k = self.b.int(Type::I32, step.into());
-                if vstop.value.is_none() {
-                    let most = self.b.int(Type::I32, if down { i32::MIN - step } else { i32::MAX - step }.into());
-                    let c = self.b.bin(
-                        O::Sle,
-                        Type::I32,
-                        if down { most } else { y },
-                        if down { y } else { most },
-                    );
-                    self.guard(c);
+            (Some(x), Some(limit), Some(step))
+                if step != 0 && room(limit, step) && x.checked_add(step).is_some() =>
+            {
+                let (x, y, k) = (self.int(vi), self.int(vstop), self.int(vstep));
+                if vstep.value.is_none() {
+                    // Neither constant: the limit and one step more must fit.
+                    let (wide, narrow) = (Type::I64, Type::I32);
+                    let (p, q) =
+                        (self.b.convert(O::Sext, narrow, wide, y), self.b.convert(O::Sext, narrow, wide, k));
+                    let end = self.b.bin(O::Add, wide, p, q);
+                    let most = self.b.i64(if down { i32::MIN } else { i32::MAX }.into());
+                    let [a, b] = in_order(end, most);
+                    let fits = self.b.bin(O::Sle, wide, a, b);
+                    self.guard(fits);
+                    self.known_value_int(r + 1, y);
+                } else if vstop.value.is_none() {
+                    let most =
+                        self.b.int(Type::I32, if down { i32::MIN - step } else { i32::MAX - step }.into());
+                    let [a, b] = in_order(y, most);
+                    let fits = self.b.bin(O::Sle, Type::I32, a, b);
+                    self.guard(fits);
                     self.known_value_int(r + 1, y);
                 }
                 // What has come round is within the limit; what comes in may not be.
-                let c = self.b.bin(O::Sle, Type::I32, if down { y } else { x }, if down { x } else { y });
-                self.guard(c);
+                let [a, b] = in_order(x, y);
+                let inside = self.b.bin(O::Sle, Type::I32, a, b);
+                self.guard(inside);
                 let sum = self.b.bin(O::Add, Type::I32, x, k);
-                let c = self.b.bin(O::Sle, Type::I32, if down { y } else { sum }, if down { sum } else { y });
-                (c, self.val_int(sum))
+                let [a, b] = in_order(sum, y);
+                (self.b.bin(O::Sle, Type::I32, a, b), self.val_int(sum))
             }
             _ => {
-                let (x, y, k) = (self.num(vi), self.num(vstop), self.b.f64(by));
+                let (x, y, k) = (self.num(vi), self.num(vstop), self.num(vstep));
                 let sum = self.b.bin(O::Fadd, Type::F64, x, k);
-                let c = self.b.bin(O::Fle, Type::F64, if down { y } else { sum }, if down { sum } else { y });
-                (c, self.val_num(sum))
+                let [a, b] = in_order(sum, y);
+                (self.b.bin(O::Fle, Type::F64, a, b), self.val_num(sum))
             }
         };
         self.set(r, next);
@@ -115,8 +133,25 @@ impl Recorder {
         Next::Go
     }
 
+    /// The step of a loop: the usual ones are guarded to be what they are, of others only the sign.
+    fn loop_step(&mut self, v: V, live: Value) -> V {
+        if v.value.is_some() {
+            return v;
+        }
+        if live == Value::int(1) || live == Value::int(-1) {
+            return self.guard_value(v, live);
+        }
+        // The interpreter asks for the sign bit.
+        let word = self.word(v);
+        let zero = self.b.i64(0);
+        let negative = self.b.bin(O::Slt, Type::I64, word, zero);
+        let cond = if (live.0 as i64) < 0 { negative } else { self.not(negative) };
+        self.guard(cond);
+        v
+    }
+
     /// The slot's number is this integer, as was guarded.
-    fn known_value_int(&mut self, slot: usize, int: ir::types::Operand) {
+    fn known_value_int(&mut self, slot: usize, int: Operand) {
         let n = self.base + slot;
         if let Some(Some(v)) = self.vals.get_mut(n) {
             v.int = int;
@@ -125,7 +160,7 @@ impl Recorder {
 
     pub(super) fn iterl(&mut self, ins: Ins) -> Next {
         if self.length > 1 && !self.round() {
-            return Next::Stop;
+            return self.inner();
         }
         let r = a(ins);
         let v = self.typed(r);

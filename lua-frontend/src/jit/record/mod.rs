@@ -5,8 +5,8 @@
 //! so an instruction's guards come before its changes ([`Recorder::set`]).
 //!
 //! Terms
-//! - A *word* is a slot of the Lua stack, counted from two below the base at the entry of the trace. The running function's
-//!   slots begin at word [`Recorder::base`].
+//! - A *word* is a slot of the Lua stack; the base at the entry of the trace is word [`ENTRY`], so that there is room for frames below, into
+//!   which the trace may return. The running function's slots begin at word [`Recorder::base`].
 //! - A value ([`V`]) is what the trace knows of a Lua value: its type once that is guarded ([`Kind`]), and the forms in which the trace has it.
 //!   An integer is an `i32` of the trace; no slot ever holds one.
 //! - A *place* ([`Place`]) is where an exit goes on: instruction, and by how many words the base has moved since entry.
@@ -40,7 +40,7 @@ use ir::trace::{Addr, FactArg, Trace};
 use ir::types::{ClassId, ExitId, Operand, Pc, Type};
 use rustc_hash::FxHashMap;
 
-use super::layout::{Helper, Layout, MOST_WORDS};
+use super::layout::{ENTRY, Helper, Layout, MOST_WORDS};
 use crate::bytecode::{Ins, Op};
 use crate::object::{Proto, Thread};
 use crate::state::Global;
@@ -121,6 +121,9 @@ struct Frame {
     /// Words below the frame's base that a vararg frame has.
     vararg: usize,
 }
+
+/// Bytecodes that a trace has at least if it ends in front of what cannot be recorded: fewer cost more than they gain.
+const SHORTEST: u32 = 12;
 
 /// How a recording ended.
 #[derive(Debug)]
@@ -236,12 +239,39 @@ pub struct Recorder {
     checked: usize,
     /// Highest word used.
     highest: usize,
+    /// The loop that is to be recorded, if it is one: first and last instruction.
+    range: Option<(*const Ins, *const Ins)>,
     rounds: FxHashMap<usize, u32>,
     limits: Limits,
     length: u32,
     file: u32,
     file_of: *const Proto,
     first_proto: *const Proto,
+}
+
+/// First and last instruction of the loop whose instruction this is.
+unsafe fn loop_range(pc: *const Ins) -> Option<(*const Ins, *const Ins)> {
+    // SAFETY: loop instructions jump inside the function.
+    unsafe {
+        let target = pc.add(1).offset(crate::bytecode::j(*pc));
+        match Op::from_u8(*pc as u8)? {
+            // The iterator's call belongs to the loop.
+            Op::FORL | Op::ITERL => Some((target, pc)),
+            // What jumps back to it may test first, and lie in front.
+            Op::LOOP => {
+                let mut first = pc;
+                let mut at = pc.add(1);
+                while at < target {
+                    if Op::from_u8(*at as u8) == Some(Op::JMP) {
+                        first = first.min(at.add(1).offset(crate::bytecode::j(*at)));
+                    }
+                    at = at.add(1);
+                }
+                Some((first, target.sub(1)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Roots that a recording may run into: the key of the root at an instruction.
@@ -267,7 +297,7 @@ impl Recorder {
             tree,
             places: Vec::new(),
             kept: Vec::new(),
-            base: 2,
+            base: ENTRY,
             frames: Vec::new(),
             vals: vec![None; MOST_WORDS],
             live_base: base,
@@ -283,7 +313,8 @@ impl Recorder {
             dirty: vec![false; MOST_WORDS],
             calls_with_stack: false,
             checked: 0,
-            highest: 2,
+            highest: ENTRY,
+            range: None,
             rounds: FxHashMap::default(),
             limits,
             length: 0,
@@ -294,9 +325,12 @@ impl Recorder {
         // SAFETY: the running function is a Lua function.
         unsafe {
             let p = crate::vm::proto_at(base);
-            r.checked = 2 + (*p).framesize as usize;
+            r.checked = ENTRY + (*p).framesize as usize;
             r.keep(*base.sub(2));
             r.first_proto = p;
+            if !is_side {
+                r.range = loop_range(pc);
+            }
             r.name_file(p);
         }
         r
@@ -349,7 +383,7 @@ impl Recorder {
         self.pc = pc;
         self.snapshot = None;
         if pc == self.start && self.length > 0 {
-            if self.base == 2 && self.frames.is_empty() && !self.is_side {
+            if self.base == ENTRY && self.frames.is_empty() && !self.is_side {
                 return self.finish(None, true);
             }
             if let Some(&key) = roots.get(&pc) {
@@ -365,6 +399,12 @@ impl Recorder {
         {
             return self.finish(Some(key), false);
         }
+        if let Some((first, last)) = self.range
+            && self.frames.is_empty()
+            && !(first..=last).contains(&pc)
+        {
+            return Recorded::Failed("left the loop");
+        }
         if self.length >= self.limits.instructions {
             return self.finish(None, false);
         }
@@ -373,7 +413,9 @@ impl Recorder {
         unsafe { self.mark(pc, ins) };
         match self.record(ins, n) {
             Next::Go => Recorded::Going,
-            Next::Stop if self.length < 2 => Recorded::Failed("nothing but what cannot be recorded"),
+            Next::Stop if self.length < SHORTEST => {
+                Recorded::Failed("too short before what cannot be recorded")
+            }
             Next::Stop => self.finish(None, false),
             Next::Abort(why) => Recorded::Failed(why),
         }
@@ -397,7 +439,9 @@ impl Recorder {
                 self.equal(op, ins)
             }
             B::ISTC | B::ISFC | B::IST | B::ISF => self.test(op, ins),
-            B::MOV | B::NOT | B::KSTR | B::KCDATA | B::KSHORT | B::KNUM | B::KPRI | B::KNIL => self.data(op, ins),
+            B::MOV | B::NOT | B::KSTR | B::KCDATA | B::KSHORT | B::KNUM | B::KPRI | B::KNIL => {
+                self.data(op, ins)
+            }
             B::UGET | B::USETV | B::USETS | B::USETN | B::USETP => self.upvalue(op, ins),
             B::UNM | B::POW => self.arith(op, ins),
             B::BNOT | B::BAND | B::BOR | B::BXOR | B::BSHL | B::BSHR | B::BSAR => self.bits(op, ins),
@@ -431,8 +475,10 @@ impl Recorder {
             // SAFETY: a live prototype.
             let name = unsafe { (*p).chunk_name() };
             let name = String::from_utf8_lossy(name.strip_prefix(b"@").unwrap_or(b"chunk"));
-            let plain: String =
-                name.chars().map(|c| if c.is_ascii_alphanumeric() || "._/-".contains(c) { c } else { '_' }).collect();
+            let plain: String = name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || "._/-".contains(c) { c } else { '_' })
+                .collect();
             self.file = self.b.trace_mut().add_file(&plain);
             self.file_of = p;
         }
@@ -503,7 +549,7 @@ impl Recorder {
 
     fn place(&mut self, pc: *const Ins, kind: PlaceKind) -> Pc {
         let key = self.first_key + self.places.len() as u64;
-        self.places.push(Place { pc, moved: self.base as i32 - 2, kind });
+        self.places.push(Place { pc, moved: self.base as i32 - ENTRY as i32, kind });
         Pc::Addr(key)
     }
 

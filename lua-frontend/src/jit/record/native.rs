@@ -15,6 +15,7 @@
 use ir::snapshot::ExitKind;
 use ir::types::{Operand, Type};
 
+use super::calls::Caller;
 use super::{Kind, Next, PlaceKind, Recorder, V};
 use crate::bytecode::{Ins, Op, UV_IMMUTABLE, UV_LOCAL, a, b};
 use crate::jit::layout::{ENTRY, Layout};
@@ -42,32 +43,24 @@ impl Recorder {
     pub(super) fn native_call(&mut self, op: Op, ins: Ins, fv: V, callee: Value, n: usize) -> Next {
         let slot = a(ins);
         let Some(f) = callee.as_func() else { return Next::Stop };
-        let tail = matches!(op, Op::CALLT | Op::CALLMT);
-        if tail && self.frames.is_empty() {
-            return Next::Stop;
-        }
         // What becomes of the results, and where the caller goes on.
-        let (call, back) = if tail {
-            let vararg = self.frames.last().map_or(0, |f| f.vararg);
-            // SAFETY: an inlined frame has the link that its call wrote.
-            unsafe {
-                let link = (*self.live_base.sub(vararg + 1)).0 as *const Ins;
-                (*link.sub(1), link)
-            }
+        let (caller, call, back) = if matches!(op, Op::CALLT | Op::CALLMT) {
+            let Some(caller) = self.caller() else { return Next::Stop };
+            (Some(caller), caller.call, caller.link)
         } else {
             // SAFETY: the instruction behind the call.
-            (ins, unsafe { self.pc.add(1) })
+            (None, ins, unsafe { self.pc.add(1) })
         };
         self.guard_value(fv, callee);
         let first = if op == Op::ITERC { slot - 2 } else { slot + 2 };
         let want = b(call).checked_sub(1);
         if let Some(values) = recipes::library(self, Args { first, n, f, want }) {
-            if tail {
-                self.return_to_caller(values);
-            } else {
-                let to = self.base + slot;
-                self.give(to, call, values);
+            let mut to = self.base + slot;
+            if let Some(caller) = caller {
+                to = self.base - caller.vararg - 2;
+                self.back_to(caller);
             }
+            self.give(to, call, values);
         } else {
             if !recipes::may_call(f) || (want.is_none() && op == Op::ITERC) {
                 return Next::Stop;
@@ -79,7 +72,7 @@ impl Recorder {
                     self.set(to, v);
                 }
             }
-            let Some(base) = self.native_frame(tail, slot, n, callee) else { return Next::Stop };
+            let base = self.native_frame(caller, slot, n, callee);
             self.call_with_stack(base, n, want);
         }
         self.passing = Some(back);
@@ -87,27 +80,23 @@ impl Recorder {
     }
 
     /// Makes the frame of a library function: its base. A tail call takes the place of the running function.
-    fn native_frame(&mut self, tail: bool, slot: usize, n: usize, callee: Value) -> Option<usize> {
-        if !tail {
+    fn native_frame(&mut self, caller: Option<Caller>, slot: usize, n: usize, callee: Value) -> usize {
+        let Some(caller) = caller else {
             let base = self.base + slot + 2;
             // SAFETY: the instruction behind the call.
             let link = unsafe { self.pc.add(1) } as u64;
             self.set_raw(base - 1, link);
-            return Some(base);
-        }
-        let frame = self.frames.pop()?;
-        self.callees.pop();
+            return base;
+        };
         let args: Vec<V> = (0..n).map(|i| self.get(slot + 2 + i)).collect();
-        let base = self.base - frame.vararg;
+        let base = self.base - caller.vararg;
         let f = self.val_const(callee);
         self.set_word(base - 2, f);
         for (i, v) in args.into_iter().enumerate() {
             self.set_word(base + i, v);
         }
-        // SAFETY: the caller's frame lies below.
-        self.live_base = unsafe { self.live_base.sub(self.base - frame.base) };
-        self.base = frame.base;
-        Some(base)
+        self.back_to(caller);
+        base
     }
 
     /// Calls the library function whose frame begins at word `base`.
@@ -197,7 +186,7 @@ impl Recorder {
     }
 
     /// Reads the locals again that a call may have changed.
-    fn read_captured(&mut self) {
+    pub(super) fn read_captured(&mut self) {
         let mut words = Vec::new();
         for base in self.frames.iter().map(|f| f.base).chain([self.base]) {
             self.captured_of(base, |d| d & UV_IMMUTABLE == 0, &mut words);

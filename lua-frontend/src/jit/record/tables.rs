@@ -138,6 +138,7 @@ impl Recorder {
                 if meta.is_null() || live.is(Tag::UserData) || live.is(Tag::CData) {
                     return None;
                 }
+                // SAFETY: only the address is computed.
                 let at = unsafe { &raw const (*self.global()).basemt[live.tag() as usize] as i64 };
                 let at = self.b.i64(at);
                 let class = self.layout.class.global;
@@ -173,7 +174,7 @@ impl Recorder {
             }
             At::Node(i) if key.v.value.is_some() && !key.value.is_number() => {
                 let node = self.node(t, p, key.value, i);
-                let class = self.layout.class.nodeval;
+                let class = self.layout.class.value_of(key.value);
                 self.load(Type::I64, node, i64::from(i) * NODE_SIZE, class)
             }
             _ => self.get_by_call(p, key),
@@ -295,7 +296,7 @@ impl Recorder {
             }
             At::Node(i) if key.v.value.is_some() && !key.value.is_number() => {
                 let nodes = self.node(t, p, key.value, i);
-                let class = self.layout.class.nodeval;
+                let class = self.layout.class.value_of(key.value);
                 let disp = i64::from(i) * NODE_SIZE;
                 if check_old {
                     let address = Addr { base: nodes, index: Operand::NONE, scale: 1, disp };

@@ -109,6 +109,8 @@ pub struct Selector<'a> {
     /// Sums that addresses of the current instruction need: result, and its two operands.
     pre: Vec<(u32, u32, u32)>,
     pub(super) homes: Vec<Home>,
+    /// Slots that are not at home in memory.
+    pub(super) elsewhere: Vec<usize>,
     /// Slots at home in vector registers that values may be in, by slot.
     pub(super) managed: Vec<bool>,
     pub(super) binds: Vec<Operand>,
@@ -185,6 +187,7 @@ impl<'a> Selector<'a> {
             pre: Vec::new(),
             binds: vec![Operand::NONE; homes.len()],
             managed: vec![false; homes.len()],
+            elsewhere: (0..homes.len()).filter(|&s| !matches!(homes[s], Home::Memory(..))).collect(),
             homes,
             recipes: Vec::new(),
             error: None,

@@ -52,7 +52,9 @@ impl Selector<'_> {
                 if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) }
             }
             // The bits of floats, and of integers as floats, where the conversion is for exits only.
-            Op::Bitcast if self.s.facts.uses[root as usize] == 0 && inst.aty == Type::F64 && inst.ty == Type::I64 => {
+            Op::Bitcast
+                if self.s.facts.uses[root as usize] == 0 && inst.aty == Type::F64 && inst.ty == Type::I64 =>
+            {
                 let float = self.root(inst.args[0].as_value()?);
                 let from = self.def(float).filter(|i| {
                     i.op == Op::Sitof
@@ -86,11 +88,27 @@ impl Selector<'_> {
             return;
         };
         let mut binds = std::mem::take(&mut self.binds);
-        binds.fill(Operand::NONE);
-        self.trace.for_each_bind(id, |b| binds[b.slot.index()] = b.value);
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        for &slot in &elsewhere {
+            binds[slot] = Operand::NONE;
+        }
         let first = self.s.items.len() as u32;
+        let moved = !self.host.keeps_homes();
+        let trace = self.trace;
+        trace.for_each_bind(id, |b| {
+            let slot = b.slot.index();
+            if !matches!(self.homes[slot], Home::Memory(..)) {
+                binds[slot] = b.value;
+            } else if !b.value.is_any()
+                && (moved || b.value.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]))
+            {
+                let src = self.exit_src(b.value, trace.decls.slots[slot].ty);
+                self.s.items.push(ExitItem { slot: slot as u16, src });
+            }
+        });
         let mut flags = FlagsAt::Keep;
-        for (slot, &bound) in binds.iter().enumerate() {
+        for &slot in &elsewhere {
+            let bound = binds[slot];
             if bound.is_any() {
                 continue;
             }
@@ -110,17 +128,11 @@ impl Selector<'_> {
                     self.s.items.push(ExitItem { slot: slot as u16, src });
                 }
                 Home::Flags => flags = self.exit_flags(slot, bound),
-                Home::Memory(..) if !bound.is_none() => {
-                    let moved = !self.host.keeps_homes();
-                    if moved || bound.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]) {
-                        let src = self.exit_src(bound, ty);
-                        self.s.items.push(ExitItem { slot: slot as u16, src });
-                    }
-                }
                 Home::Vector(_) if self.vectors => self.exit_vector(slot, bound),
                 home => self.exit_elsewhere(slot, home, bound),
             }
         }
+        self.elsewhere = elsewhere;
         let target = match exit.target {
             Target::Pc(_) => None,
             Target::Value(o) => Some(self.exit_src(o, Type::I64)),
