@@ -67,6 +67,14 @@ impl Recorder {
         // SAFETY: the running function is a Lua function.
         let frame = crate::jit::layout::ENTRY + unsafe { (*self.proto()).framesize as usize };
         changed.retain(|c| c.0 < frame);
+        if self.calls_with_stack {
+            // The next round's calls look at the stack; what was changed before they did is there already.
+            let class = self.layout.class.stack;
+            let stack = self.stack();
+            for &(n, word) in &changed {
+                self.store(Type::I64, word, stack, super::native::disp(n), class);
+            }
+        }
         let trace = self.b.trace_mut();
         let old = std::mem::take(&mut trace.insts);
         let mut front: Vec<Inst> = Vec::new();

@@ -45,10 +45,10 @@ impl Recorder {
         let class = self.layout.class.stack;
         let stack = self.stack();
         for w in self.captured(a(ins)) {
+            self.calls_with_stack = true;
             if self.dirty.get(w).copied().unwrap_or(false) {
                 let word = self.b.get(Layout::word(w));
                 self.store(Type::I64, word, stack, disp(w), class);
-                self.calls_with_stack = true;
             }
         }
         let level = self.frame_address(a(ins));

@@ -122,11 +122,25 @@ impl Recorder {
         let all = self.b.int(Type::I32, want.map_or(-1, |n| n as i128));
         let helper = self.layout.helper.native_call;
         let count = self.b.call(helper.id, &[g, stack, by, n, all], Some(exit));
+        // What lay above is dead, and the collector may have freed it: no exit may write it to the stack again.
         self.forget_from(base - 2);
-        // The stack may have moved.
+        let above: Vec<usize> = (base - 2..self.dirty.len()).filter(|&w| self.dirty[w]).collect();
         match want {
-            Some(n) => self.results(base - 2, n),
-            None => self.open = Some(Open { to: base - 2, count }),
+            Some(n) => {
+                let nil = self.b.i64(Value::NIL.0 as i64);
+                for w in above {
+                    self.b.set(Layout::word(w), nil);
+                    self.dirty[w] = false;
+                }
+                self.results(base - 2, n);
+            }
+            None => {
+                for w in above {
+                    self.results(w, 1);
+                }
+                self.forget_from(base - 2);
+                self.open = Some(Open { to: base - 2, count });
+            }
         }
         self.read_captured();
         // What a call may have changed includes where the stack ends.
@@ -135,6 +149,7 @@ impl Recorder {
 
     /// The words from `to` on are what a call has left there.
     fn results(&mut self, to: usize, n: usize) {
+        // The stack may have moved.
         let class = self.layout.class.stack;
         let stack = self.stack();
         for w in to..to + n {
