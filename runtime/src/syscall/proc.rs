@@ -286,6 +286,9 @@ impl Lens {
         if r.name.as_bytes() == b"[heap]" {
             return Vec::new(); // the C library's, in the runtime
         }
+        if r.is_kernels() && memory::is_kept(r.start.0) {
+            return Vec::new(); // the guest has unmapped it
+        }
         let mut parts = Vec::new();
         let mut at = r.start.0;
         let mut push = |from: u64, to: u64| {
