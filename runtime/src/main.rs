@@ -24,6 +24,7 @@ mod emulate;
 mod enter;
 mod fpenv;
 mod gdb;
+mod guess;
 mod host;
 mod interp;
 mod jitdump;

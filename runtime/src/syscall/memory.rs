@@ -223,7 +223,9 @@ pub fn mprotect(call: &Call) -> i64 {
     if prot & libc::PROT_WRITE != 0 || before.iter().any(|r| r.prot & libc::PROT_WRITE != 0) {
         shared.cache.invalidate(start, end);
     }
-    let was_shared = before.iter().any(|r| r.shared) || (before.is_empty() && is_shared(start));
+    // Asking the kernel takes long, and programs that make code ask for this each time.
+    let shares = !shared.cache.holds(assume::NOTHING_SHARED);
+    let was_shared = before.iter().any(|r| r.shared) || before.is_empty() && shares && is_shared(start);
     // What was never writable still has the bytes of its file.
     let file = match &before[..] {
         [one] if (one.start, one.end) == (start, end) && prot & libc::PROT_WRITE == 0 => one.file,
