@@ -163,6 +163,7 @@ impl Thread {
             xsave_mask: layout.mask,
             target: 0,
             scratch: [0; crate::context::SCRATCH_WORDS],
+            foreign: crate::foreign::state::GuestState::default(),
         };
         // SAFETY: a fresh mapping, large enough and aligned to a page. The zeroed vector area with
         // MXCSR set is the initial state in standard format.
@@ -205,6 +206,11 @@ impl Thread {
         self.tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
         self.context.host_fs = read_fs();
         install_host_altstack(self.own.map(|o| o.0));
+    }
+
+    /// The guest's stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        if process().foreign { self.context.foreign.sp } else { self.context.gpr[4] }
     }
 
     /// True when a signal waits.
