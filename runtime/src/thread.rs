@@ -80,6 +80,8 @@ pub struct Thread {
     pub verifier: Option<Box<crate::lockstep::Verifier>>,
     /// Tier 0's blocks and buffers.
     pub interp: Option<Box<crate::interp::Tier0>>,
+    /// The same for a program for another machine.
+    pub foreign_interp: Option<Box<crate::foreign::interp::Tier0>>,
     /// Base of the host stack mapping and TLS block; none for the first thread.
     pub own: Option<(usize, usize)>,
 }
@@ -189,6 +191,7 @@ impl Thread {
                 inherited,
                 verifier: None,
                 interp: None,
+                foreign_interp: None,
                 own: None,
             });
             p.add(head + 24).cast::<u32>().write(0x1f80);

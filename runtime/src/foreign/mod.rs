@@ -3,19 +3,29 @@
 //! Such a guest shares with a native one the process ([`crate::process`]), the code cache, the kernel's calls
 //! ([`crate::syscall`]) and the queue of signals ([`crate::signal`]); `Process::foreign` says that a process has one. Its own are its
 //! registers ([`state`]), the numbers and structures of its system calls ([`syscall`]), and the frames of its signals ([`signal`]).
-//! [`load`] prepares the first thread.
+//! [`load`] prepares the first thread, [`run`] is its dispatcher, [`interp`] its interpreter.
 
+pub mod interp;
 pub mod load;
 pub mod signal;
 pub mod state;
 pub mod syscall;
 
 use crate::thread::Thread;
+use interp::Left;
 
-/// The optional instructions that programs are told of (`AT_HWCAP`): floating point, vectors, CRC32, atomics.
-pub const HWCAP: u64 = 1 | 1 << 1 | 1 << 7 | 1 << 8;
+pub use decode::aarch64::HWCAP;
 
 /// Runs the guest on this thread, from its state, for ever.
-pub fn run(_thread: &mut Thread) -> ! {
-    crate::report::fatal("programs for AArch64 are not translated yet")
+pub fn run(thread: &mut Thread) -> ! {
+    loop {
+        if thread.has_pending() {
+            signal::deliver(thread);
+        }
+        match interp::run(thread) {
+            Left::Boundary => {}
+            Left::Syscall => syscall::handle(thread),
+            Left::Fault(fault) => signal::deliver_fault(thread, fault),
+        }
+    }
 }
