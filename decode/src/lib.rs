@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 pub mod x86_64;
 
+pub mod aarch64;
+
 /// An address of guest code. Never a host pointer: the bytes at it are handed in as slices.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GuestPc(pub u64);

@@ -4,7 +4,7 @@
 //! its own and hands it to [`Cache::commit`] with a list of exits. Exits to fragments that exist
 //! are linked at once, the others when they are taken for the first time ([`Cache::link`]).
 //!
-//! The other parts of [`Cache`] are in [`crate::linking`] (exits, the chains of indirect entries), [`crate::heads`] (counters) and [`crate::eviction`] (how code goes away again, and when its memory is reused).
+//! The other parts of [`Cache`] are in [`crate::linking`] (exits, the chains of indirect entries), [`crate::heads`] (counters), [`crate::taken`] (counts of exits) and [`crate::eviction`] (how code goes away again, and when its memory is reused).
 
 use crate::arena::Arena;
 use crate::events::{EventKind, EventLog};
@@ -17,6 +17,7 @@ use crate::memory::{CodeMemory, UNIT_SIZE};
 use crate::pcmap;
 use crate::places::Places;
 use crate::select::Policy;
+use crate::taken::Taken;
 use hashbrown::HashTable;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,8 @@ pub trait StubWriter: Send {
         entry: HostPc,
         out: &mut Vec<u8>,
     );
+    /// Code that decrements the 4-byte cell unless it is 1, and goes to `to`, any address.
+    fn counting_jump(&self, cell: u32, to: HostPc, out: &mut Vec<u8>);
     /// A jump that reaches any address.
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>);
     /// Where the last mismatch in a chain of indirect entries goes, in the region's common code.
@@ -62,6 +65,8 @@ pub struct CacheConfig {
     /// Nothing is linked: every exit leaves the cache. Who enters fragments enters them by
     /// [`Cache::counting_entry`].
     pub isolated: bool,
+    /// Count how often exits of traces are taken (see [`Cache::taken`]), which costs them a few nanoseconds.
+    pub count_exits: bool,
     /// Bits of a guest address that the code of indirect branches shifts out, see [`crate::indirect::SLOTS`].
     pub indirect_shift: u32,
 }
@@ -74,6 +79,7 @@ impl Default for CacheConfig {
             events: 1 << 16,
             block_events: false,
             isolated: false,
+            count_exits: false,
             indirect_shift: crate::indirect::SHIFT,
         }
     }
@@ -188,6 +194,7 @@ pub struct Cache {
     pub(crate) counted: VecDeque<FragId>,
     pub(crate) aside: VecDeque<FragId>,
     pub(crate) ticks: u32,
+    pub(crate) taken: Taken,
     /// The unit that is being filled, by region.
     pub(crate) current: Vec<Option<u32>>,
     pub(crate) age: u64,
@@ -247,6 +254,7 @@ impl Cache {
             counted: VecDeque::new(),
             aside: VecDeque::new(),
             ticks: 0,
+            taken: Taken::default(),
             current: Vec::new(),
             age: 0,
             epoch: 1,

@@ -247,6 +247,7 @@ impl Cache {
         if self.exits[exit.0].is_linked() {
             self.detach(exit);
         }
+        self.forget_taken(exit);
         let x = &self.exits[exit.0];
         if x.is_far() {
             self.free_far.push(x.target as u32);

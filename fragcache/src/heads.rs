@@ -78,7 +78,7 @@ impl Cache {
         let mut e = self.frags[id.0].incoming;
         while e != NIL {
             if self.exits[e].tag() != Tag::Decline {
-                self.lead(self.exits[e].patch, to);
+                self.lead_exit(ExitId(e), to);
             }
             e = self.exits[e].next;
         }

@@ -239,6 +239,12 @@ impl IndirectTable {
         unsafe { std::sync::atomic::AtomicU32::from_ptr(cell as *mut u32) }.store(value, Ordering::Relaxed);
     }
 
+    /// What a counter is at.
+    pub fn counter(&self, cell: u32) -> u32 {
+        // SAFETY: as above.
+        unsafe { std::sync::atomic::AtomicU32::from_ptr(cell as *mut u32) }.load(Ordering::Relaxed)
+    }
+
     /// The fragment whose entry the slot of `pc` leads to.
     pub(crate) fn head(&self, pc: GuestPc) -> Option<FragId> {
         self.heads.get(&self.index(pc)).copied()

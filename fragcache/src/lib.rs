@@ -25,6 +25,7 @@ pub mod events;
 pub mod eviction;
 pub mod fragment;
 pub mod heads;
+
 pub mod indirect;
 pub mod link;
 pub mod linking;
@@ -34,6 +35,7 @@ pub mod places;
 pub mod select;
 #[cfg(test)]
 mod stress;
+pub mod taken;
 #[cfg(test)]
 mod verify;
 

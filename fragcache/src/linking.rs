@@ -125,7 +125,6 @@ impl Cache {
         {
             return false;
         }
-        let patch = x.patch;
         if target.kind == FragmentKind::Block
             && !declines
             && self.config.policy.makes_head(x.is_backward(), from.kind == FragmentKind::Trace)
@@ -134,7 +133,7 @@ impl Cache {
         }
         let target = &self.frags[to.0];
         let place = if declines { target.plain_entry() } else { target.target() };
-        if self.config.isolated || !self.lead(patch, self.memory.host(place)) {
+        if self.config.isolated || !self.lead_exit(exit, self.memory.host(place)) {
             return false;
         }
         let head = std::mem::replace(&mut self.frags[to.0].incoming, exit.0);

@@ -114,6 +114,11 @@ impl StubWriter for Stubs {
         jump(at, entry, out);
         self.exit_stub(at, common, hot, out);
     }
+    fn counting_jump(&self, cell: u32, to: HostPc, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xff, 0x0c, 0x25]); // dec dword [cell]
+        out.extend_from_slice(&cell.to_le_bytes());
+        self.far_jump(to, out);
+    }
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>) {
         out.extend_from_slice(&[0xff, 0x25, 0, 0, 0, 0]);
         out.extend_from_slice(&(target.0 as u64).to_le_bytes());

@@ -355,6 +355,11 @@ impl Builder {
         value
     }
 
+    /// The recipe that the slot's value is at this point, if it was set to one that nobody has asked for yet.
+    pub fn recipe(&self, slot: SlotId) -> Option<Inst> {
+        self.trace.recipe(self.current[slot.index()]).copied()
+    }
+
     /// From here on the slot has this value (of the slot's type).
     pub fn set(&mut self, slot: SlotId, value: Operand) {
         self.current[slot.index()] = value;

@@ -59,6 +59,7 @@ pub fn scalar(op: Op, aty: Type, ty: Type, attr: u8, a: u64, b: u64, c: u64) -> 
         Op::Extract => (a & mask) >> (b & 63) & ty.mask64(),
         _ if op < Op::FlagsAdd => return int::int64(op, aty.bits(), a & mask, b & mask, c & mask),
         _ if op < Op::Fadd => flags::eval(op, aty, attr, a, b, c),
+        Op::Ffma => float::fused(aty, a, b, c),
         _ => float::eval(op, aty, ty, attr, a, b),
     })
 }

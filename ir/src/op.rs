@@ -414,6 +414,7 @@ ops! {
     FtouiSat "ftoui.sat" (T) -> R, T in FLOAT, R in REG; Pure "To unsigned integer towards zero, saturating, NaN to 0 (as AArch64)."
     Fext "fext" (T) -> R, T in F32ONLY, R in F64ONLY; Pure "f32 to f64; a NaN becomes quiet, its payload moves to the top bits."
     Fnarrow "fnarrow" (T) -> R, T in F64ONLY, R in F32ONLY; Pure "f64 to f32, to nearest even; a NaN becomes quiet, its payload loses the low bits."
+    Ffma "ffma" (T, T, T) -> T, T in FLOAT; Pure "a·b + c, rounded once. NaNs as for `fadd`: the first of a, b, c, or the default NaN of an invalid operation."
 
     // --- boxed words -----------------------------------------------------------------------------
     Box "box" (T, Tag) -> I64, T in BOXED where TagType; Pure
@@ -465,6 +466,7 @@ ops! {
     VFsqrt "v.fsqrt" suffix Lane (R) -> R, T in FLOAT, R in VEC; Pure "`fsqrt` in each lane."
     VFminSse "v.fmin.sse" suffix Lane (R, R) -> R, T in FLOAT, R in VEC; Pure "`fmin.sse` in each lane."
     VFmaxSse "v.fmax.sse" suffix Lane (R, R) -> R, T in FLOAT, R in VEC; Pure "`fmax.sse` in each lane."
+    VFfma "v.ffma" suffix Lane (R, R, R) -> R, T in FLOAT, R in VEC; Pure "`ffma` in each lane."
     VFeq "v.feq" suffix Lane (R, R) -> R, T in FLOAT, R in VEC; Pure "All ones in lanes where `feq`, else 0."
     VFlt "v.flt" suffix Lane (R, R) -> R, T in FLOAT, R in VEC; Pure "All ones in lanes where `flt`, else 0."
     VFle "v.fle" suffix Lane (R, R) -> R, T in FLOAT, R in VEC; Pure "All ones in lanes where `fle`, else 0."

@@ -65,6 +65,8 @@ pub enum Ret {
     Values(u32),
     /// Call a pushed function with the n values pushed after it; its results are mine.
     TailCall(u32),
+    /// Suspend the coroutine with the last n pushed values; what resumes it are my results.
+    Yield(u32),
 }
 
 /// Result of a native function.

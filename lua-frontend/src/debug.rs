@@ -138,12 +138,22 @@ pub fn frame(_cx: Cx, co: Gc<Thread>, level: usize) -> Option<Frame> {
     w.step()
 }
 
+/// The frame whose slots begin at an offset ([`Frame::offset`]) of a coroutine's stack.
+pub fn frame_at(co: Gc<Thread>, offset: usize) -> Option<Frame> {
+    let mut w = Walk::new(co.as_ptr());
+    std::iter::from_fn(|| w.step()).find(|f| f.offset(co) == offset)
+}
+
 /// The function at a level of the running coroutine.
 pub fn function_at(cx: Cx, level: usize) -> Option<Gc<Func>> {
     frame(cx, cx.thread(), level).map(|f| f.func())
 }
 
 impl Frame {
+    /// Slots between the bottom of the stack and those of the frame.
+    pub fn offset(self, co: Gc<Thread>) -> usize {
+        (self.base as usize - co.stack as usize) / size_of::<Value>()
+    }
     /// The function.
     pub fn func(self) -> Gc<Func> {
         // SAFETY: a frame of a live thread.
@@ -343,7 +353,7 @@ pub fn info(_cx: Cx, co: Gc<Thread>, target: Target) -> Info {
         currentline: frame.map_or(-1, Frame::line),
         linedefined: -1,
         lastlinedefined: -1,
-        nups: func.h.y,
+        nups: func.h.y - func.hidden_upvalues() as u8,
         nparams: 0,
         isvararg: true,
         func,
@@ -433,10 +443,11 @@ fn lua_uv(f: Gc<Func>, i: usize) -> *mut *mut Upval {
 }
 
 fn uv_slot(f: Gc<Func>, n: i32) -> Option<(Vec<u8>, *mut Value)> {
-    if n < 1 || n as usize > f.h.y as usize {
+    let hidden = f.hidden_upvalues();
+    if n < 1 || n as usize + hidden > f.h.y as usize {
         return None;
     }
-    let i = n as usize - 1;
+    let i = n as usize - 1 + hidden;
     // SAFETY: the index is in range.
     unsafe {
         match f.proto() {
@@ -551,8 +562,9 @@ pub fn traceback(cx: Cx, co: Gc<Thread>, msg: Option<&[u8]>, level: usize) -> Ve
                 out.extend_from_slice(format!(":{}>", p.firstline).as_bytes());
             }
             (None, None) => {
+                let c = crate::capi::call::c_function(func).map(|f| f as usize);
                 // SAFETY: a native function.
-                let at = unsafe { (*func.as_ptr().cast::<NativeFunc>()).call } as usize;
+                let at = c.unwrap_or_else(|| unsafe { (*func.as_ptr().cast::<NativeFunc>()).call } as usize);
                 out.extend_from_slice(format!(" at {at:#014x}").as_bytes());
             }
         }

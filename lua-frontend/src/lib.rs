@@ -58,6 +58,8 @@ pub mod ffi;
 
 pub mod bcsave;
 
+pub mod capi;
+
 pub mod stdlib;
 
 pub mod cli;

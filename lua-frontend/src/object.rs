@@ -44,6 +44,8 @@ pub const WEAK_KEYS: u8 = 8;
 pub const WEAK_VALUES: u8 = 16;
 /// Flag of threads, tables: already in a list of the collector.
 pub const LISTED: u8 = 32;
+/// Flag of native functions: made from a function of C, whose address is the first upvalue ([`crate::capi`]).
+pub const C_FUNCTION: u8 = 64;
 
 /// The first word of every object.
 #[repr(C)]
@@ -197,6 +199,11 @@ impl Func {
     /// The number by which listings and `tostring` know a library function; 0 for Lua closures, 1 without number.
     pub fn ffid(&self) -> u32 {
         if self.is_lua() { 0 } else { self.h.n.max(1) }
+    }
+    /// Upvalues in front that scripts do not see.
+    #[inline]
+    pub fn hidden_upvalues(&self) -> usize {
+        usize::from(self.h.flags & C_FUNCTION != 0)
     }
     /// The prototype of a Lua closure.
     #[inline(always)]
@@ -352,6 +359,14 @@ pub struct UserData {
     pub meta: *mut Table,
     /// Rust payload.
     pub payload: Option<Box<dyn Any>>,
+    /// Raw bytes behind are aligned for anything.
+    pub align: u64,
+}
+
+/// Sets the environment of a userdata that nothing refers to yet.
+pub fn set_userdata_env(u: crate::value::Gc<UserData>, env: *mut Table) {
+    // SAFETY: a live userdata.
+    unsafe { (*u.as_ptr()).env = env }
 }
 
 /// Userdata type: plain.
@@ -440,6 +455,7 @@ const _: () = {
     assert!(size_of::<Table>() == 48 && offset_of!(Table, array) == 8 && offset_of!(Table, node) == 16);
     assert!(offset_of!(Table, hmask) == 24 && offset_of!(Table, meta) == 32);
     assert!(offset_of!(UserData, meta) == offset_of!(Table, meta));
+    assert!(size_of::<UserData>().is_multiple_of(16));
     assert!(size_of::<Upval>() == 24 && offset_of!(Upval, v) == 8);
     assert!(size_of::<Func>() == 24 && offset_of!(Func, pc) == 8 && offset_of!(Func, env) == 16);
     assert!(size_of::<LuaFunc>() == 24 && size_of::<NativeFunc>() == 32);

@@ -213,10 +213,20 @@ pub struct Global {
     pub anchors: Vec<Value>,
     /// Buffer for number formatting and concatenation.
     pub buf: Vec<u8>,
-    /// Nesting of native activations over all coroutines.
-    pub ccalls: u32,
+    /// Where native activations must end on the Rust stack ([`crate::vm::call::stack_limit`]).
+    pub stack_limit: usize,
     /// Set from signal handlers: raise "interrupted!" soon.
     pub interrupt: std::sync::atomic::AtomicBool,
+    /// Where an error leaves the C function that is running; null if none is ([`crate::capi`]).
+    pub c_jump: *mut crate::capi::jump::Jump,
+    /// The error that left a C function.
+    pub c_error: Throw,
+    /// The number of values of a C function that ends in a yield.
+    pub c_yield: Option<u32>,
+    /// What C wants to be called when an error has no handler.
+    pub c_panic: Option<crate::capi::CFunction>,
+    /// The function by which C resumes coroutines.
+    pub c_resume: Value,
 }
 
 /// A Lua state: owns the heap and everything in it.
@@ -286,8 +296,13 @@ impl Lua {
             gc: Collector::default(),
             anchors: Vec::new(),
             buf: Vec::new(),
-            ccalls: 0,
+            stack_limit: crate::vm::call::stack_limit(),
             interrupt: std::sync::atomic::AtomicBool::new(false),
+            c_jump: ptr::null_mut(),
+            c_error: Throw::Run,
+            c_yield: None,
+            c_panic: None,
+            c_resume: Value::NIL,
         }));
         // SAFETY: `g` is fresh and ours; the objects made here are reachable from it.
         unsafe {

@@ -297,21 +297,6 @@ pub fn exit(status: i32) -> ! {
     unsafe { libc::exit(status as c_int) }
 }
 
-/// Loads a shared library for good; with `global`, its symbols serve libraries loaded later. The error is the loader's.
-pub fn load_library(path: &[u8], global: bool) -> Result<(), Vec<u8>> {
-    let path = c_string(path);
-    let flags = libc::RTLD_NOW | if global { libc::RTLD_GLOBAL } else { libc::RTLD_LOCAL };
-    // SAFETY: a terminated string; the library's initialisers are as trusted as the script that asks for it.
-    // `dlerror` returns a terminated string after a failure.
-    unsafe {
-        if !libc::dlopen(path.as_ptr(), flags).is_null() {
-            return Ok(());
-        }
-        let msg = libc::dlerror();
-        Err(if msg.is_null() { Vec::new() } else { CStr::from_ptr(msg).to_bytes().to_vec() })
-    }
-}
-
 /// A category of the locale, in the order of `os.setlocale`'s names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of C")]

@@ -1,4 +1,5 @@
-//! The scripts in `tests/lua` under `rjit` and under the reference implementation: the same output, the same exit status.
+//! The scripts in `tests/lua` under `rjit` and under the reference implementation: the same output, the same exit status;
+//! and a module written in C, compiled against our headers and loaded by both.
 //!
 //! The reference comes from `cargo xtask lua-reference` (or `RJIT_REFERENCE` names it). Without it the comparison is
 //! skipped with a note, unless `E2E_REQUIRE_ALL=1` asks for everything.
@@ -78,6 +79,41 @@ fn scripts_agree_with_the_reference() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Compiles the module of `tests/capi` and gives the directory with it.
+fn module() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi");
+    std::fs::create_dir_all(&directory).expect("a directory for the module");
+    let out = Command::new("cc")
+        .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
+        .arg(directory.join("probe.so"))
+        .arg("-I")
+        .arg(here.join("include"))
+        .arg(here.join("tests/capi/probe.c"))
+        .output()
+        .expect("a C compiler");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    std::fs::copy(here.join("tests/capi/probe.lua"), directory.join("main.lua")).expect("a copy");
+    directory
+}
+
+#[test]
+fn a_module_in_c_sees_what_it_sees_in_the_reference() {
+    let directory = module();
+    let rjit = Path::new(env!("CARGO_BIN_EXE_rjit"));
+    let (plain, status) = run(rjit, &directory, "main.lua", false);
+    assert_eq!(status, Some(0), "{plain}");
+    let stressed = run(rjit, &directory, "main.lua", true);
+    assert_eq!((plain.clone(), status), stressed, "under RJIT_GC_STRESS=1");
+    if let Some(reference) = reference() {
+        let (want, _) = run(&reference, &directory, "main.lua", false);
+        for (i, (w, g)) in want.lines().zip(plain.lines()).enumerate() {
+            assert_eq!(w, g, "line {} of the output", i + 1);
+        }
+        assert_eq!(want.lines().count(), plain.lines().count());
+    }
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn protected_calls() {
         local ok, e = pcall(deep) eq(ok, false) eq(e, 't:9: stack overflow')
         local n = 0 for i = 1, 100000 do pcall(function() error(nil) end) n = n + 1 end eq(n, 100000)");
     ok("local depth = 0 local function f() depth = depth + 1 return native(f) end
-        local ok, e = pcall(f) eq(ok, false) eq(e, 'C stack overflow') eq(depth > 100, true)");
+        local ok, e = pcall(f) eq(ok, false) eq(e, 'stack overflow') eq(depth > 100, true)");
 }
 
 #[test]

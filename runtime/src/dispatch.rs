@@ -71,7 +71,8 @@ pub fn run(thread: &mut Thread) -> ! {
         let way = match thread.context.exit {
             id @ EXIT_MISS.. => Err(id),
             id => {
-                let shared = process().lock();
+                let mut shared = process().lock();
+                shared.cache.took(ExitId(id));
                 let e = shared.cache.exit(ExitId(id));
                 Ok((ExitId(id), e.kind, e.from))
             }

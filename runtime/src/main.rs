@@ -164,6 +164,7 @@ fn start(options: Options) -> ! {
         policy,
         block_events: options.events.is_some(),
         isolated: options.verify,
+        count_exits: options.report.is_some(),
         indirect_shift: stubs::table_shift(std::is_x86_feature_detected!("bmi2")),
         ..CacheConfig::default()
     };

@@ -214,6 +214,19 @@ impl StubWriter for Stubs {
         self.exit_stub(at, common, hot, out);
     }
 
+    fn counting_jump(&self, cell: u32, to: HostPc, out: &mut Vec<u8>) {
+        store_slot(out, off::SPILL_MISC, reg::RCX);
+        out.extend_from_slice(&[0x8b, 0x0c, 0x25]); // mov ecx, [cell]
+        out.extend_from_slice(&cell.to_le_bytes());
+        out.extend_from_slice(&[0x8d, 0x49, 0xff]); // lea ecx, [rcx - 1]
+        out.extend_from_slice(&[0xe3, 7]); // jrcxz over the store
+        out.extend_from_slice(&[0x89, 0x0c, 0x25]); // mov [cell], ecx
+        out.extend_from_slice(&cell.to_le_bytes());
+        load_slot(out, reg::RCX, off::SPILL_MISC);
+        nops(out, 3); // The constant of the far jump is aligned.
+        self.far_jump(to, out);
+    }
+
     fn far_jump(&self, target: HostPc, out: &mut Vec<u8>) {
         // The constant is aligned when the code is, for guests that run with alignment checks on.
         out.extend_from_slice(&[0x66, 0x90, 0xff, 0x25, 0, 0, 0, 0]);

@@ -175,6 +175,10 @@ fn run(shared: &Shared, s: &Statistics, names: &mut Names) -> Run {
             "Code is shown of the {DETAILED} hottest traces; {cut} others stand in the tree without it."
         ));
     }
+    notes.push(
+        "Exits were counted on their way (not indirect ones, nor back edges), which made traces that are often left slower."
+            .into(),
+    );
     Run {
         producer: format!("dynrun {}", env!("CARGO_PKG_VERSION")),
         command: command(),
@@ -250,7 +254,7 @@ fn exit(shared: &Shared, id: ExitId) -> Exit {
         ExitKind::Indirect => ("indirect".into(), None),
         ExitKind::Service(pc, _) => (format!("the runtime, then {:#x}", pc.0), None),
     };
-    Exit { number: id.0, to, target, taken: None }
+    Exit { number: id.0, to, target, taken: shared.cache.taken(id) }
 }
 
 /// Guest code, source lines, IR and machine code.

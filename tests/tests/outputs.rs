@@ -34,8 +34,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4096; i++)
         bytes[i] = i * 7;
     unsigned sum = 0;
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0; i < 20000; i++) {
+        bytes[i & 4095]++;
         sum += hot_function(bytes, 4096);
+    }
     printf("%u\n", sum);
     fflush(stdout);
     if (argc > 1 && fork() == 0)
@@ -175,6 +177,11 @@ fn report(c: &Context<'_>) -> Result<(), Failed> {
         guest.len() >= 4 && guest.iter().any(|g| g["source_text"] == "sum = sum * 31 + p[i];"),
         "no source",
     )?;
+    // The loop is left once in each call, of which most came when traces were there.
+    let fragments = page["fragments"].as_array().ok_or("no fragments")?;
+    let exits = fragments.iter().filter_map(|f| f["exits"].as_array()).flatten();
+    let most = exits.filter_map(|e| e["taken"].as_u64()).max();
+    need(most.is_some_and(|n| (10_000..=20_000).contains(&n)), format!("exits taken: {most:?}"))?;
     need(has_origins(&trace["host"]) && has_origins(&stages[1]["lines"]), "no origins")?;
     need(page["reasons"].is_array() && page["phases"].as_array().is_some_and(|p| p.len() > 1), "no phases")
 }

@@ -16,6 +16,7 @@ trait Float: Copy + PartialOrd {
     fn nan(self) -> bool;
     fn arith(op: Op, a: Self, b: Self) -> Self;
     fn root(self) -> Self;
+    fn fuse(self, b: Self, c: Self) -> Self;
     fn round(self, mode: Round) -> Self;
     fn to_f64(self) -> f64;
 }
@@ -47,6 +48,9 @@ macro_rules! float {
             fn root(self) -> $ty {
                 self.sqrt()
             }
+            fn fuse(self, b: $ty, c: $ty) -> $ty {
+                self.mul_add(b, c)
+            }
             fn round(self, mode: Round) -> $ty {
                 match mode {
                     Round::Near => self.round_ties_even(),
@@ -77,6 +81,22 @@ pub(super) fn eval(op: Op, aty: Type, ty: Type, attr: u8, a: u64, b: u64) -> u64
         eval_at::<f32>(op, ty, attr, a & 0xffff_ffff, b & 0xffff_ffff, 0x8000_0000)
     } else {
         eval_at::<f64>(op, ty, attr, a, b, 1 << 63)
+    }
+}
+
+/// `ffma`
+pub(super) fn fused(ty: Type, a: u64, b: u64, c: u64) -> u64 {
+    fn at<F: Float>(a: F, b: F, c: F) -> u64 {
+        if let Some(nan) = [a, b, c].into_iter().find(|x| x.nan()) {
+            return nan.quiet().bits();
+        }
+        let r = a.fuse(b, c);
+        if r.nan() { F::DEFAULT_NAN.bits() } else { r.bits() }
+    }
+    if ty == Type::F32 {
+        at(f32::of(a & 0xffff_ffff), f32::of(b & 0xffff_ffff), f32::of(c & 0xffff_ffff))
+    } else {
+        at(f64::of(a), f64::of(b), f64::of(c))
     }
 }
 
@@ -185,6 +205,21 @@ mod tests {
         assert_eq!(f64_(Op::FmaxSse, 0, 1 << 63), 1 << 63, "equal zeros: the second");
         assert_eq!(narrow(SNAN), 0x7fc0_0000);
         assert_eq!(extend(0x7f80_0001), 0x7ff8_0000_2000_0000);
+    }
+
+    #[test]
+    fn fused() {
+        let (tiny, one) = (f64::EPSILON / 2.0, 1.0f64);
+        let x = one + f64::EPSILON;
+        // The product's last bits count.
+        let r = super::fused(Type::F64, x.to_bits(), x.to_bits(), (-(one + 2.0 * f64::EPSILON)).to_bits());
+        assert_eq!(f64::from_bits(r), f64::EPSILON * f64::EPSILON);
+        assert_eq!(super::fused(Type::F64, 5, QNAN, SNAN), QNAN);
+        assert_eq!(super::fused(Type::F32, 0x7f80_0000, 0, 0), 0xffc0_0000);
+        assert_eq!(
+            f64::from_bits(super::fused(Type::F64, one.to_bits(), one.to_bits(), tiny.to_bits())),
+            one
+        );
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) fn eval(op: Op, lane: Type, ty: Type, a: &Wide, b: &Wide, c: &Wide) -
     let top = |x: u64| x >> (bits - 1) & 1 != 0;
     match op {
         Op::VSplat => each(&mut |_| a[0]),
+        Op::VFfma => each(&mut |i| float::fused(lane, get(a, bits, i), get(b, bits, i), get(c, bits, i))),
         Op::VShuffle => each(&mut |i| {
             let from = get(c, 8, i) as u32;
             if from < count { get(a, bits, from) } else { get(b, bits, from - count) }

@@ -328,8 +328,8 @@ fn load(cx: Cx) -> NativeResult {
     let mut pieces = 0usize;
     loop {
         cx.push(f);
-        if let Err(e) = cx.pcall_pushed(0, 1, None) {
-            return cx.ret2(Value::NIL, e);
+        if let Err(e) = cx.call_pushed(0, 1) {
+            return loaded(cx, Err(e));
         }
         let piece = cx.arg(cx.nargs());
         cx.set_top(cx.nargs() - 1);
@@ -339,7 +339,7 @@ fn load(cx: Cx) -> NativeResult {
         let before = text.len();
         if !put_text(&mut text, piece) {
             let e = cx.error("reader function must return a string");
-            return loaded(cx, Err(e));
+            return loaded(cx, Err(crate::vm::handled(cx, e)));
         }
         if text.len() == before {
             break;

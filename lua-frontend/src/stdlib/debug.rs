@@ -239,7 +239,10 @@ fn sethook(cx: Cx) -> NativeResult {
 }
 
 fn gethook(cx: Cx) -> NativeResult {
-    let (f, mask, count) = debug::get_hook(cx);
+    let (mut f, mask, count) = debug::get_hook(cx);
+    if f.is_light() {
+        f = cx.str_value("external hook");
+    }
     let mut events = Vec::new();
     for (c, bit) in [(b'c', hook::CALL), (b'r', hook::RET), (b'l', hook::LINE)] {
         if mask & bit != 0 {

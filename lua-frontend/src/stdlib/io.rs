@@ -26,6 +26,8 @@ struct IoFile {
     kind: Kind,
     /// Close when the iterator of `io.lines(name)` reaches the end.
     close_at_end: bool,
+    /// What C code sees of it.
+    for_c: *mut libc::FILE,
 }
 
 const INPUT: i32 = 1;
@@ -78,7 +80,12 @@ pub fn open(cx: Cx) {
         ("stdout", Stream::stdout(), Some(OUTPUT)),
         ("stderr", Stream::stderr(), None),
     ] {
-        let file = IoFile { stream: Some(stream), kind: Kind::Standard, close_at_end: false };
+        let file = IoFile {
+            stream: Some(stream),
+            kind: Kind::Standard,
+            close_at_end: false,
+            for_c: std::ptr::null_mut(),
+        };
         let u = cx.userdata(UD_FILE, Box::new(file), Some(meta));
         cx.set_field(t, name, u);
         if let Some(i) = slot {
@@ -94,6 +101,13 @@ fn state(cx: Cx) -> Gc<Table> {
 
 fn file_of<'a>(cx: Cx, v: Value) -> Option<&'a mut IoFile> {
     cx.payload::<IoFile>(v.as_userdata()?)
+}
+
+/// Where a file's `FILE *` is, for C: null there once it is closed.
+pub(crate) fn stream_slot(cx: Cx, u: Gc<UserData>) -> *mut *mut libc::FILE {
+    let Some(file) = cx.payload::<IoFile>(u) else { return std::ptr::null_mut() };
+    file.for_c = file.stream.map_or(std::ptr::null_mut(), |s| s.as_ptr());
+    &raw mut file.for_c
 }
 
 /// Argument 1 as a file, open or closed.
@@ -114,7 +128,11 @@ fn default_stream(cx: Cx, slot: i32) -> Result<Stream, Throw> {
 
 fn new_file(cx: Cx, stream: Stream, kind: Kind, close_at_end: bool) -> Gc<UserData> {
     let meta = cx.field(state(cx), "meta").as_table();
-    let u = cx.userdata(UD_FILE, Box::new(IoFile { stream: Some(stream), kind, close_at_end }), meta);
+    let u = cx.userdata(
+        UD_FILE,
+        Box::new(IoFile { stream: Some(stream), kind, close_at_end, for_c: std::ptr::null_mut() }),
+        meta,
+    );
     cx.set_finalizer(u.into());
     u
 }

@@ -1,10 +1,10 @@
 //! The package library: `require`, `module` and the search for modules.
 //!
 //! The library's table is the environment of its functions (they read `package.path` and the like from it even if a
-//! script replaced the global). Modules written in C cannot be loaded; the loaders for them look for files, so that a
-//! script learns which one it would need.
+//! script replaced the global). Modules written in C are loaded by [`crate::capi`].
 
 use crate::api::{Cx, NativeFn, NativeResult};
+use crate::capi::load::{NoFunction, library_function};
 use crate::error::Throw;
 use crate::object::Table;
 use crate::stdio::{self, Stream};
@@ -67,7 +67,7 @@ fn with_default(path: &[u8], default: &[u8]) -> Vec<u8> {
     out
 }
 
-fn replace(s: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(crate) fn replace(s: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = s;
     while let Some(at) = crate::pattern::find_plain(rest, from).filter(|_| !from.is_empty()) {
@@ -166,12 +166,21 @@ fn loader_lua(cx: Cx) -> NativeResult {
     }
 }
 
-const NO_C: &[u8] = b"modules in C are not supported";
+/// The opening function of a module in C: `luaopen_` and the name behind any `-`, with `_` for dots.
+fn open_c(cx: Cx, file: &[u8], name: &[u8]) -> Result<Value, NoFunction> {
+    let name = c_str(name);
+    let name = name.iter().position(|&c| c == b'-').map_or(name, |i| &name[i + 1..]);
+    let symbol = [b"luaopen_", &replace(name, b".", b"_")[..]].concat();
+    library_function(cx, file, &symbol)
+}
 
 fn loader_c(cx: Cx) -> NativeResult {
     let name = cx.check_str(1)?.bytes();
     match find(cx, name, "cpath")? {
-        Ok(file) => Err(load_error(cx, name, &file, NO_C)),
+        Ok(file) => match open_c(cx, &file, name) {
+            Ok(f) => cx.ret1(f),
+            Err(NoFunction::Open(why) | NoFunction::Symbol(why)) => Err(load_error(cx, name, &file, &why)),
+        },
         Err(tried) => cx.ret1(cx.str(&tried)),
     }
 }
@@ -180,7 +189,15 @@ fn loader_croot(cx: Cx) -> NativeResult {
     let name = cx.check_str(1)?.bytes();
     let Some(dot) = c_str(name).iter().position(|&c| c == b'.') else { return cx.ret0() };
     match find(cx, &name[..dot], "cpath")? {
-        Ok(file) => Err(load_error(cx, name, &file, NO_C)),
+        Ok(file) => match open_c(cx, &file, name) {
+            Ok(f) => cx.ret1(f),
+            Err(NoFunction::Open(why)) => Err(load_error(cx, name, &file, &why)),
+            Err(NoFunction::Symbol(_)) => {
+                let name = String::from_utf8_lossy(c_str(name));
+                let file = String::from_utf8_lossy(&file);
+                cx.ret1(cx.str_value(format!("\n\tno module '{name}' in file '{file}'")))
+            }
+        },
         Err(tried) => cx.ret1(cx.str(&tried)),
     }
 }
@@ -188,10 +205,10 @@ fn loader_croot(cx: Cx) -> NativeResult {
 fn loadlib(cx: Cx) -> NativeResult {
     let path = cx.check_str(1)?.bytes();
     let init = cx.check_str(2)?.bytes();
-    match stdio::load_library(path, init.first() == Some(&b'*')) {
-        Err(msg) => cx.ret3(Value::NIL, cx.str(&msg), cx.str(b"open")),
-        Ok(()) if init.first() == Some(&b'*') => cx.ret1(true),
-        Ok(()) => cx.ret3(Value::NIL, cx.str(NO_C), cx.str(b"init")),
+    match library_function(cx, c_str(path), c_str(init)) {
+        Ok(f) => cx.ret1(f),
+        Err(NoFunction::Open(msg)) => cx.ret3(Value::NIL, cx.str(&msg), cx.str(b"open")),
+        Err(NoFunction::Symbol(msg)) => cx.ret3(Value::NIL, cx.str(&msg), cx.str(b"init")),
     }
 }
 

@@ -7,8 +7,38 @@ use crate::value::{Tag, Value};
 
 use super::{DONE, calls, run, thread};
 
-/// Most nested activations.
-const MAX_CCALLS: u32 = 200;
+/// Bytes of the Rust stack that activations leave free, for the native functions that they call.
+const RESERVE: usize = 384 * 1024;
+/// Of these, what a message handler may use.
+const HANDLER_RESERVE: usize = 128 * 1024;
+
+/// The lowest address of the Rust stack at which the current thread may start an activation.
+///
+/// The stack of the main thread grows up to the limit of the process; that of others has a fixed size.
+pub fn stack_limit() -> usize {
+    /// What is assumed of stacks without limit.
+    const UNLIMITED: usize = 64 << 20;
+    let here = 0u8;
+    let here = &raw const here as usize;
+    // SAFETY: plain system calls with pointers to locals.
+    unsafe {
+        if libc::gettid() == libc::getpid() {
+            let mut r = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let known = libc::getrlimit(libc::RLIMIT_STACK, &raw mut r) == 0;
+            let size = if known { (r.rlim_cur as usize).min(UNLIMITED) } else { 1 << 20 };
+            // The environment and the callers take some of it.
+            return here.saturating_sub(size - size / 8) + RESERVE;
+        }
+        let mut attr: libc::pthread_attr_t = std::mem::zeroed();
+        if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attr) != 0 {
+            return here - (1 << 19);
+        }
+        let (mut low, mut size) = (std::ptr::null_mut(), 0);
+        libc::pthread_attr_getstack(&raw const attr, &raw mut low, &raw mut size);
+        libc::pthread_attr_destroy(&raw mut attr);
+        low as usize + RESERVE
+    }
+}
 
 /// See [`Cx::call`].
 ///
@@ -56,10 +86,10 @@ fn activate(
     // SAFETY: function and arguments have been pushed; positions are kept as offsets while the stack may move.
     unsafe {
         let at = (*l).top.sub(nargs + 1).offset_from((*l).stack) as usize;
-        let depth = (*g).ccalls;
-        if depth >= MAX_CCALLS + if (*g).in_handler > 0 { 20 } else { 0 } {
+        let here = &raw const at as usize;
+        if here < (*g).stack_limit - if (*g).in_handler > 0 { HANDLER_RESERVE } else { 0 } {
             (*l).top = (*l).stack.add(at);
-            return Err(error::simple(cx, "C stack overflow"));
+            return Err(error::simple(cx, "stack overflow"));
         }
         if !thread::grow(l, 8) {
             (*l).top = (*l).stack.add(at);
@@ -80,9 +110,7 @@ fn activate(
         *slot.add(1) = Value((base.offset_from((*l).base) as u64) << 3 | frame::C);
         let mut cf = CFrame { prev: (*l).cframe, saved_pc: (*l).saved_pc, protected, handler };
         (*l).cframe = &raw mut cf;
-        (*g).ccalls = depth + 1;
         let status = run(l, base, n, g);
-        (*g).ccalls = depth;
         (*l).cframe = cf.prev;
         (*l).saved_pc = cf.saved_pc;
         if status != DONE {

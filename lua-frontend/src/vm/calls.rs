@@ -461,6 +461,7 @@ op! {
                 return_values(l, base, (*l).top.sub(n as usize), n as usize, g)
             }
             Ok(Ret::TailCall(n)) => native_tail(l, n as usize, g),
+            Ok(Ret::Yield(n)) => super::coroutine::native_yield(l, n as usize, g),
             Err(e) => raise(l, g, e),
         }
     }

@@ -147,6 +147,25 @@ op! {
     }
 }
 
+/// A native function ends in a yield of the last `n` pushed values.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn native_yield(l: *mut Thread, n: usize, g: *mut Global) -> u64 {
+    // SAFETY: the values have been pushed by the function at `base`.
+    unsafe {
+        if !(*l).cframe.is_null() {
+            let e = cannot_yield(l);
+            return raise(l, g, e);
+        }
+        (*l).h.x = status::YIELD;
+        (*l).h.y = 0;
+        let (base, src) = ((*l).base, (*l).top.sub(n));
+        std::ptr::copy(src, base, n);
+        (*l).top = base;
+        deliver(l, base, n, g)
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn cannot_yield(l: *mut Thread) -> Throw {

@@ -153,6 +153,7 @@ pub fn new_userdata(
             pad: [0; 2],
             meta: ptr::null_mut(),
             payload,
+            align: 0,
         });
         ptr::write_bytes(p.add(1).cast::<u8>(), 0, size);
     }
@@ -162,6 +163,24 @@ pub fn new_userdata(
         cx.set_metatable(u.into(), meta);
     }
     u
+}
+
+/// A userdata with raw bytes, for sizes that the system may refuse.
+///
+/// # Errors
+/// `not enough memory`
+pub fn try_userdata(cx: Cx, size: usize) -> Result<Gc<UserData>, Throw> {
+    const SURE: usize = 1 << 14;
+    if size > SURE {
+        // Large cells are all or nothing: probe, so that the object is never half made.
+        let probe = cx.g().heap.alloc(Space::Object, size_of::<UserData>() + size);
+        if probe.is_null() {
+            return Err(error::memory(cx));
+        }
+        // SAFETY: just allocated with this size.
+        unsafe { cx.g().heap.free_cell(probe, size_of::<UserData>() + size) };
+    }
+    Ok(new_userdata(cx, crate::object::UD_PLAIN, None, size, None))
 }
 
 /// A cdata.

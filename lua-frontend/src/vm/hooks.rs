@@ -12,7 +12,8 @@ use super::{BUILTIN_BASE, HANDLERS, TABLE, cx, op, proto_at, raise, sync};
 /// Sets (or with mask 0 removes) the hook function.
 pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
     let g = cx.g();
-    let mask = if f.is(Tag::Func) { mask & 15 } else { 0 };
+    // A light userdata is a hook function of C.
+    let mask = if f.is(Tag::Func) || f.is(Tag::Light) { mask & 15 } else { 0 };
     g.hookf = if mask == 0 { Value::NIL } else { f };
     g.hookcount = count;
     g.hookstart = if mask == 0 { 0 } else { count };
@@ -61,11 +62,14 @@ fn fire(l: *mut Thread, event: &'static str, line: i64) -> Result<(), Throw> {
         }
     }
     let top = cx.t().top as usize - cx.t().stack as usize;
-    let r = cx.call(g.hookf, &[cx.str_value(event), line]);
+    let r = match g.hookf.as_light() {
+        Some(f) => crate::capi::inspect::run_hook(l, f, event, line.as_number().unwrap_or(-1.0) as i64),
+        None => cx.call(g.hookf, &[cx.str_value(event), line]).map(|_| ()),
+    };
     cx.t().top = (cx.t().stack as usize + top) as *mut Value;
     cx.t().multres = multres;
     cx.g().hookmask &= !hook::ACTIVE;
-    r.map(|_| ())
+    r
 }
 
 /// Line and count events before an instruction.

@@ -63,7 +63,7 @@ use crate::object::{Proto, Thread};
 use crate::state::Global;
 use crate::value::Value;
 
-pub(crate) use unwind::raise;
+pub(crate) use unwind::{handled, raise};
 
 /// Slots above `maxstack` that natives and metamethod frames may use without asking.
 pub const STACK_EXTRA: usize = 48;

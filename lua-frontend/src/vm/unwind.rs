@@ -117,6 +117,16 @@ unsafe fn find_handler(l: *mut Thread) -> Option<Value> {
     }
 }
 
+/// Runs the message handler for an error that a native function is about to keep for itself.
+pub(crate) fn handled(cx: Cx, e: Throw) -> Throw {
+    if e == Throw::Run {
+        // SAFETY: a native function runs.
+        unsafe { run_handler(cx.l, cx.t().g) }
+        return Throw::Handled;
+    }
+    e
+}
+
 /// Lets the message handler replace the error value, at the place of the error.
 #[inline(never)]
 unsafe fn run_handler(l: *mut Thread, g: *mut Global) {

@@ -67,7 +67,13 @@ impl Names {
     pub fn function(&mut self, pc: u64) -> String {
         let found = self.place(pc).and_then(|(f, address)| f.loader.find_symbol(address).map(str::to_owned));
         if let Some(name) = found {
-            return addr2line::demangle_auto(name.as_str().into(), None).into_owned();
+            // Read as a mangled name, the `f` of a C program is a `float`.
+            let mangled = ["_Z", "__Z", "_R"].iter().any(|start| name.starts_with(start));
+            return if mangled {
+                addr2line::demangle_auto(name.as_str().into(), None).into_owned()
+            } else {
+                name
+            };
         }
         let m = self.mappings.iter().find(|m| (m.start..m.end).contains(&pc));
         m.map_or_else(String::new, |m| {
