@@ -286,6 +286,10 @@ impl Lens {
         if r.name.as_bytes() == b"[heap]" {
             return Vec::new(); // the C library's, in the runtime
         }
+        let foreign = process().foreign;
+        if foreign && r.is_kernels() {
+            return Vec::new(); // another machine's
+        }
         let mut parts = Vec::new();
         let mut at = r.start.0;
         let mut push = |from: u64, to: u64| {
@@ -309,6 +313,9 @@ impl Lens {
         for p in &mut parts {
             if p.start.0 < self.heap.1 && self.heap.0 < p.end.0 {
                 p.name = "[heap]".into();
+            }
+            if foreign && p.start.0 == crate::foreign::load::trampoline() {
+                p.name = "[vdso]".into();
             }
         }
         parts
