@@ -214,6 +214,7 @@ pub fn let_go(contents: &'static [u8]) {
 }
 
 /// Likewise the program's own code and constants: most of what was touched by now is needed at the start only.
+/// A debugger's breakpoints in it are lost.
 pub fn let_start_go() {
     unsafe extern "C" {
         static __ehdr_start: u8;

@@ -116,6 +116,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
             .unwrap_or(u64::MAX);
         shared.cache.reclaim(oldest);
     }
+    if process.options.gdb {
+        crate::gdb::sync(shared);
+    }
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
     if thread.verifier.is_some() {
@@ -295,6 +298,10 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     let n = n.min(mode.limit.unwrap_or(n));
     let Shared { cache, translator, store, .. } = shared;
     let made = translator.block(cache, &bytes[..n], pc, mode)?;
+    if translator.executed.is_some() {
+        let len = cache.frag(made).source().next().map_or(0, |s| s.1);
+        translator.executed.get_or_insert_default().insert((pc, len));
+    }
     if kept {
         store.note(&range, pc, translator.variant(), &translator.saved());
     }

@@ -189,6 +189,8 @@ pub struct Translator {
     pub exact: bool,
     /// Instructions with results of their own each time begin blocks, for the verifier.
     pub verifying: bool,
+    /// Guest addresses and lengths of all blocks ever made, when somebody wants to know (`--drcov`).
+    pub executed: Option<rustc_hash::FxHashSet<(GuestPc, u32)>>,
     /// Guest addresses that follow a call: not worth counting as trace heads.
     pub return_sites: rustc_hash::FxHashSet<u64>,
 }
@@ -229,6 +231,7 @@ impl Default for Translator {
             entry: (0, None),
             exact: false,
             verifying: false,
+            executed: None,
             return_sites: rustc_hash::FxHashSet::with_capacity_and_hasher(1 << 10, Default::default()),
         }
     }

@@ -26,6 +26,23 @@ fn forget(start: u64, end: u64) {
     }
 }
 
+/// The parts of `[start, end)` that hold no memory of the runtime's, in address order.
+fn around_own(start: u64, end: u64) -> Vec<(u64, u64)> {
+    let mut own = own_ranges();
+    own.extend_from_slice(process().view.own());
+    own.sort_unstable();
+    let mut parts = Vec::new();
+    let mut at = start;
+    for (from, to) in own.into_iter().chain([(end, end)]) {
+        let stop = from.min(end);
+        if at < stop {
+            parts.push((at, stop));
+        }
+        at = at.max(to);
+    }
+    parts
+}
+
 /// Whether a range holds memory of the runtime's. The guest, for whom nothing is there, must not
 /// change it.
 fn touches_own(start: u64, end: u64) -> bool {
@@ -107,29 +124,29 @@ pub fn munmap(call: &Call) -> i64 {
 
 /// Unmaps what is the guest's in a range that holds memory of ours.
 fn unmap_around_own(start: u64, end: u64) -> i64 {
-    let mut own = own_ranges();
-    own.extend_from_slice(process().view.own());
-    own.sort_unstable();
-    let mut at = start;
-    for (from, to) in own.into_iter().chain([(end, end)]) {
-        let stop = from.min(end);
-        if at < stop {
-            forget(at, stop);
-            // SAFETY: a range without memory of ours, which the guest wants gone.
-            unsafe { libc::munmap(at as *mut libc::c_void, (stop - at) as usize) };
-        }
-        at = at.max(to);
+    for (at, stop) in around_own(start, end) {
+        forget(at, stop);
+        // SAFETY: a range without memory of ours, which the guest wants gone.
+        unsafe { libc::munmap(at as *mut libc::c_void, (stop - at) as usize) };
     }
     0
 }
 
-/// `madvise`: kept away from memory of ours.
+/// `madvise`. Memory of ours is a hole to the guest: the advice holds for what lies around it, and the call says that
+/// there was a hole.
 pub fn madvise(call: &Call) -> i64 {
-    let (start, end) = pages(call.args[0], call.args[1]);
-    if start < end && touches_own(start, end) {
-        return ENOMEM;
+    let [at, len, advice, ..] = call.args;
+    let (start, end) = pages(at, len);
+    if at & (PAGE - 1) != 0 || start >= end || !touches_own(start, end) {
+        return pass_writing(call);
     }
-    pass_writing(call)
+    for (from, to) in around_own(start, end) {
+        let v = pass_writing(&Call { number: call.number, args: [from, to - from, advice, 0, 0, 0] });
+        if v != 0 && v != ENOMEM {
+            return v;
+        }
+    }
+    ENOMEM
 }
 
 /// `mprotect`, `pkey_mprotect`
@@ -138,7 +155,14 @@ pub fn mprotect(call: &Call) -> i64 {
     let prot = prot as i32;
     let (start, end) = pages(at, len);
     if start < end && touches_own(start, end) {
-        return ENOMEM;
+        // Memory of ours is a hole to the guest: the kernel changes what lies in front of one, and fails.
+        let first = around_own(start, end).first().copied().filter(|f| f.0 == at);
+        let v = first.map_or(ENOMEM, |(_, to)| {
+            let mut front = Call { number: call.number, args: call.args };
+            front.args[1] = to - at;
+            mprotect(&front)
+        });
+        return if v == 0 { ENOMEM } else { v };
     }
     let mut shared = process().lock();
     let before = shared.map.within(start, end);
@@ -148,6 +172,12 @@ pub fn mprotect(call: &Call) -> i64 {
     }
     let v = call.pass();
     if failed(v) {
+        // What lies in front of a hole, or of what may not have the protection, has it now.
+        shared.cache.invalidate(start, end);
+        drop(shared);
+        if v != enter::NOT_STARTED {
+            rescan();
+        }
         return v;
     }
     if prot & libc::PROT_EXEC == 0 {
