@@ -25,6 +25,7 @@ mod enter;
 mod foreign;
 mod fpenv;
 mod gdb;
+mod guess;
 mod host;
 mod interp;
 mod jitdump;

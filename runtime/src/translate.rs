@@ -588,7 +588,7 @@ impl Translator {
                 FlowControl::Return => BlockEnd::Return,
                 FlowControl::Call | FlowControl::IndirectCall => BlockEnd::Call,
                 // A jump through a fixed place in memory is a stub of a shared library; others
-                // select among many targets, which the table does better than one guess.
+                // select among many targets, and to follow one is a guess.
                 FlowControl::IndirectBranch if !i.is_ip_rel_memory_operand() => BlockEnd::Select,
                 _ => BlockEnd::Plain,
             },

@@ -287,8 +287,9 @@ impl Lens {
             return Vec::new(); // the C library's, in the runtime
         }
         let foreign = process().foreign;
-        if foreign && r.is_kernels() {
-            return Vec::new(); // another machine's
+        // Another machine's, or the guest has unmapped it.
+        if r.is_kernels() && (foreign || memory::is_kept(r.start.0)) {
+            return Vec::new();
         }
         let mut parts = Vec::new();
         let mut at = r.start.0;
