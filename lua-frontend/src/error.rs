@@ -33,9 +33,11 @@ pub fn memory(cx: Cx) -> Throw {
 /// The message of a failed store.
 #[cold]
 pub fn table(cx: Cx, e: TableError) -> Throw {
+    // A library function's own stores have no position.
+    let index = |m: &str| if cx.running().is_lua() { cx.error(m) } else { cx.error_plain(m) };
     match e {
-        TableError::NilKey => cx.error("table index is nil"),
-        TableError::NanKey => cx.error("table index is NaN"),
+        TableError::NilKey => index("table index is nil"),
+        TableError::NanKey => index("table index is NaN"),
         TableError::Overflow => cx.error("table overflow"),
         TableError::Memory => memory(cx),
     }

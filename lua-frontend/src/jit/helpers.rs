@@ -9,8 +9,8 @@ mod closures;
 mod strings;
 mod tables;
 
-pub use strings::Map;
 pub(super) use closures::{func_new, table_scan, table_scan_key, upvals_close};
+pub use strings::Map;
 pub(super) use strings::{
     concat_many, string_chars, string_find, string_map, string_rep, to_number, to_string,
 };

@@ -203,9 +203,7 @@ fn effects(fx: Fx, c: &Classes) -> Effects {
         Fx::Barrier => return Effects::BARRIER,
         Fx::Pure => (ClassSet::EMPTY, ClassSet::EMPTY, EffectBits::NONE),
         Fx::New => (ClassSet::EMPTY, set(&[c.gc]), EffectBits::ALLOCATES),
-        Fx::NewReading => {
-            (table.or(set(&[c.mem, c.global])), set(&[c.gc]), EffectBits::ALLOCATES)
-        }
+        Fx::NewReading => (table.or(set(&[c.mem, c.global])), set(&[c.gc]), EffectBits::ALLOCATES),
         Fx::CloseUpvals => {
             let moved = set(&[c.uvptr, c.uv, c.thread, c.flags, c.gc]);
             (moved.or(set(&[c.stack])), moved, EffectBits::NONE)

@@ -277,7 +277,7 @@ fn in_base(s: &[u8], base: u32) -> Option<f64> {
 
 fn tostring(cx: Cx) -> NativeResult {
     let v = cx.check_any(1)?;
-    let mm = cx.metamethod(v, Event::Tostring);
+    let mm = if v.as_str().is_some() { Value::NIL } else { cx.metamethod(v, Event::Tostring) };
     if mm.is_nil() { cx.ret1(cx.tostring_raw(v)) } else { cx.tail_call(mm, &[v]) }
 }
 

@@ -189,7 +189,8 @@ op! {
 }
 op! {
     fn tostring(l, base, k, pc, ins, g) {
-        if k as usize >= 1 && (*base).is(Tag::Str) && (*g).basemt_tostring_plain(Tag::Str) {
+        // The metatable of strings is not asked for `__tostring`.
+        if k as usize >= 1 && (*base).is(Tag::Str) {
             return give(l, base, *base, g);
         }
         funcc(l, base, k, pc, ins, g)

@@ -15,7 +15,7 @@ pub(in crate::jit) unsafe extern "C" fn to_string(g: *mut Global, v: u64) -> Res
     // SAFETY: contract of the module.
     unsafe {
         let v = Value(v);
-        if !(*g).basemt_tostring_plain(v.tag()) {
+        if v.as_str().is_none() && !(*g).basemt_tostring_plain(v.tag()) {
             return AGAIN;
         }
         let s = match v.as_str() {

@@ -144,9 +144,12 @@ fn next(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
 fn tostring(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
     let slot = args.slot(0)?;
     let live = r.live(slot);
+    if live.is(Tag::Str) {
+        return Some(vec![r.typed(slot)]);
+    }
     // SAFETY: the live state.
     let plain = unsafe { (*r.global()).basemt_tostring_plain(live.tag()) };
-    if !plain || !(live.is_number() || live.is(Tag::Str)) {
+    if !plain || !live.is_number() {
         return None;
     }
     let v = r.typed(slot);
@@ -187,7 +190,7 @@ fn unpack(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
                 return Some(absent);
             }
             let n = v.as_number()?;
-            (n >= 0.0 && n < 1e6 && n.fract() == 0.0).then_some(n as usize)
+            ((0.0..1e6).contains(&n) && n.fract() == 0.0).then_some(n as usize)
         }
     };
     let (first, last) = (bound(r, 1, 1)?, bound(r, 2, t.len())?);
@@ -258,7 +261,7 @@ fn setmetatable(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
     Some(vec![tv])
 }
 
-/// `nil` for a table that has none.
+/// Nil for a table that has none.
 fn getmetatable(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
     let slot = args.slot(0)?;
     if !r.live(slot).as_table()?.meta.is_null() {

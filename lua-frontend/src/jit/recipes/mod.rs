@@ -77,7 +77,9 @@ pub fn library(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
     let recipe = match ffid::name(args.f.ffid()) {
         Some((library, name)) => find(name, library),
         // SAFETY: a native function without a number is a plain one.
-        None if args.f.h.x == FF_NATIVE => unnumbered(unsafe { (*args.f.as_ptr().cast::<NativeFunc>()).call }),
+        None if args.f.h.x == FF_NATIVE => {
+            unnumbered(unsafe { (*args.f.as_ptr().cast::<NativeFunc>()).call })
+        }
         None => None,
     };
     recipe?(r, args)
@@ -90,5 +92,6 @@ pub fn may_call(f: Gc<Func>) -> bool {
     let Some((library, name)) = ffid::name(f.ffid()) else { return plain && f.ffid() <= 1 };
     plain
         && !matches!(library, "jit" | "jit.opt" | "jit.util" | "jit.profile")
-        && !(library == "debug" && matches!(name, "setlocal" | "sethook" | "debug" | "upvaluejoin" | "setupvalue"))
+        && !(library == "debug"
+            && matches!(name, "setlocal" | "sethook" | "debug" | "upvaluejoin" | "setupvalue"))
 }

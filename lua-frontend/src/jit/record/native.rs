@@ -182,9 +182,7 @@ impl Recorder {
 
     fn captured_of(&self, base: usize, which: impl Fn(u16) -> bool, out: &mut Vec<usize>) {
         // SAFETY: frames of the trace are those of Lua functions on the interpreter's stack.
-        let proto = unsafe {
-            crate::vm::proto_at(self.live_base.offset(base as isize - self.base as isize))
-        };
+        let proto = unsafe { crate::vm::proto_at(self.live_base.offset(base as isize - self.base as isize)) };
         // SAFETY: a live prototype.
         let proto = unsafe { &*proto };
         for i in 0..proto.sizekgc as usize {
