@@ -82,7 +82,8 @@ pub trait Host {
     fn indirect_tail(&self, at: u64, code: &mut Vec<u8>) -> u32;
 
     /// Registers that the code neither reads nor writes, except as a [`Segment::Register`]: bits 0 to 15 general ones, from
-    /// bit 16 on vector registers. If there is a vector register among them, exits may use it for conversions on the way into memory.
+    /// bit 16 on vector registers. If there is a vector register among them, exits use it for conversions on the way into memory, and no
+    /// slot may be at home in a vector register.
     fn reserved(&self) -> u64 {
         0
     }

@@ -53,7 +53,10 @@ impl Selector<'_> {
             }
             // The bits of floats, and of integers as floats, where the conversion is for exits only.
             Op::Bitcast
-                if self.s.facts.uses[root as usize] == 0 && inst.aty == Type::F64 && inst.ty == Type::I64 =>
+                if self.s.facts.uses[root as usize] == 0
+                    && inst.aty == Type::F64
+                    && inst.ty == Type::I64
+                    && self.host.reserved() >> 16 != 0 =>
             {
                 let float = self.root(inst.args[0].as_value()?);
                 let from = self.def(float).filter(|i| {
@@ -61,7 +64,6 @@ impl Selector<'_> {
                         && matches!(i.aty, Type::I32 | Type::I64)
                         && i.ty == Type::F64
                         && self.s.facts.uses[float as usize] == 1
-                        && self.host.reserved() >> 16 != 0
                 });
                 let Some(from) = from else {
                     return (!self.s.program.vregs[float as usize].remat).then_some((float, Tweak::None));
