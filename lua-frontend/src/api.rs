@@ -379,6 +379,27 @@ impl Cx {
             .position(|o| o.as_bytes() == s)
             .ok_or_else(|| self.arg_error(i, &format!("invalid option '{}'", String::from_utf8_lossy(s))))
     }
+    /// Appends to a buffer; for those that a script can make grow without limit.
+    ///
+    /// # Errors
+    /// `not enough memory`
+    #[inline]
+    pub fn append(self, out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Throw> {
+        self.make_room(out, bytes.len())?;
+        out.extend_from_slice(bytes);
+        Ok(())
+    }
+    /// Makes sure that a buffer can take `n` more bytes.
+    ///
+    /// # Errors
+    /// `not enough memory`
+    #[inline]
+    pub fn make_room(self, out: &mut Vec<u8>, n: usize) -> Result<(), Throw> {
+        if out.capacity() - out.len() < n && out.try_reserve(n).is_err() {
+            return Err(error::memory(self));
+        }
+        Ok(())
+    }
     /// Refuses string lengths beyond the limit.
     ///
     /// # Errors
@@ -504,6 +525,13 @@ impl Cx {
     pub fn cdata(self, ctype: u32, size: usize) -> Gc<CData> {
         vm::func::new_cdata(self, ctype, size)
     }
+    /// As [`Cx::cdata`], for sizes that scripts choose.
+    ///
+    /// # Errors
+    /// `not enough memory`
+    pub fn try_cdata(self, ctype: u32, size: usize) -> Result<Gc<CData>, Throw> {
+        vm::func::try_cdata(self, ctype, size).ok_or_else(|| error::memory(self))
+    }
     /// Marks a userdata or cdata as one whose finalizer must run.
     pub fn set_finalizer(self, v: Value) {
         gc::add_finalizer(self.g(), v);
@@ -541,14 +569,15 @@ impl Cx {
     /// `table index is nil` / `table index is NaN` / `table overflow`.
     #[inline]
     pub fn raw_set(self, t: Gc<Table>, k: Value, v: impl Into<Value>) -> Result<(), Throw> {
+        let v = v.into();
         match table::set_slot(&mut self.g().heap, t, k) {
             Ok(slot) => {
                 // SAFETY: a slot of a live table.
-                unsafe { *slot = v.into() }
+                unsafe { *slot = v }
                 // A string key may be a metamethod's name: forget the negative cache.
                 // SAFETY: a live table.
                 unsafe { (*t.as_ptr()).h.x = 0 }
-                gc::barrier_table(self.g(), t);
+                gc::barrier_store(self.g(), t, k, v);
                 Ok(())
             }
             Err(e) => Err(error::table(self, e)),
@@ -561,9 +590,10 @@ impl Cx {
     #[inline]
     pub fn raw_set_int(self, t: Gc<Table>, k: i32, v: impl Into<Value>) -> Result<(), Throw> {
         if (k as u32) < t.h.n {
+            let v = v.into();
             // SAFETY: inside the array part.
-            unsafe { *t.array.add(k as usize) = v.into() }
-            gc::barrier_table(self.g(), t);
+            unsafe { *t.array.add(k as usize) = v }
+            gc::barrier_store(self.g(), t, Value::NIL, v);
             return Ok(());
         }
         self.raw_set(t, Value::int(k as i64), v)
@@ -680,6 +710,11 @@ impl Cx {
         mode: &str,
         env: Option<Gc<Table>>,
     ) -> Result<Gc<Func>, Throw> {
+        // The compiler's own buffers are a few times the source.
+        const LARGE: usize = 1 << 20;
+        if chunk.len() > LARGE {
+            self.make_room(&mut Vec::new(), chunk.len().saturating_mul(4))?;
+        }
         let p = crate::compile::load(self, chunk, name, mode)?;
         Ok(self.closure(p, env))
     }
@@ -754,8 +789,8 @@ impl Cx {
     pub fn set_cdata_bitop(self, f: fn(Cx, u8, Value, Value) -> Result<Value, Throw>) {
         self.g().cdata_bitop = Some(f);
     }
-    /// Asks the interpreter to raise `interrupted!` soon.
-    pub fn interrupt_flag(self) -> *const std::sync::atomic::AtomicBool {
-        &raw const self.g().interrupt
+    /// The shared state, for [`crate::vm::interrupt`].
+    pub fn shared(self) -> *mut Global {
+        self.t().g
     }
 }

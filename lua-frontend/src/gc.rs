@@ -25,6 +25,8 @@
 //! 3. *sweep strings*: the interning table loses the dead ones, some buckets for each step;
 //! 4. *idle*, while chunks are swept by allocation.
 //!
+//! Tables with thousands of entries are marked in slices ([`slices`]).
+//!
 //! Objects made during a cycle are white and must be reached like any other. Blocks owned by tables and threads are
 //! marked with their owner.
 //!
@@ -34,8 +36,6 @@
 //!
 //! Contract of the unsafe code: everything reachable from the roots is initialised; `top` of every coroutine is above its
 //! live slots.
-
-use std::ptr;
 
 use crate::api::Cx;
 use crate::error::Throw;
@@ -47,8 +47,18 @@ use crate::state::{CFrame, Event, Global};
 use crate::table::nil_node;
 use crate::value::{Gc, Tag, Value};
 
+mod control;
+mod slices;
+
+pub use control::{
+    close, count, finalize_all, full, is_running, restart, set_pause, set_stepmul, step, stop,
+};
+pub use slices::barrier_store;
+
 /// Bytes of allocation between two steps of a cycle.
 const STEP: usize = 32 * 1024;
+/// Most steps in one pause.
+const STEPS_AT_ONCE: usize = 4;
 /// Bytes marked by a step at the usual speed.
 const MARK_PER_STEP: usize = 96 * 1024;
 /// Buckets of the interning table swept by a step.
@@ -90,6 +100,8 @@ pub struct Collector {
     pub phase: Phase,
     /// To be traversed.
     gray: Vec<*mut Header>,
+    /// Large tables whose marking is under way.
+    slices: Vec<slices::Slice>,
     /// Black objects that have been changed, and coroutines that may have run.
     touched: Vec<*mut Header>,
     /// Weak tables met in this cycle, and old ones.
@@ -104,6 +116,8 @@ pub struct Collector {
     queue: Vec<Value>,
     /// Marked bytes.
     live: usize,
+    /// Allocated bytes that steps have not paid for yet.
+    debt: usize,
     /// Is the cycle under way a full one?
     full: bool,
     /// Rounds of marking in this cycle.
@@ -133,6 +147,7 @@ impl Default for Collector {
         Collector {
             phase: Phase::Idle,
             gray: Vec::new(),
+            slices: Vec::new(),
             touched: Vec::new(),
             weak: Vec::new(),
             threads: Vec::new(),
@@ -140,6 +155,7 @@ impl Default for Collector {
             finalizers: Vec::new(),
             queue: Vec::new(),
             live: 0,
+            debt: 0,
             full: true,
             rounds: 0,
             minors: 0,
@@ -347,6 +363,16 @@ impl Global {
                 }
             }
             let mut size = size_of::<Table>();
+            if !weak_keys && !weak_values && slices::is_large(t) {
+                if (*t).acap > 0 {
+                    self.mark_block((*t).array.cast());
+                }
+                if (*t).node != nil_node() {
+                    self.mark_block((*t).node.cast());
+                }
+                self.begin_slices(t);
+                return size;
+            }
             if (*t).acap > 0 {
                 self.mark_block((*t).array.cast());
                 size += (*t).acap as usize * 8;
@@ -486,17 +512,24 @@ impl Global {
         }
     }
 
-    /// Traverses gray objects until about `bytes` have been looked at.
+    /// Traverses gray objects until about `bytes` have been looked at; true if none is left.
     unsafe fn propagate(&mut self, bytes: usize) -> bool {
         let mut left = bytes as isize;
-        while let Some(p) = self.gc.gray.pop() {
-            // SAFETY: gray objects are alive.
-            left -= unsafe { self.traverse(p) } as isize;
+        loop {
+            let looked_at = match self.gc.gray.pop() {
+                // SAFETY: gray objects are alive.
+                Some(p) => unsafe { self.traverse(p) },
+                // SAFETY: see the module header.
+                None => match unsafe { self.mark_slice() } {
+                    0 => return true,
+                    n => n,
+                },
+            };
+            left -= looked_at as isize;
             if left <= 0 {
-                return self.gc.gray.is_empty();
+                return self.gc.gray.is_empty() && self.gc.slices.is_empty();
             }
         }
-        true
     }
 
     unsafe fn start(&mut self, full: bool) {
@@ -505,6 +538,7 @@ impl Global {
             self.gc.full = full;
             self.gc.minors = if full { 0 } else { self.gc.minors + 1 };
             self.gc.gray.clear();
+            self.gc.slices.clear();
             if full {
                 self.heap.clear_marks();
                 self.gc.touched.clear();
@@ -746,6 +780,7 @@ impl Global {
                     false
                 }
                 Phase::Strings => {
+                    self.heap.release_some(CHUNKS_PER_STEP);
                     if self.strings.sweep(BUCKETS_PER_STEP) {
                         self.finish();
                         return true;
@@ -768,6 +803,7 @@ impl Global {
         }
         match self.gc.phase {
             Phase::Idle => self.heap.total + (self.heap.total / 3).max(MIN_NURSERY),
+            _ if self.gc.debt > 0 => self.heap.total,
             _ => self.heap.total + STEP,
         }
     }
@@ -800,10 +836,14 @@ fn step_now(g: &mut Global) {
             cycle(g);
         } else {
             let mark = MARK_PER_STEP / 200 * g.gc.stepmul.clamp(50, 100_000);
-            // Large allocations are paid for by as many steps.
-            let debt = g.heap.total.saturating_sub(g.heap.threshold) / STEP;
-            for _ in 0..=debt.min(10_000) {
+            // Large allocations are paid for by as many steps, but not all at once.
+            g.gc.debt += g.heap.total.saturating_sub(g.heap.threshold);
+            for _ in 0..STEPS_AT_ONCE {
+                g.gc.debt = g.gc.debt.saturating_sub(STEP);
                 if g.advance(mark) {
+                    g.gc.debt = 0;
+                }
+                if g.gc.debt == 0 {
                     break;
                 }
             }
@@ -859,125 +899,4 @@ fn finalize(g: &mut Global, v: Value) {
     cx.t().top = (cx.t().stack as usize + top) as *mut Value;
     cx.t().multres = multres;
     cx.g().thrown = thrown;
-}
-
-/// `collectgarbage("collect")`; also ends a `stop`, as in LuaJIT.
-pub fn full(cx: Cx) {
-    let g = cx.g();
-    if g.gc.busy {
-        return;
-    }
-    // As in the reference, whoever collects by hand switches the collector on again.
-    g.gc.stopped = false;
-    g.gc.busy = true;
-    // SAFETY: a safe point.
-    unsafe { cycle(g) }
-    g.gc.busy = false;
-    run_finalizers(g, usize::MAX);
-    g.gc.stopped = false;
-    g.heap.threshold = g.next_threshold();
-}
-
-/// `collectgarbage("step", kbytes)`: true if a cycle has ended.
-pub fn step(cx: Cx, kbytes: usize) -> bool {
-    let g = cx.g();
-    if g.gc.busy {
-        return false;
-    }
-    // Small steps: scripts measure how many of them a cycle takes.
-    const GRAIN: usize = 1024;
-    let mut left = kbytes.saturating_mul(GRAIN).max(1);
-    let mut done = false;
-    g.gc.stopped = false;
-    g.gc.busy = true;
-    while left > 0 && !done {
-        // SAFETY: a safe point. Whoever steps by hand waits for all garbage: a full cycle.
-        done = unsafe {
-            if g.gc.phase == Phase::Idle {
-                g.start(true);
-                false
-            } else {
-                g.advance(2 * GRAIN)
-            }
-        };
-        left = left.saturating_sub(GRAIN);
-    }
-    g.gc.busy = false;
-    run_finalizers(g, if done { usize::MAX } else { FINALIZERS_PER_STEP });
-    g.gc.stopped = false;
-    g.heap.threshold = g.next_threshold();
-    done
-}
-
-/// Bytes in use.
-pub fn count(cx: Cx) -> usize {
-    cx.g().heap.total
-}
-
-/// `collectgarbage("stop")`
-pub fn stop(cx: Cx) {
-    cx.g().gc.stopped = true;
-    if !cx.g().gc.stress {
-        cx.g().heap.threshold = usize::MAX;
-    }
-}
-
-/// `collectgarbage("restart")`
-pub fn restart(cx: Cx) {
-    cx.g().gc.stopped = false;
-    cx.g().heap.threshold = cx.g().next_threshold();
-}
-
-/// `collectgarbage("isrunning")`
-pub fn is_running(cx: Cx) -> bool {
-    !cx.g().gc.stopped
-}
-
-/// Sets the pause in percent; gives the old one.
-pub fn set_pause(cx: Cx, percent: i32) -> i32 {
-    std::mem::replace(&mut cx.g().gc.pause, percent.max(0) as usize) as i32
-}
-
-/// Sets the step multiplier in percent; gives the old one.
-pub fn set_stepmul(cx: Cx, percent: i32) -> i32 {
-    std::mem::replace(&mut cx.g().gc.stepmul, percent.max(0) as usize) as i32
-}
-
-/// Runs the finalizers of all objects, and of those that they make, up to a limit.
-pub fn finalize_all(g: &mut Global) {
-    for _ in 0..10 {
-        let mut rest = std::mem::take(&mut g.gc.finalizers);
-        for i in 0..g.gc.userdata.len() {
-            let u = g.gc.userdata[i];
-            // SAFETY: listed userdata are alive.
-            unsafe {
-                if g.has_finalizer(u) {
-                    (*u.as_ptr()).h.y = FINALIZED;
-                    rest.push(u.into());
-                }
-            }
-        }
-        if rest.is_empty() && g.gc.queue.is_empty() {
-            break;
-        }
-        rest.append(&mut g.gc.queue);
-        g.gc.queue = rest;
-        g.gc.busy = false;
-        run_finalizers(g, usize::MAX);
-    }
-}
-
-/// Ends a state: runs all finalizers, drops all payloads.
-///
-/// # Safety
-/// No coroutine of the state runs.
-pub unsafe fn close(g: *mut Global) {
-    // SAFETY: by the caller's promise.
-    let g = unsafe { &mut *g };
-    g.cur = g.main;
-    finalize_all(g);
-    for u in std::mem::take(&mut g.gc.userdata) {
-        // SAFETY: the heap is still mapped.
-        unsafe { ptr::drop_in_place(&raw mut (*u.as_ptr()).payload) }
-    }
 }

@@ -5,6 +5,7 @@ use crate::assume;
 use crate::codemap::CodeRange;
 use crate::enter;
 use crate::process::process;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const PAGE: u64 = 4096;
@@ -43,17 +44,47 @@ fn around_own(start: u64, end: u64) -> Vec<(u64, u64)> {
     parts
 }
 
+/// The vdso and its data, from the moment when the guest wants them gone: the runtime's own clock reads them still, so
+/// they stay, and are memory of ours.
+static KEPT_VDSO: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// The data lies in front of the vdso, in no more than so many bytes.
+const VDSO_DATA: u64 = 64 << 10;
+
+/// The guest wants what lies in `[start, end)` gone. If that is the vdso, or its data, it becomes ours.
+fn keep_vdso(start: u64, end: u64) {
+    let vdso = assume::vdso();
+    if vdso.is_empty() || end <= vdso.start.saturating_sub(VDSO_DATA) || vdso.end <= start {
+        return;
+    }
+    let parts = kernel_maps();
+    let parts = parts.iter().filter(|m| m.rest.contains("[vdso]") || m.rest.contains("[vvar"));
+    let first = parts.map(|m| m.start).min().unwrap_or(vdso.start);
+    if start < vdso.end && first < end {
+        forget(vdso.start, vdso.end);
+        KEPT_VDSO.get_or_init(|| (first, vdso.end));
+    }
+}
+
+/// Whether an address lies in a vdso that the guest has unmapped.
+pub fn is_kept(at: u64) -> bool {
+    KEPT_VDSO.get().is_some_and(|&(start, end)| (start..end).contains(&at))
+}
+
 /// Whether a range holds memory of the runtime's. The guest, for whom nothing is there, must not
 /// change it.
 fn touches_own(start: u64, end: u64) -> bool {
     let hit = |r: (u64, u64)| r.0 < end && start < r.1;
     let process = process();
-    process.view.own().iter().any(|&r| hit(r)) || crate::alloc::holds(start, end) || {
-        let shared = process.lock();
-        let table = shared.cache.table.range();
-        hit((table.0 as u64, table.1 as u64))
-            || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
-    }
+    KEPT_VDSO.get().is_some_and(|&r| hit(r))
+        || process.view.own().iter().any(|&r| hit(r))
+        || crate::alloc::holds(start, end)
+        || {
+            let shared = process.lock();
+            let table = shared.cache.table.range();
+            hit((table.0 as u64, table.1 as u64))
+                || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
+        }
 }
 
 const ENOMEM: i64 = -(libc::ENOMEM as i64);
@@ -63,6 +94,7 @@ pub fn mmap(call: &Call) -> i64 {
     let [at, len, prot, flags, ..] = call.args;
     if flags as i32 & libc::MAP_FIXED != 0 && len != 0 {
         let (start, end) = pages(at, len);
+        keep_vdso(start, end);
         if touches_own(start, end) {
             return ENOMEM;
         }
@@ -104,6 +136,7 @@ pub fn munmap(call: &Call) -> i64 {
     if at & (PAGE - 1) != 0 || len == 0 || end <= start {
         return call.pass();
     }
+    keep_vdso(start, end);
     if touches_own(start, end) {
         return unmap_around_own(start, end);
     }
@@ -206,6 +239,7 @@ pub fn mprotect(call: &Call) -> i64 {
 pub fn mremap(call: &Call) -> i64 {
     let [old, old_len, new_len, flags, ..] = call.args;
     let (start, end) = pages(old, old_len);
+    keep_vdso(start, end);
     if touches_own(start, end.max(start.wrapping_add(PAGE))) {
         return -i64::from(libc::EFAULT);
     }
@@ -384,6 +418,7 @@ pub fn rescan() {
 /// Everything in the address space that is the runtime's and was mapped after its start.
 pub fn own_ranges() -> Vec<(u64, u64)> {
     let mut v = crate::alloc::ranges();
+    v.extend(KEPT_VDSO.get());
     let shared = process().lock();
     v.extend(shared.cache.memory.ranges().into_iter().map(|r| (r.0 as u64, r.1 as u64)));
     let t = shared.cache.table.range();
