@@ -702,7 +702,10 @@ impl<'a> Emitter<'a> {
 
     /// Registers that the exit writes and nothing at it reads.
     fn dead_at(&self, record: &ExitRecord) -> u16 {
-        let (mut written, mut read) = (0, 0);
+        // Where no register is a home all of them are dead.
+        let bare = (0..self.trace.decls.slots.len())
+            .all(|s| !matches!(self.host.home(SlotId(s as u16)), Home::General(_)));
+        let (mut written, mut read) = (if bare { 0xffef } else { 0u16 }, 0u16);
         let mut reads = |src: Src| {
             if let From::Reg(r, _) = self.place(src)
                 && r < VECTOR
@@ -725,6 +728,10 @@ impl<'a> Emitter<'a> {
             FlagsAt::Op { a, b, c, .. } => [a, b, c].into_iter().for_each(reads),
         }
         written & !read
+    }
+
+    pub(super) fn is_vector_slot(&self, slot: u16) -> bool {
+        self.trace.decls.slots[usize::from(slot)].ty.is_vector()
     }
 
     /// The code of an exit, up to and with its jump.
@@ -762,7 +769,8 @@ impl<'a> Emitter<'a> {
                         None => list.push((from, To::Reg(r))),
                     }
                 }
-                Home::Memory(s, o) => list.push((from, To::Mem(s, o))),
+                Home::Memory(..) if self.is_vector_slot(slot) => {}
+                Home::Memory(s, o) | Home::Image(s, o) => list.push((from, To::Mem(s, o))),
                 Home::Vector(_) => {}
                 home => return Err(CodegenError::Unsupported(format!("an exit that writes {home:?}"))),
             }
@@ -771,6 +779,13 @@ impl<'a> Emitter<'a> {
             list.push((self.place(target), To::Reg(self.abi.target)));
         }
         moves::parallel(&mut self.asm, &mut list, self.scratch)?;
+        if let Some(slot) = record.image
+            && let Home::Image(s, o) = self.host.home(SlotId(slot))
+        {
+            // No register has anything in it that is needed, but the target of an indirect exit, which is another.
+            exits::save_rax(&mut self.asm);
+            self.asm.store(Width::W64, Mem::segment(s, o), Reg::RAX);
+        }
         let (patch, leaving) = match exit.target {
             Target::Pc(pc) => (self.asm.jmp_field(), Leaving::Direct(pc)),
             Target::Value(_) => {

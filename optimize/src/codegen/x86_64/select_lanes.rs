@@ -140,6 +140,7 @@ impl Selector<'_> {
             return Ok(());
         }
         match inst.op {
+            Op::VFfma => self.fused(inst, v, float_row(lane, row::VFMADD231PS, row::VFMADD231PD)),
             Op::VSplat => self.splat_op(inst, v)?,
             Op::VShuffle => self.shuffle(inst, v)?,
             Op::VBlend => self.blend(inst, v),

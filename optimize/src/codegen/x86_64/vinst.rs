@@ -51,6 +51,8 @@ pub enum What {
     Un(V),
     /// `op a` by a choice.
     UnImm(V, u8),
+    /// `a + b op c`, the first source being the destination (always a VEX instruction).
+    Fused(V),
     /// `op a` on the low lane; the rest comes from elsewhere.
     Low(V),
     /// [`What::Low`] by a choice.
@@ -110,7 +112,7 @@ impl VOp {
     /// Must the result have the register of the first operand in this encoding, and may it have that of the second instead?
     pub fn reuses(self, vex: bool) -> Option<bool> {
         match self.what {
-            What::Select(_) => Some(false),
+            What::Select(_) | What::Fused(_) => Some(false),
             What::Sym(_) if !vex => Some(true),
             What::Bin(_) | What::BinImm(..) | What::Shift(..) | What::Insert(_) | What::Blend(_) if !vex => {
                 Some(false)
@@ -176,6 +178,8 @@ fn in_high(inst: &ir::trace::Inst) -> bool {
             | Op::Fle
             | Op::Funo
             | Op::Fround
+            | Op::Ffma
+            | Op::VFfma
             | Op::FlagsFcmp
     )
 }
@@ -309,6 +313,10 @@ impl Kit {
                 start(asm, place(0));
                 asm.sse_imm(v, dst, last.xrm(), imm);
             }
+            What::Fused(v) => {
+                start(asm, place(0));
+                asm.avx(v, L128, dst, place(1).xmm(), last.xrm());
+            }
             What::Un(v) => asm.sse(v, dst, last.xrm()),
             What::UnImm(v, imm) => asm.sse_imm(v, dst, last.xrm(), imm),
             What::Low(v) => {
@@ -391,6 +399,10 @@ impl Kit {
             What::Bin(v) | What::Sym(v) => asm.avx(v, length, dst, a.xmm(), last.xrm()),
             What::BinImm(v, imm) if wide => asm.evex_imm(v, 2, dst, a.xmm(), last.xrm(), imm),
             What::BinImm(v, imm) => asm.avx_imm(v, length, dst, a.xmm(), last.xrm(), imm),
+            What::Fused(v) => {
+                self.copy(asm, 16 << op.length, dst, a.xmm());
+                asm.avx(v, length, dst, place(1).xmm(), last.xrm());
+            }
             What::Un(v) if wide => asm.evex_un(v, 2, dst, last.xrm()),
             What::Un(v) => asm.avx_un(v, length, dst, last.xrm()),
             What::UnImm(v, imm) => asm.avx_un_imm(v, length, dst, last.xrm(), imm),
@@ -490,7 +502,7 @@ impl Kit {
                 self.copy(asm, 16 << op.length, dst, last.xmm());
                 asm.land(over);
             }
-            What::Blend(_) => asm.no_evex(),
+            What::Blend(_) | What::Fused(_) => asm.no_evex(),
         }
     }
 
