@@ -19,11 +19,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use goblin::elf64::header::{EM_X86_64, ET_DYN, ET_EXEC, Header, SIZEOF_EHDR};
+use goblin::elf64::header::{EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC, Header, SIZEOF_EHDR};
 use goblin::elf64::program_header::{
     PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader, SIZEOF_PHDR,
 };
 
+use crate::Arch;
 use crate::error::{FormatFault, LayoutFault};
 
 /// Bytes in a page of memory, on every machine this crate runs on.
@@ -101,9 +102,14 @@ impl Head {
         matches!(self.header().e_type, ET_EXEC | ET_DYN)
     }
 
-    /// Whether the file is an ELF file for an x86-64 machine.
-    pub(crate) fn is_x86_64(&self) -> bool {
-        self.is_elf() && self.machine() == EM_X86_64
+    /// The architecture, if the file is an ELF file for one that can be a guest.
+    pub(crate) fn arch(&self) -> Option<Arch> {
+        match self.machine() {
+            _ if !self.is_elf() => None,
+            EM_X86_64 => Some(Arch::X86_64),
+            EM_AARCH64 => Some(Arch::AArch64),
+            _ => None,
+        }
     }
 
     fn header(&self) -> &Header {
@@ -112,15 +118,15 @@ impl Head {
     }
 }
 
-/// The ELF header and program headers of an x86-64 file.
+/// The ELF header and program headers of a file for a guest.
 pub(crate) struct Headers {
     header: Header,
     phdrs: Vec<ProgramHeader>,
 }
 
 impl Headers {
-    /// Reads the program headers of a file that [is x86-64](Head::is_x86_64). `None` if the kernel would not
-    /// accept them.
+    /// Reads the program headers of a file whose [architecture](Head::arch) is known. `None` if the kernel would
+    /// not accept them.
     pub(crate) fn read(file: &File, head: &Head) -> Option<Headers> {
         let header = *head.header();
         let size = usize::from(header.e_phnum) * SIZEOF_PHDR;

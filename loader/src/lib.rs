@@ -32,7 +32,7 @@ mod script;
 mod stack;
 mod sys;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -43,7 +43,7 @@ pub use brk::GuestBrk;
 pub use elf::{ADDRESS_END, PAGE};
 pub use error::{FormatFault, LayoutFault, LoadError};
 pub use mirror::{Changes, Difference, Mirror, MirrorError, load_like};
-pub use program::{Kind, check};
+pub use program::{Kind, below, check};
 pub use ptrace::{Stop, TraceError, Tracee};
 pub use regions::{Region, parse_maps};
 pub use resolve::resolve;
@@ -70,6 +70,30 @@ impl fmt::Display for GuestAddr {
 pub enum Arch {
     /// 64-bit x86.
     X86_64,
+    /// 64-bit Arm, little endian.
+    AArch64,
+}
+
+impl Arch {
+    /// The architecture that runs on this machine without translation.
+    pub const HOST: Arch = if cfg!(target_arch = "aarch64") { Arch::AArch64 } else { Arch::X86_64 };
+
+    /// What `AT_PLATFORM` and `uname` call it.
+    pub fn name(self) -> &'static CStr {
+        match self {
+            Arch::X86_64 => c"x86_64",
+            Arch::AArch64 => c"aarch64",
+        }
+    }
+}
+
+/// What programs for another machine are told and where they find their files.
+#[derive(Debug, Clone, Default)]
+pub struct Foreign {
+    /// A directory in which absolute paths (of `PT_INTERP`, here) are looked up before they are in `/`.
+    pub sysroot: Option<PathBuf>,
+    /// `AT_HWCAP`: the optional instructions that the translator knows.
+    pub hwcap: u64,
 }
 
 /// What to load.
@@ -85,6 +109,8 @@ pub struct Request {
     pub aslr: bool,
     /// Run a text file without a `#!` line by `/bin/sh`, as a shell and `execvp` do and `execve` does not.
     pub shell: bool,
+    /// For a program that was not built for this machine.
+    pub foreign: Foreign,
 }
 
 /// A program in memory.
@@ -177,7 +203,8 @@ impl FileIdentity {
 pub fn load(request: &Request) -> Result<Image, LoadError> {
     let exec_name = CString::new(request.path.as_os_str().as_bytes())
         .map_err(|_| LoadError::open(&request.path, libc::ENOENT))?;
-    let program = program::find(&request.path, &request.argv, request.shell)?;
+    let program =
+        program::find(&request.path, &request.argv, request.shell, request.foreign.sysroot.as_deref())?;
     if !stack::strings_fit(&exec_name, &program.argv, &request.envp) {
         return Err(LoadError::ArgumentsTooLong { path: request.path.clone() });
     }
@@ -219,6 +246,7 @@ pub fn load(request: &Request) -> Result<Image, LoadError> {
         phdr_count: layout.phdr_count,
         interpreter_base: interp_base,
         entry: program_entry,
+        foreign: (program.arch != Arch::HOST).then_some((program.arch, request.foreign.hwcap)),
     };
     let stack =
         stack::build(random.stack, layout.exec_stack, &exec_name, &program.argv, &request.envp, &facts)
@@ -243,7 +271,7 @@ pub fn load(request: &Request) -> Result<Image, LoadError> {
         env: GuestAddr(stack.env.start)..GuestAddr(stack.env.end),
         auxv: stack.auxv,
         mappings,
-        arch: Arch::X86_64,
+        arch: program.arch,
     })
 }
 

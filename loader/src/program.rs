@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::Arch;
 use crate::elf::{Head, Headers, InterpreterFault};
 use crate::error::{FormatFault, LoadError};
 use crate::script::{self, ScriptLine};
@@ -27,8 +28,8 @@ const SHELL: &CStr = c"/bin/sh";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// An x86-64 ELF program whose headers, and those of its interpreter, the kernel accepts.
-    X86_64,
+    /// An ELF program for a guest's architecture, whose headers, and those of its interpreter, the kernel accepts.
+    Elf(Arch),
     /// An ELF program for another machine (`e_machine`). Whether it runs is for the kernel to say: 32-bit
     /// x86 usually does, others if an emulator is registered.
     OtherArch(u16),
@@ -58,20 +59,29 @@ impl Kind {
 ///
 /// Faults that the kernel only finds later and answers by killing the process are not looked for;
 /// [`load`](crate::load) reports those.
-pub fn check(path: &Path) -> Result<Kind, LoadError> {
-    check_chain(path, path, 0)
+///
+/// `sysroot` is that of [`Foreign`](crate::Foreign).
+pub fn check(path: &Path, sysroot: Option<&Path>) -> Result<Kind, LoadError> {
+    check_chain(path, path, 0, sysroot)
 }
 
-fn check_chain(first: &Path, path: &Path, depth: usize) -> Result<Kind, LoadError> {
+/// Where `path` is found: in `sysroot`, if it is absolute and something of that name is there.
+pub fn below(sysroot: Option<&Path>, path: &Path) -> Option<PathBuf> {
+    let inside = sysroot?.join(path.strip_prefix("/").ok()?);
+    inside.exists().then_some(inside)
+}
+
+fn check_chain(first: &Path, path: &Path, depth: usize, sysroot: Option<&Path>) -> Result<Kind, LoadError> {
     let file = Executable::open(path)?;
     match file.format(first, depth)? {
-        Format::X86_64 => {
-            file.program_headers().and_then(|headers| file.interpreter(&headers)).map(|_| Kind::X86_64)
+        Format::Elf(arch) => {
+            let headers = file.program_headers()?;
+            file.interpreter(&headers, arch, sysroot).map(|_| Kind::Elf(arch))
         }
         Format::OtherArch(machine) => Ok(Kind::OtherArch(machine)),
         Format::Script(line) => {
             let interpreter = path_of(line.interpreter.to_bytes());
-            let runs = check_chain(first, &interpreter, depth + 1)
+            let runs = check_chain(first, &interpreter, depth + 1, sysroot)
                 .map_err(|e| blame_interpreter(e, path, &interpreter))?;
             Ok(Kind::Script { interpreter, argument: line.argument, runs: Box::new(runs) })
         }
@@ -86,11 +96,17 @@ pub(crate) struct Program {
     pub interpreter: Option<(Executable, Headers)>,
     /// The arguments, with those that `#!` lines add.
     pub argv: Vec<CString>,
+    pub arch: Arch,
 }
 
 /// Walks from `path` to the program that is really executed. `shell`: read text files without a `#!` line as
 /// scripts of the shell, as shells and `execvp` do.
-pub(crate) fn find(path: &Path, argv: &[CString], shell: bool) -> Result<Program, LoadError> {
+pub(crate) fn find(
+    path: &Path,
+    argv: &[CString],
+    shell: bool,
+    sysroot: Option<&Path>,
+) -> Result<Program, LoadError> {
     let mut argv = argv.to_vec();
     if argv.is_empty() {
         argv.push(CString::default());
@@ -104,10 +120,10 @@ pub(crate) fn find(path: &Path, argv: &[CString], shell: bool) -> Result<Program
         };
         let file = Executable::open(&current).map_err(blame)?;
         let line = match file.format(path, depth) {
-            Ok(Format::X86_64) => {
+            Ok(Format::Elf(arch)) => {
                 let headers = file.program_headers()?;
-                let interpreter = file.interpreter(&headers)?;
-                return Ok(Program { file, headers, interpreter, argv });
+                let interpreter = file.interpreter(&headers, arch, sysroot)?;
+                return Ok(Program { file, headers, interpreter, argv, arch });
             }
             Ok(Format::OtherArch(machine)) => return Err(LoadError::WrongMachine { path: current, machine }),
             Ok(Format::Script(line)) => line,
@@ -148,7 +164,7 @@ fn path_of(name: &[u8]) -> PathBuf {
 }
 
 enum Format {
-    X86_64,
+    Elf(Arch),
     OtherArch(u16),
     Script(ScriptLine),
 }
@@ -213,10 +229,10 @@ impl Executable {
         }
         let fault = |why| Err(self.format_error(why));
         if self.head.is_elf() {
-            return match self.head.machine() {
+            return match self.head.arch() {
                 _ if !self.head.has_executable_type() => fault(FormatFault::NotExecutableType),
-                _ if self.head.is_x86_64() => Ok(Format::X86_64),
-                machine => Ok(Format::OtherArch(machine)),
+                Some(arch) => Ok(Format::Elf(arch)),
+                None => Ok(Format::OtherArch(self.head.machine())),
             };
         }
         match script::parse(self.head.padded()) {
@@ -238,8 +254,14 @@ impl Executable {
         Headers::read(&self.file, &self.head).ok_or_else(|| self.format_error(FormatFault::ProgramHeaders))
     }
 
-    /// Opens the interpreter that `PT_INTERP` names and reads its headers.
-    fn interpreter(&self, headers: &Headers) -> Result<Option<(Executable, Headers)>, LoadError> {
+    /// Opens the interpreter that `PT_INTERP` names and reads its headers. That of a program for another machine is
+    /// looked for in `sysroot` first.
+    fn interpreter(
+        &self,
+        headers: &Headers,
+        arch: Arch,
+        sysroot: Option<&Path>,
+    ) -> Result<Option<(Executable, Headers)>, LoadError> {
         let name = match headers.interpreter(&self.file, &self.head) {
             Ok(Some(name)) => name,
             Ok(None) => return Ok(None),
@@ -248,12 +270,17 @@ impl Executable {
                 return Err(LoadError::Read { path: self.path.clone(), errno });
             }
         };
-        let path = path_of(&name);
+        let mut path = path_of(&name);
+        if arch != Arch::HOST
+            && let Some(inside) = below(sysroot, &path)
+        {
+            path = inside;
+        }
         let file = Executable::open(&path).map_err(|e| blame_interpreter(e, &self.path, &path))?;
         if file.head.bytes().len() < goblin::elf64::header::SIZEOF_EHDR {
             return Err(LoadError::Read { path, errno: libc::EIO });
         }
-        let headers = match file.head.is_x86_64() {
+        let headers = match file.head.arch() == Some(arch) {
             true => Headers::read(&file.file, &file.head),
             false => None,
         };

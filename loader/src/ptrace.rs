@@ -91,7 +91,7 @@ impl Tracee {
     /// signal mask. Without `aslr` its addresses are the same each time.
     pub fn spawn(request: &Request) -> Result<Tracee, TraceError> {
         let (mut path, mut argv) = (request.path.clone(), request.argv.clone());
-        let failure = crate::check(&path).err();
+        let failure = crate::check(&path, None).err();
         if let Some(LoadError::Format { why: FormatFault::Text, .. }) = &failure
             && request.shell
         {

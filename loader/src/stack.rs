@@ -8,7 +8,7 @@
 //!              environment strings, first one lowest
 //!              argument strings, first one lowest
 //!              a random gap of up to 8 KiB
-//!              "x86_64" (AT_PLATFORM), 16 random bytes (AT_RANDOM)
+//!              "x86_64", for example (AT_PLATFORM), 16 random bytes (AT_RANDOM)
 //!              auxiliary vector, ending with AT_NULL
 //!              NULL, pointers to the environment strings
 //!              NULL, pointers to the argument strings
@@ -27,7 +27,7 @@ use std::ffi::{CStr, CString};
 use std::ops::Range;
 
 use crate::elf::{PAGE, page_ceil, page_floor};
-use crate::{GuestAddr, sys};
+use crate::{Arch, GuestAddr, sys};
 
 /// Where the kernel puts the top of the stack when nothing is random.
 const UNRANDOMISED_TOP: u64 = crate::elf::ADDRESS_END;
@@ -51,9 +51,6 @@ const MAX_STRING: usize = 128 << 10;
 const STRINGS_MIN: u64 = 128 << 10;
 const STRINGS_MAX: u64 = 6 << 20;
 
-/// What `AT_PLATFORM` says.
-const PLATFORM: &CStr = c"x86_64";
-
 /// What the auxiliary vector says about the images.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ImageFacts {
@@ -61,6 +58,15 @@ pub(crate) struct ImageFacts {
     pub phdr_count: u64,
     pub interpreter_base: u64,
     pub entry: u64,
+    /// Of a program for another machine: its architecture and `AT_HWCAP`.
+    pub foreign: Option<(Arch, u64)>,
+}
+
+impl ImageFacts {
+    /// What `AT_PLATFORM` says.
+    fn platform(&self) -> &'static CStr {
+        self.foreign.map_or(Arch::HOST, |f| f.0).name()
+    }
 }
 
 /// Random numbers for one stack.
@@ -122,7 +128,7 @@ impl Contents {
         let exec_name_at = top - 8 - (exec_name.count_bytes() as u64 + 1);
         let env_at = exec_name_at - size(envp);
         let args_at = env_at - size(argv);
-        let platform_at = ((args_at - gap) & !15) - PLATFORM.to_bytes_with_nul().len() as u64;
+        let platform_at = ((args_at - gap) & !15) - facts.platform().to_bytes_with_nul().len() as u64;
         let random_at = platform_at - seed.len() as u64;
         let auxv = auxv(facts, random_at, exec_name_at, platform_at);
         let words = 1 + argv.len() as u64 + 1 + envp.len() as u64 + 1;
@@ -134,7 +140,7 @@ impl Contents {
             bytes[start..start + what.len()].copy_from_slice(what);
         };
         put(exec_name_at, exec_name.to_bytes_with_nul());
-        put(platform_at, PLATFORM.to_bytes_with_nul());
+        put(platform_at, facts.platform().to_bytes_with_nul());
         put(random_at, &seed);
         let mut word_at = pointer;
         let mut next_word = |put: &mut dyn FnMut(u64, &[u8]), word: u64| {
@@ -160,11 +166,19 @@ impl Contents {
 }
 
 /// The auxiliary vector in the kernel's order, with its end marker. What describes the machine and the process is
-/// passed on from this process; `AT_RSEQ_*` is left out, because the guest cannot have restartable sequences.
+/// passed on from this process; `AT_RSEQ_*` is left out, because the guest cannot have restartable sequences. A guest
+/// for another machine has no vdso, and hears of that machine's instructions.
 fn auxv(facts: &ImageFacts, random: u64, exec_name: u64, platform: u64) -> Vec<(u64, u64)> {
     /// Missing in the `libc` crate.
     const AT_MINSIGSTKSZ: u64 = 51;
-    let own = |kind| Some((kind, sys::auxv(kind)));
+    /// Bytes of an AArch64 signal frame as the kernel reports them for a CPU without SVE.
+    const AARCH64_FRAME: u64 = 4720;
+    let own = |kind| match (kind, facts.foreign) {
+        (libc::AT_SYSINFO_EHDR | libc::AT_HWCAP2, Some(_)) => Some((kind, 0)),
+        (AT_MINSIGSTKSZ, Some(_)) => Some((kind, AARCH64_FRAME)),
+        (libc::AT_HWCAP, Some((_, hwcap))) => Some((kind, hwcap)),
+        _ => Some((kind, sys::auxv(kind))),
+    };
     let if_any = |kind| own(kind).filter(|&(_, value)| value != 0);
     let [uid, euid, gid, egid] = sys::identity();
     [

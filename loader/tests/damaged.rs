@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use loader::{Kind, LayoutFault, LoadError, Request, check, load};
+use loader::{Arch, Foreign, Kind, LayoutFault, LoadError, Request, check, load};
 
 /// Files per run; the seed is fixed, so that a failure can be had again.
 const ROUNDS: u64 = 2500;
@@ -95,8 +95,16 @@ fn code_of(error: &LoadError) -> i32 {
 fn by_loader(path: &Path) -> Fate {
     in_child(|| {
         let argv = vec![CString::new(path.as_os_str().as_bytes()).unwrap_or_default()];
-        let request = Request { path: path.to_owned(), argv, envp: Vec::new(), aslr: true, shell: false };
+        let request = Request {
+            path: path.to_owned(),
+            argv,
+            envp: Vec::new(),
+            aslr: true,
+            shell: false,
+            foreign: Foreign::default(),
+        };
         match load(&request) {
+            Ok(image) if image.arch != Arch::HOST => UNCLEAR,
             Ok(_) => 0,
             // The difference that `elf` documents.
             Err(LoadError::Malformed { why: LayoutFault::OutOfRange, path: file }) if file != path => UNCLEAR,
@@ -106,7 +114,7 @@ fn by_loader(path: &Path) -> Fate {
 }
 
 fn by_check(path: &Path) -> Fate {
-    in_child(|| match check(path) {
+    in_child(|| match check(path, None) {
         Ok(kind) if matches!(kind.program(), Kind::OtherArch(_)) => libc::ENOEXEC,
         Ok(_) => 0,
         Err(e) => code_of(&e),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
-use loader::{GuestAddr, Request, Stop, Tracee, load_like};
+use loader::{Foreign, GuestAddr, Request, Stop, Tracee, load_like};
 
 /// Starts a program at addresses that are free in this process: random ones may be taken, then another start helps.
 fn spawn_that_fits(request: &Request) -> (Tracee, (loader::Image, loader::Mirror)) {
@@ -34,7 +34,14 @@ fn request(path: &Path, args: &[&str], aslr: bool) -> Request {
     let path_arg = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
     let args = args.iter().map(|a| CString::new(*a).expect("no NUL"));
     let argv = std::iter::once(path_arg).chain(args).collect();
-    Request { path: path.to_owned(), argv, envp: vec![c"LC_ALL=C".into()], aslr, shell: false }
+    Request {
+        path: path.to_owned(),
+        argv,
+        envp: vec![c"LC_ALL=C".into()],
+        aslr,
+        shell: false,
+        foreign: Foreign::default(),
+    }
 }
 
 fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
-use loader::{LoadError, Request, load, resolve};
+use loader::{Foreign, LoadError, Request, load, resolve};
 
 /// Tests of this file run one by one: a program that is written by one thread while another forks stays open for
 /// writing in that child, and then it is "busy".
@@ -22,7 +22,8 @@ fn refusal(name: &OsStr, path: Option<&OsStr>) -> Option<LoadError> {
         Err(e) => return Some(e),
     };
     let argv = vec![CString::new(name.as_bytes()).expect("no NUL")];
-    load(&Request { path, argv, envp: Vec::new(), aslr: true, shell: true }).err()
+    load(&Request { path, argv, envp: Vec::new(), aslr: true, shell: true, foreign: Foreign::default() })
+        .err()
 }
 
 /// The status of `bash` asked to run `name`, and whether it complained in one line.
@@ -46,7 +47,7 @@ fn as_a_shell_would() {
     let dir = dir.path();
     let program = std::fs::read("/bin/true").expect("reads");
     let mut other_machine = program.clone();
-    other_machine[18..20].copy_from_slice(&183u16.to_le_bytes());
+    other_machine[18..20].copy_from_slice(&243u16.to_le_bytes());
     let mut object = program.clone();
     object[16] = 1;
     let mut lost = program.clone();
@@ -59,7 +60,7 @@ fn as_a_shell_would() {
         dir.join("missing/deeper"),
         dir.to_owned(),
         write(dir, "private", 0o644, &program),
-        write(dir, "aarch64", 0o755, &other_machine),
+        write(dir, "riscv", 0o755, &other_machine),
         write(dir, "object", 0o755, &object),
         write(dir, "lost-interpreter", 0o755, &lost),
         write(dir, "binary", 0o755, b"\0\x01\x02\n"),
@@ -129,6 +130,7 @@ fn too_many_arguments() {
         envp: Vec::new(),
         aslr: true,
         shell: false,
+        foreign: Foreign::default(),
     };
     let error = load(&request(vec![c"true".into(), long])).expect_err("one string is too long");
     assert_eq!(error.errno(), libc::E2BIG);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
-use loader::{Image, LoadError, Request, load};
+use loader::{Foreign, Image, LoadError, Request, load};
 
 /// In the order in which `Command` passes them on.
 const ENV: [(&str, &str); 3] = [("LC_ALL", "C"), ("MARK", "a b=c"), ("PATH", "/usr/bin:/bin")];
@@ -30,7 +30,7 @@ fn c(text: impl AsRef<OsStr>) -> CString {
 fn request(path: &Path, args: &[&str], aslr: bool) -> Request {
     let argv = std::iter::once(c(path)).chain(args.iter().map(c)).collect();
     let envp = ENV.iter().map(|(name, value)| c(format!("{name}={value}"))).collect();
-    Request { path: path.to_owned(), argv, envp, aslr, shell: false }
+    Request { path: path.to_owned(), argv, envp, aslr, shell: false, foreign: Foreign::default() }
 }
 
 /// Gives the thread to the guest.

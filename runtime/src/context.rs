@@ -5,6 +5,7 @@
 //! registers are the guest's own, `fs` is the guest's, and `gs` holds the address of this
 //! structure. The guest's own `gs` base, which programs hardly ever set, is kept in `guest_gs`.
 
+use crate::foreign::state::GuestState;
 use std::sync::atomic::AtomicU32;
 
 /// Register numbers of the machine, as in instruction encodings.
@@ -69,6 +70,8 @@ pub struct Context {
     pub target: u64,
     /// Values of optimised traces that find no register.
     pub scratch: [u64; SCRATCH_WORDS],
+    /// State of a guest for another machine, which uses `pc` of what stands above and nothing else of the guest's.
+    pub foreign: GuestState,
 }
 
 /// Room for all vector registers.
@@ -97,6 +100,7 @@ pub mod off {
     pub const TARGET: u32 = 0xf8;
     pub const SCRATCH: u32 = 0x100;
     pub const SCRATCH_END: u32 = SCRATCH + super::SCRATCH_WORDS as u32 * 8;
+    pub const FOREIGN: u32 = SCRATCH_END.next_multiple_of(64);
 }
 
 const _: () = {
@@ -116,6 +120,7 @@ const _: () = {
     assert!(offset_of!(Context, xsave_mask) == off::XSAVE_MASK as usize);
     assert!(offset_of!(Context, target) == off::TARGET as usize);
     assert!(offset_of!(Context, scratch) == off::SCRATCH as usize);
+    assert!(offset_of!(Context, foreign) == off::FOREIGN as usize);
 };
 
 /// `Context::exit` after an indirect branch whose target is not in the table; `pc` is the target.

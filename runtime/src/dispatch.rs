@@ -23,6 +23,9 @@ use std::sync::atomic::Ordering;
 /// Runs the guest on this thread, from its context, for ever.
 pub fn run(thread: &mut Thread) -> ! {
     crate::stats::sample_thread(thread);
+    if process().foreign {
+        crate::foreign::run(thread);
+    }
     let mut clock = crate::stats::Clock::start();
     loop {
         if std::mem::take(&mut thread.retry) {

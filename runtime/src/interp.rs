@@ -352,27 +352,32 @@ impl Machine for Memory {
         new: u128,
         _: ClassId,
     ) -> Result<u128, Fault> {
-        let size = ty.bytes();
-        let missing = fault(addr, true);
-        if size == 16 && (op != Op::AtomicCas || !addr.is_multiple_of(16)) {
-            return Err(Fault::Misaligned { addr });
-        }
-        if op == Op::AtomicCas {
-            return access::compare_and_swap(addr, size, value, new).ok_or(missing);
-        }
-        let mut old = u128::from(access::load(addr, size).ok_or(missing)?);
-        loop {
-            let result = atomic_result(op, ty, old, value, new);
-            let found = access::compare_and_swap(addr, size, old, result).ok_or(missing)?;
-            if found == old {
-                return Ok(old);
-            }
-            old = found;
-        }
+        atomic(op, ty, addr, value, new)
     }
 
     fn fence(&mut self) {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// An atomic operation on the guest's memory; see [`Machine::atomic`].
+pub fn atomic(op: Op, ty: Type, addr: u64, value: u128, new: u128) -> Result<u128, Fault> {
+    let size = ty.bytes();
+    let missing = fault(addr, true);
+    if size == 16 && (op != Op::AtomicCas || !addr.is_multiple_of(16)) {
+        return Err(Fault::Misaligned { addr });
+    }
+    if op == Op::AtomicCas {
+        return access::compare_and_swap(addr, size, value, new).ok_or(missing);
+    }
+    let mut old = u128::from(access::load(addr, size).ok_or(missing)?);
+    loop {
+        let result = atomic_result(op, ty, old, value, new);
+        let found = access::compare_and_swap(addr, size, old, result).ok_or(missing)?;
+        if found == old {
+            return Ok(old);
+        }
+        old = found;
     }
 }
 

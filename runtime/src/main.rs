@@ -22,6 +22,7 @@ mod dispatch;
 mod dump;
 mod emulate;
 mod enter;
+mod foreign;
 mod fpenv;
 mod host;
 mod interp;
@@ -123,8 +124,15 @@ fn start(options: Options) -> ! {
         argv[0] = c(a0);
     }
     let envp = syscall::exec::environment(followed);
-    let request =
-        loader::Request { path, argv, envp, aslr: !options.no_aslr && randomises(), shell: !followed };
+    let foreign = loader::Foreign { sysroot: options.sysroot.clone(), hwcap: foreign::HWCAP };
+    let request = loader::Request {
+        path,
+        argv,
+        envp,
+        aslr: !options.no_aslr && randomises(),
+        shell: !followed,
+        foreign,
+    };
     let before = syscall::proc::Before::take();
     let mut verifier = None;
     let image = if options.verify {
@@ -170,7 +178,8 @@ fn start(options: Options) -> ! {
         translator.branches = 0;
     }
     translator.verifying = verifier.is_some();
-    let store = store::Store::new(options.store());
+    let foreign = image.arch != loader::Arch::HOST;
+    let store = store::Store::new(options.store().filter(|_| !foreign));
     let budget = budget::Budget::new(options.hot, options.always_optimize);
     translator.watch_fp = options.optimizes();
     process::set(Process {
@@ -189,6 +198,7 @@ fn start(options: Options) -> ! {
         threads: Mutex::default(),
         ended: Mutex::default(),
         brk: Mutex::new(Some(loader::GuestBrk::new(image.brk_start))),
+        foreign,
         layout: thread::StateLayout::get(),
         counts: stats::Counts::default(),
     });
@@ -208,7 +218,11 @@ fn start(options: Options) -> ! {
     };
     thread.mask = current_mask();
     thread.context.pc = image.entry.0;
-    thread.context.gpr[4] = image.stack_pointer.0;
+    if foreign {
+        foreign::load::start(thread, &image);
+    } else {
+        thread.context.gpr[4] = image.stack_pointer.0;
+    }
     thread.verifier = verifier;
     thread.adopt();
     thread::register(process::process(), thread);
@@ -256,7 +270,7 @@ fn map_code(image: &loader::Image) {
         }
     }
     let vdso = assume::vdso();
-    if !vdso.is_empty() {
+    if !vdso.is_empty() && !process::process().foreign {
         shared.map.insert(CodeRange {
             start: vdso.start,
             end: vdso.end,

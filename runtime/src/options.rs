@@ -135,6 +135,10 @@ pub struct Options {
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_persist: bool,
 
+    /// Directory in which programs for another machine find their files before those of /, as their linker and libraries
+    #[arg(short = 'L', long, value_name = "DIR", env = "DYNRUN_SYSROOT")]
+    pub sysroot: Option<PathBuf>,
+
     /// Name the program sees as its argv[0]
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub argv0: Option<OsString>,
@@ -224,6 +228,7 @@ impl Options {
             &mut self.report,
             &mut self.timeline,
             &mut self.drcov,
+            &mut self.sysroot,
         ]
         .into_iter()
         .flatten()
@@ -259,6 +264,7 @@ impl Options {
         with("drcov", &self.drcov);
         with("cache-dir", &self.cache_dir);
         with("traces", &self.traces);
+        with("sysroot", &self.sysroot);
         if let Some(l) = &self.log {
             v.push(format!("--log={l}").into());
         }

@@ -46,6 +46,8 @@ pub struct Process {
     pub ended: Mutex<Vec<ThreadRef>>,
     /// The guest's program break.
     pub brk: Mutex<Option<loader::GuestBrk>>,
+    /// The program was built for another machine: see [`crate::foreign`].
+    pub foreign: bool,
     /// Vector state.
     pub layout: StateLayout,
     /// Counters for `--stats`.

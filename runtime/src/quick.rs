@@ -41,6 +41,7 @@ fn read(mut words: impl Iterator<Item = OsString>) -> Option<Options> {
         no_aslr: false,
         cache_dir: None,
         no_persist: false,
+        sysroot: None,
         argv0: None,
         root: None,
         ignored: 0,
@@ -84,6 +85,10 @@ fn one(o: &mut Options, word: &OsString, words: &mut impl Iterator<Item = OsStri
         o.cache_dir = Some(OsString::from_vec(dir.to_vec()).into());
         return Some(1);
     }
+    if let Some(dir) = bytes.strip_prefix(b"--sysroot=").filter(|d| !d.is_empty()) {
+        o.sysroot = Some(OsString::from_vec(dir.to_vec()).into());
+        return Some(13);
+    }
     let text = word.to_str()?;
     match text {
         "-O0" | "-O1" | "-O2" | "-O3" => {
@@ -98,6 +103,10 @@ fn one(o: &mut Options, word: &OsString, words: &mut impl Iterator<Item = OsStri
                 _ => return None,
             };
             return Some(3);
+        }
+        "-L" => {
+            o.sysroot = Some(words.next().filter(|w| !w.as_bytes().starts_with(b"-"))?.into());
+            return Some(13);
         }
         "--no-aslr" => {
             o.no_aslr = true;
@@ -163,6 +172,8 @@ mod tests {
             "dynrun ls -l --color -- x",
             "dynrun -- -strange- -O2",
             "dynrun -O3 --no-persist ls",
+            "dynrun -L /x/y ls",
+            "dynrun --sysroot=/x/y ls",
             "dynrun --tier block --hot=10 --cache-limit=64 --cache-dir=/x/y --no-aslr a b",
             "dynrun --root=12 --ignored=5 --limits=1,2,3,4 --exec-fd=3 --seccomp-fd=4 --argv0 -sh -- /bin/sh -c :",
         ];

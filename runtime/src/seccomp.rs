@@ -22,6 +22,8 @@ const SCRATCH: usize = 16;
 
 /// `AUDIT_ARCH_X86_64`
 pub const ARCH_X86_64: u32 = 0xc000_003e;
+/// `AUDIT_ARCH_AARCH64`
+pub const ARCH_AARCH64: u32 = 0xc000_00b7;
 /// `AUDIT_ARCH_I386`
 pub const ARCH_I386: u32 = 0x4000_0003;
 

@@ -142,6 +142,23 @@ impl Fault {
         info[2] = address;
         Fault { arrived: Arrived { signal: libc::SIGBUS, info }, trapno: 14, error: 0x14, cr2: address }
     }
+    /// What a program for another machine did: signal and code, the address that `siginfo` tells, and the machine's description,
+    /// 0 if it has none.
+    pub fn foreign(signal: i32, code: i32, address: u64, description: u64) -> Fault {
+        let mut info = [0u64; 16];
+        info[0] = signal as u64;
+        info[1] = u64::from(code as u32);
+        info[2] = address;
+        Fault { arrived: Arrived { signal, info }, trapno: 0, error: description, cr2: address }
+    }
+    /// The address that could not be accessed.
+    pub fn address(&self) -> u64 {
+        self.cr2
+    }
+    /// The machine's description of the fault.
+    pub fn description(&self) -> u64 {
+        self.error
+    }
     /// SIGSEGV by a general protection fault.
     pub fn protection() -> Fault {
         let mut info = [0u64; 16];
@@ -150,12 +167,12 @@ impl Fault {
         Fault { arrived: Arrived { signal: libc::SIGSEGV, info }, trapno: 13, error: 0, cr2: 0 }
     }
     /// SIGSYS as seccomp's trap action raises it.
-    pub fn seccomp(address: u64, number: u32, data: u32) -> Fault {
+    pub fn seccomp(address: u64, number: u32, arch: u32, data: u32) -> Fault {
         let mut info = [0u64; 16];
         info[0] = libc::SIGSYS as u64 | u64::from(data) << 32;
         info[1] = 1;
         info[2] = address;
-        info[3] = u64::from(number) | 0xc000_003e_u64 << 32;
+        info[3] = u64::from(number) | u64::from(arch) << 32;
         Fault { arrived: Arrived { signal: libc::SIGSYS, info }, trapno: 0, error: 0, cr2: 0 }
     }
 }
@@ -661,9 +678,13 @@ fn deliver_one(thread: &mut Thread, a: Arrived, fault: Option<&Fault>) {
         }
         _ => {}
     }
-    if let Err(()) = push_frame(thread, &action, &a, fault) {
+    let pushed = match process().foreign {
+        true => crate::foreign::signal::push_frame(thread, &action, &a, fault),
+        false => push_frame(thread, &action, &a, fault),
+    };
+    if let Err(()) = pushed {
         // No stack for the frame: the kernel raises SIGSEGV with the default action.
-        let info = Fault::no_code(thread.context.gpr[4], false);
+        let info = Fault::no_code(thread.stack_pointer(), false);
         die(thread, &info.arrived);
     }
     thread.mask |= action.mask;
@@ -673,7 +694,8 @@ fn deliver_one(thread: &mut Thread, a: Arrived, fault: Option<&Fault>) {
     thread.mask &= !UNBLOCKABLE;
 }
 
-fn on_altstack(thread: &Thread, sp: u64) -> bool {
+/// Whether `sp` lies on the guest's alternate stack.
+pub fn on_altstack(thread: &Thread, sp: u64) -> bool {
     let s = thread.altstack;
     s.flags & SS_AUTODISARM == 0 && s.size != 0 && sp > s.sp && sp - s.sp <= s.size
 }
@@ -682,7 +704,7 @@ fn on_altstack(thread: &Thread, sp: u64) -> bool {
 pub fn altstack_flags(thread: &Thread) -> i32 {
     let state = if thread.altstack.size == 0 {
         libc::SS_DISABLE
-    } else if on_altstack(thread, thread.context.gpr[4]) {
+    } else if on_altstack(thread, thread.stack_pointer()) {
         libc::SS_ONSTACK
     } else {
         0
@@ -690,7 +712,8 @@ pub fn altstack_flags(thread: &Thread) -> i32 {
     state | thread.altstack.flags & SS_AUTODISARM
 }
 
-const SS_AUTODISARM: i32 = 1 << 31;
+/// `sigaltstack`: the stack is given up while a handler runs on it.
+pub const SS_AUTODISARM: i32 = 1 << 31;
 
 /// Builds the signal frame on the guest's stack and makes the handler the next thing to run.
 fn push_frame(
@@ -821,10 +844,15 @@ pub fn sigreturn(thread: &mut Thread) {
         flags: get(frame::STACK + 8) as u32 as i32,
         size: get(frame::STACK + 16),
     };
+    restore_stack_and_mask(thread, saved, get(frame::MASK));
+}
+
+/// The end of `rt_sigreturn`: alternate stack and mask as the frame holds them, with the registers in place.
+pub fn restore_stack_and_mask(thread: &mut Thread, saved: AltStack, mask: u64) {
     // As the kernel: `sigaltstack` with what the frame holds, errors ignored; nothing changes when
     // place and size are the same.
     let same = (saved.sp, saved.size) == (thread.altstack.sp, thread.altstack.size);
-    if !same && !on_altstack(thread, thread.context.gpr[4]) {
+    if !same && !on_altstack(thread, thread.stack_pointer()) {
         match saved.flags & !SS_AUTODISARM {
             0 | libc::SS_ONSTACK => {
                 thread.altstack = AltStack { flags: saved.flags & SS_AUTODISARM, ..saved }
@@ -833,7 +861,7 @@ pub fn sigreturn(thread: &mut Thread) {
             _ => {}
         }
     }
-    thread.mask = get(frame::MASK) & !UNBLOCKABLE;
+    thread.mask = mask & !UNBLOCKABLE;
     set_host_mask(thread.mask);
     mask_changed(thread);
 }

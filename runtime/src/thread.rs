@@ -80,6 +80,8 @@ pub struct Thread {
     pub verifier: Option<Box<crate::lockstep::Verifier>>,
     /// Tier 0's blocks and buffers.
     pub interp: Option<Box<crate::interp::Tier0>>,
+    /// The same for a program for another machine.
+    pub foreign_interp: Option<Box<crate::foreign::interp::Tier0>>,
     /// Base of the host stack mapping and TLS block; none for the first thread.
     pub own: Option<(usize, usize)>,
 }
@@ -163,6 +165,7 @@ impl Thread {
             xsave_mask: layout.mask,
             target: 0,
             scratch: [0; crate::context::SCRATCH_WORDS],
+            foreign: crate::foreign::state::GuestState::default(),
         };
         // SAFETY: a fresh mapping, large enough and aligned to a page. The zeroed vector area with
         // MXCSR set is the initial state in standard format.
@@ -188,6 +191,7 @@ impl Thread {
                 inherited,
                 verifier: None,
                 interp: None,
+                foreign_interp: None,
                 own: None,
             });
             p.add(head + 24).cast::<u32>().write(0x1f80);
@@ -205,6 +209,11 @@ impl Thread {
         self.tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
         self.context.host_fs = read_fs();
         install_host_altstack(self.own.map(|o| o.0));
+    }
+
+    /// The guest's stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        if process().foreign { self.context.foreign.sp } else { self.context.gpr[4] }
     }
 
     /// True when a signal waits.

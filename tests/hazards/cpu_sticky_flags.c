@@ -1,6 +1,7 @@
 // hazard: sticky floating point flags are exact once the program has cleared them, also those of results that nobody uses.
 // flags: -O0
 // libs: -lm
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <fenv.h>
 static int raised(void) { return fetestexcept(FE_ALL_EXCEPT); }

@@ -1,4 +1,5 @@
 // hazard: a loop that was optimised while nobody shared memory polls memory that another process writes.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static __attribute__((noinline)) long poll(long *word, long old, long most) {
   long n = 0;

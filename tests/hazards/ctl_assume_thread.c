@@ -1,4 +1,5 @@
 // hazard: a loop that was optimised while the program had one thread polls memory that a second thread writes.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static long table[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 /* Every load of *flag counts: the compiler must make it each time, and so must we. */

@@ -1,5 +1,6 @@
 // hazard: an interpreter with computed gotos and a switch: indirect jumps whose targets vary.
 // flags: -O2
+// machines: x86-64 aarch64
 #include "hazard.h"
 static long run(const unsigned char *code) {
   static void *ops[] = {&&push, &&add, &&dup, &&swap, &&dec, &&jnz, &&halt, &&mul};

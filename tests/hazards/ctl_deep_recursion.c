@@ -1,4 +1,5 @@
 // hazard: recursion deeper than any return predictor, ackermann and mutual recursion.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static __attribute__((noinline)) long down(long n) { return n ? 1 + down(n - 1) : 0; }
 static __attribute__((noinline)) int odd(int n);

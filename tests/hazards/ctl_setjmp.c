@@ -1,4 +1,5 @@
 // hazard: setjmp and longjmp across many frames, in hot loops: returns that do not match their calls.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static jmp_buf top;
 static long count;

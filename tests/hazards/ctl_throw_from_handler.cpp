@@ -1,5 +1,6 @@
 // hazard: a signal handler throws: unwinding passes the signal frame to a catch in the interrupted code.
 // flags: -O1 -fnon-call-exceptions
+// machines: x86-64 aarch64
 #include "hazard.h"
 struct Fault {
   long address;

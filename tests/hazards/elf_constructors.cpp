@@ -1,4 +1,5 @@
 // hazard: constructors, destructors, atexit, ifuncs and thread-local destructors run, in order.
+// machines: x86-64 aarch64
 #include "hazard.h"
 struct Noisy {
   const char *name;

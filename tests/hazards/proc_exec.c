@@ -1,5 +1,6 @@
 // hazard: execve with other arguments and environment, relative paths, fexecve, execveat; argv[0] may be anything.
 // args: start
+// machines: x86-64 aarch64
 #include "hazard.h"
 extern char **environ;
 static char self[PATH_MAX];

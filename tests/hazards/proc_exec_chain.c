@@ -1,4 +1,5 @@
 // hazard: a process replaces itself many times; nothing accumulates (descriptors, memory, arguments).
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <dirent.h>
 int main(int argc, char **argv) {

@@ -1,4 +1,5 @@
 // hazard: execve that fails returns the kernel's error and leaves the process as it was.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void attempt(const char *path) {
   char *argv[] = {(char *)path, NULL};

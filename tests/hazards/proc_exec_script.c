@@ -1,4 +1,5 @@
 // hazard: execve of scripts: interpreter arguments, relative paths, nested interpreters, env.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void file(const char *name, const char *text) {
   int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0755);

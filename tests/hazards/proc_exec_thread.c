@@ -1,4 +1,5 @@
 // hazard: execve from a thread that is not the leader, while others spin: one process remains, same pid.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static char *self;
 static pid_t pid;

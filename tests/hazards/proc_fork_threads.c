@@ -1,4 +1,5 @@
 // hazard: fork from a process with many running threads; the child has one thread and works.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int stop;
 static void *spinner(void *a) {

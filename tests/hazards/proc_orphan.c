@@ -1,4 +1,5 @@
 // hazard: a double fork makes an orphan that outlives its parent and still works; sessions and pipes close properly.
+// machines: x86-64 aarch64
 #include "hazard.h"
 int main(void) {
   int fds[2];

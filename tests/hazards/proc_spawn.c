@@ -1,4 +1,5 @@
 // hazard: posix_spawn, system and popen: statuses, missing programs, file actions.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <spawn.h>
 extern char **environ;

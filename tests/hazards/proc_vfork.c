@@ -1,4 +1,5 @@
 // hazard: vfork shares memory until exec or _exit; the parent's state survives; a missing program is reported.
+// machines: x86-64 aarch64
 #include "hazard.h"
 int main(int argc, char **argv) {
   if (argc > 1)

@@ -1,4 +1,5 @@
 // hazard: wait statuses, waitid, process groups, stopped and continued children, orphans, deep chains of fork.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static int chain(int depth) {
   if (!depth)

@@ -1,5 +1,6 @@
 // hazard: sigaltstack: where the handler runs, what is reported inside and outside, nesting, SS_AUTODISARM.
 // tiers: interp
+// machines: x86-64 aarch64
 #include "hazard.h"
 static char stack1[65536] __attribute__((aligned(16)));
 static volatile int depth;

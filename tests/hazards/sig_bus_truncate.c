@@ -1,5 +1,6 @@
 // hazard: SIGBUS on a mapping beyond the end of its file, with the address; the handler maps memory there.
 // tiers: interp
+// machines: x86-64 aarch64
 #include "hazard.h"
 static char *base;
 static int hits;

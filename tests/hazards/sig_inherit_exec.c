@@ -1,4 +1,5 @@
 // hazard: ignored signals, the mask and pending signals pass through execve; handlers and the altstack do not.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void handler(int s) {}
 static char alt[65536];

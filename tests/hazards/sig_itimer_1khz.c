@@ -1,4 +1,5 @@
 // hazard: a 1 kHz timer interrupts computing code; the result is the same as without it.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile long hits;
 static void handler(int s) { hits++; }

@@ -1,5 +1,6 @@
 // hazard: blocking, pending, sigsuspend, ppoll with a mask; a mask is per thread and survives fork.
 // tiers: interp
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <poll.h>
 static volatile int hits;

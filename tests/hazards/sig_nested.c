@@ -1,5 +1,6 @@
 // hazard: handlers interrupt handlers; sa_mask decides who waits, the order on return is the kernel's.
 // tiers: interp
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int level;
 static void handler(int s) {

@@ -1,6 +1,7 @@
 // hazard: SA_NODEFER lets a handler interrupt itself, SA_RESETHAND restores the default once.
 // tiers: interp
 // ends: signal 12
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int depth;
 static void handler(int s) {

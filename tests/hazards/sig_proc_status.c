@@ -1,5 +1,6 @@
 // hazard: the signal masks that the kernel shows for the process are the program's own.
 // tiers: interp
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void handler(int s) {}
 static void show(void) {

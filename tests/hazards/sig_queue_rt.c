@@ -1,5 +1,6 @@
 // hazard: real-time signals queue, in order, with their values; standard signals collapse.
 // tiers: interp
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int order[100], values[100], n;
 static void handler(int s, siginfo_t *i, void *u) {

@@ -1,4 +1,5 @@
 // hazard: siglongjmp out of handlers, thousands of times, from timers and from faults.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static sigjmp_buf env;
 static volatile int spin;

@@ -1,4 +1,5 @@
 // hazard: POSIX timers: value in siginfo, delivery to one thread, CPU-time clocks, overruns.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile sig_atomic_t hits, bad;
 static volatile pid_t where;

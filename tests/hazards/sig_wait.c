@@ -1,4 +1,5 @@
 // hazard: signals taken without a handler: sigwaitinfo, sigtimedwait, sigwait, signalfd.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <sys/signalfd.h>
 int main(void) {

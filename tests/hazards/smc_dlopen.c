@@ -2,6 +2,7 @@
 // also: liba.so lib_dl.c -shared -fPIC -DANSWER=3
 // also: libb.so lib_dl.c -shared -fPIC -DANSWER=5
 // libs: -ldl
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <dlfcn.h>
 int main(int argc, char **argv) {

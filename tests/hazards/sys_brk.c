@@ -1,4 +1,5 @@
 // hazard: brk and sbrk: where the heap starts, growing, shrinking, zero filling, refusal.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <sys/resource.h>
 int main(void) {

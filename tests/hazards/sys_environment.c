@@ -1,5 +1,6 @@
 // hazard: the environment and arguments are the program's own: nothing added, nothing lost, order kept.
 // args: -h --version -- --tier block -O3 --stats
+// machines: x86-64 aarch64
 #include "hazard.h"
 extern char **environ;
 int main(int argc, char **argv) {

@@ -1,4 +1,5 @@
 // hazard: eventfd, timerfd, epoll, inotify and sockets between threads.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

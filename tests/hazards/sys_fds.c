@@ -1,5 +1,6 @@
 // hazard: descriptors: the lowest free number is given out, close_range(3, ~0) and closing everything harm nobody,
 // hazard: dup2 may go anywhere, RLIMIT_NOFILE may be lowered.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <sys/resource.h>
 int main(void) {

@@ -1,4 +1,5 @@
 // hazard: resource limits and personality are the program's; small ones must not break the runtime.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <sys/personality.h>
 #include <sys/resource.h>

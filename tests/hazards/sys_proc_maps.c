@@ -1,4 +1,5 @@
 // hazard: /proc/self/maps shows the program, its libraries, heap and stack, and nothing foreign that is executable.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static int has(unsigned long a, const char *perm, const char *name) {
   char line[600];

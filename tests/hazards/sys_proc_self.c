@@ -1,5 +1,6 @@
 // hazard: /proc/self shows the program: exe, cmdline, comm, environ, cwd, and only its own descriptors.
 // args: one two
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <dirent.h>
 static void file(const char *path) {

@@ -1,5 +1,6 @@
 // hazard: /proc/self/stat and status name the program and its stack, code and arguments.
 // args: one two
+// machines: x86-64 aarch64
 #include "hazard.h"
 int main(int argc, char **argv) {
   char line[2000], *p;

@@ -1,4 +1,5 @@
 // hazard: restartable sequences are either refused or honoured; the C library works without them.
+// machines: x86-64 aarch64
 #include "hazard.h"
 int main(void) {
   static char area[64] __attribute__((aligned(32)));

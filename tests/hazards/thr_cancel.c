@@ -1,4 +1,5 @@
 // hazard: pthread_cancel, deferred in system calls and asynchronous in a loop; cleanup handlers run.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int cleaned, started;
 static void cleanup(void *a) { cleaned += (int)(long)a; }

@@ -1,4 +1,5 @@
 // hazard: detached threads unmap their own stacks as they end.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int n;
 static void *thread(void *a) {

@@ -1,5 +1,6 @@
 // hazard: exit() while other threads spin, sleep and call: the process ends at once with the status.
 // ends: exit 42
+// machines: x86-64 aarch64
 #include "hazard.h"
 static volatile int ready;
 static void *t0(void *a) {

@@ -1,4 +1,5 @@
 // hazard: the main thread leaves first; the process goes on and ends with the last thread's status 0.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void *late(void *a) {
   pthread_join(*(pthread_t *)a, NULL);

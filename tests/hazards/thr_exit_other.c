@@ -1,5 +1,6 @@
 // hazard: another thread than main ends the process while main spins; a fault in a thread kills all.
 // ends: signal 11
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void *ender(void *a) {
   sleep_ms(20);

@@ -1,4 +1,5 @@
 // hazard: what the kernel says about the process's threads: their number, names and ids are the program's own.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <dirent.h>
 static pthread_barrier_t b;

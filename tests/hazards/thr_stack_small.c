@@ -1,4 +1,5 @@
 // hazard: threads run on the smallest possible stacks: the runtime must not use them.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static void *thread(void *a) {
   long n = 0;

@@ -1,5 +1,6 @@
 // hazard: thread-local variables in threads, after fork, in many models.
 // flags: -O2
+// machines: x86-64 aarch64
 #include "hazard.h"
 static __thread int counter = 5;
 __thread char big[3000] = "hello";

@@ -13,9 +13,11 @@
 //! | `tiers` | `interp` adds the interpreter: the program executes few instructions |
 //! | `args` | arguments, split at blanks |
 //! | `differs` | why `dynrun` cannot do this yet; the test then fails when it can |
+//! | `machines` | those it is written for, default `x86-64`; `x86-64 aarch64` when nothing in it is about one of them |
 //! | `needs` | CPU flags of `/proc/cpuinfo`, split at blanks; else the program is skipped |
 //!
-//! Programs print deterministic output only: it is compared byte by byte.
+//! Programs print deterministic output only: it is compared byte by byte. A file `NAME.out` holds it for a program that no
+//! oracle can run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,43 @@ use std::time::Duration;
 
 use crate::process::End;
 use crate::subject::{SubjectError, target_dir};
+
+/// A machine that programs are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// The one that tests run on.
+    X86_64,
+    /// The one whose programs are translated.
+    AArch64,
+}
+
+impl Machine {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "x86-64" => Some(Self::X86_64),
+            "aarch64" => Some(Self::AArch64),
+            _ => None,
+        }
+    }
+
+    /// The directory below `target` for its programs.
+    fn directory(self) -> &'static str {
+        match self {
+            Self::X86_64 => "hazards",
+            Self::AArch64 => "hazards-aarch64",
+        }
+    }
+
+    /// The compiler for a source file.
+    fn compiler(self, source: &Path) -> &'static str {
+        match (self, source.extension().is_some_and(|e| e == "cpp")) {
+            (Self::X86_64, false) => "gcc",
+            (Self::X86_64, true) => "g++",
+            (Self::AArch64, false) => "aarch64-linux-gnu-gcc",
+            (Self::AArch64, true) => "aarch64-linux-gnu-g++",
+        }
+    }
+}
 
 /// One program and its directives.
 #[derive(Clone, Debug)]
@@ -48,6 +87,8 @@ pub struct Hazard {
     pub args: Vec<String>,
     /// Why it is known to differ under `dynrun`.
     pub differs: Option<String>,
+    /// What it can be built for.
+    pub machines: Vec<Machine>,
     /// CPU features.
     pub needs: Vec<String>,
 }
@@ -124,6 +165,7 @@ fn parse(name: String, source: PathBuf) -> Result<Hazard, HazardError> {
         limit: Duration::from_secs(150),
         interp: false,
         args: Vec::new(),
+        machines: vec![Machine::X86_64],
         needs: Vec::new(),
         differs: None,
     };
@@ -145,6 +187,10 @@ fn parse(name: String, source: PathBuf) -> Result<Hazard, HazardError> {
             "tiers" if value.trim() == "interp" => hazard.interp = true,
             "args" => hazard.args = words(),
             "needs" => hazard.needs = words(),
+            "machines" => {
+                let all: Option<Vec<_>> = words().iter().map(|w| Machine::parse(w)).collect();
+                hazard.machines = all.ok_or_else(|| fail(format!("machines: {value}")))?;
+            }
             "differs" => hazard.differs = Some(value.trim().to_owned()),
             _ if described && !key.chars().all(|c| c.is_ascii_lowercase()) => {}
             _ => return Err(fail(format!("unknown directive: {key}"))),
@@ -164,6 +210,19 @@ fn parse_end(value: &str) -> Option<End> {
 }
 
 impl Hazard {
+    /// The output it should have, when there is a file with it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn expected(&self) -> Result<Option<Vec<u8>>, HazardError> {
+        let path = self.source.with_extension("out");
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(HazardError::Read { path, source }),
+        }
+    }
+
     /// CPU features that this machine lacks.
     #[must_use]
     pub fn missing_features(&self) -> Vec<String> {
@@ -173,13 +232,21 @@ impl Hazard {
         self.needs.iter().filter(missing).cloned().collect()
     }
 
-    /// Compiles the program and its parts into `<target>/hazards/<name>/`, unless that is up to date;
-    /// returns the path of the program.
+    /// Compiles the program and its parts for this machine; see [`build_for`](Hazard::build_for).
     ///
     /// # Errors
     /// When the compiler is missing or refuses.
     pub fn build(&self) -> Result<PathBuf, HazardError> {
-        let dir = target_dir()?.join("hazards").join(&self.name);
+        self.build_for(Machine::X86_64)
+    }
+
+    /// Compiles the program and its parts into `<target>/hazards/<name>/` or its like, unless that is up to date;
+    /// returns the path of the program.
+    ///
+    /// # Errors
+    /// When the compiler is missing or refuses.
+    pub fn build_for(&self, machine: Machine) -> Result<PathBuf, HazardError> {
+        let dir = target_dir()?.join(machine.directory()).join(&self.name);
         fs::create_dir_all(&dir).map_err(|source| HazardError::Read { path: dir.clone(), source })?;
         for part in &self.also {
             let [output, source, flags @ ..] = part.as_slice() else {
@@ -188,16 +255,22 @@ impl Hazard {
                     what: "also: OUTPUT SOURCE FLAGS…".into(),
                 });
             };
-            compile(&directory().join(source), &dir.join(output), flags, &[])?;
+            compile(machine, &directory().join(source), &dir.join(output), flags, &[])?;
         }
         let program = dir.join(&self.name);
-        compile(&self.source, &program, &self.flags, &self.libs)?;
+        compile(machine, &self.source, &program, &self.flags, &self.libs)?;
         Ok(program)
     }
 }
 
 /// Runs gcc or g++ unless `output` is newer than everything it is made from.
-fn compile(source: &Path, output: &Path, flags: &[String], libs: &[String]) -> Result<(), HazardError> {
+fn compile(
+    machine: Machine,
+    source: &Path,
+    output: &Path,
+    flags: &[String],
+    libs: &[String],
+) -> Result<(), HazardError> {
     let modified = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
     let inputs = [modified(source), modified(&directory().join("hazard.h"))];
     if modified(output).is_some_and(|built| inputs.iter().flatten().all(|input| *input < built)) {
@@ -205,8 +278,7 @@ fn compile(source: &Path, output: &Path, flags: &[String], libs: &[String]) -> R
     }
     // Built under another name and renamed: a half-written program is never run.
     let unfinished = output.with_extension(format!("tmp{}", std::process::id()));
-    let compiler = if source.extension().is_some_and(|e| e == "cpp") { "g++" } else { "gcc" };
-    let mut command = Command::new(compiler);
+    let mut command = Command::new(machine.compiler(source));
     command.args(["-O1", "-g", "-w", "-pthread"]).args(flags).arg("-o").arg(&unfinished);
     command.arg(source).args(libs);
     let shown = format!("{command:?}");

@@ -13,7 +13,7 @@
 //! - [`random`]: random C programs, by csmith and by [`loopgen`];
 //! - [`suite`]: the glue to the test runner.
 //!
-//! The suites themselves are in `tests/tests`: `hazards`, `real`, `random`, `verify` and `bad_input`.
+//! The suites themselves are in `tests/tests`: `hazards`, `aarch64`, `real`, `random`, `verify` and `bad_input`.
 //!
 //! Environment: `DYNRUN` names the binary under test (default: `release/dynrun` of the target
 //! directory); empty means "native against native", which proves the programs themselves right.

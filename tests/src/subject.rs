@@ -9,6 +9,8 @@ use std::process::Command;
 pub enum Subject {
     /// As the kernel runs it: the oracle.
     Native,
+    /// A program for AArch64 by `qemu-aarch64`: the oracle for those.
+    Emulated,
     /// Under `dynrun`, limited to a tier.
     Dynrun {
         /// The binary.
@@ -52,6 +54,12 @@ impl Subject {
     pub fn command(&self, program: &Path) -> Command {
         match self {
             Self::Native => Command::new(program),
+            Self::Emulated => {
+                let mut command = Command::new("qemu-aarch64");
+                // A CPU without SVE, whose registers would stand in signal frames twice.
+                command.args(["-cpu", "neoverse-n1", "-L", SYSROOT]).arg(program);
+                command
+            }
             Self::Dynrun { binary, tier, options } => {
                 let mut command = Command::new(binary);
                 // One store for all tests: most of them find what earlier ones left.
@@ -72,6 +80,7 @@ impl Subject {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Emulated => "emulated",
             Self::Dynrun { tier, .. } => tier.name(),
         }
     }
@@ -88,6 +97,11 @@ impl Subject {
         binary.map_or(Self::Native, |binary| Self::Dynrun { binary: binary.to_owned(), tier, options })
     }
 }
+
+/// Where the libraries of programs for AArch64 are, by the package `libc6-dev-arm64-cross`.
+pub const SYSROOT: &str = "/usr/aarch64-linux-gnu";
+/// They are found there.
+pub const FOREIGN: &[&str] = &["-L", SYSROOT];
 
 /// Everything that runs twice is traced, with the least optimisation that makes traces.
 pub const HOT_1: &[&str] = &["--hot=2", "-O1"];

@@ -80,7 +80,7 @@ const CASES: &[(&str, Make)] = &[
     ("header_only", |dir| file(dir, &fs::read("/bin/true")?[..64])),
     ("half_the_program_headers", |dir| file(dir, &fs::read("/bin/true")?[..200])),
     ("without_segments", |dir| edited(dir, &[(56, &[0, 0])])),
-    ("wrong_machine", |dir| edited(dir, &[(18, &[183, 0])])),
+    ("wrong_machine", |dir| edited(dir, &[(18, &[243, 0])])),
     ("big_endian", |dir| edited(dir, &[(5, &[2])])),
     ("class_32", |dir| edited(dir, &[(4, &[1])])),
     ("class_unknown", |dir| edited(dir, &[(4, &[9])])),

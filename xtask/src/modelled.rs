@@ -159,7 +159,14 @@ fn commands(root: &Path, options: &Options) -> Result<Vec<(String, Vec<String>)>
 fn sample(command: &[String], limit: Duration) -> Result<Counts> {
     let argv: Vec<CString> = command.iter().map(|a| CString::new(a.as_str())).collect::<Result<_, _>>()?;
     let envp = vec![c"PATH=/usr/bin:/bin".to_owned(), c"LC_ALL=C.UTF-8".to_owned()];
-    let request = loader::Request { path: command[0].clone().into(), argv, envp, aslr: false, shell: false };
+    let request = loader::Request {
+        path: command[0].clone().into(),
+        argv,
+        envp,
+        aslr: false,
+        shell: false,
+        foreign: loader::Foreign::default(),
+    };
     let mut tracee = quietly(|| Tracee::spawn(&request))?;
     let (pid, done) = (Pid::from_raw(tracee.pid()), AtomicBool::new(false));
     std::thread::scope(|scope| {

@@ -242,14 +242,15 @@ enum Judgement {
 }
 
 fn judge(path: &Path) -> Judgement {
-    match loader::check(path) {
+    match loader::check(path, process().options.sysroot.as_deref()) {
         Err(e) if e.is_our_limit() => Judgement::Native,
         Err(_) => Judgement::Refuse,
         Ok(kind) => {
-            if *kind.program() != Kind::X86_64 || changes_credentials(executable(path, &kind)) {
+            let guest = matches!(kind.program(), Kind::Elf(_));
+            if !guest || changes_credentials(executable(path, &kind)) {
                 return Judgement::Native;
             }
-            Judgement::Follow(kind != Kind::X86_64)
+            Judgement::Follow(matches!(kind, Kind::Script { .. }))
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod signals;
 pub mod task;
 
 use crate::enter::{self, NOT_STARTED};
+use crate::seccomp::{ARCH_I386, ARCH_X86_64};
 use crate::signal;
 use crate::thread::Thread;
 
@@ -70,18 +71,14 @@ pub fn handle(thread: &mut Thread) {
     thread.context.gpr[1] = back;
     thread.context.gpr[11] = thread.context.rflags;
     let _time = crate::stats::in_system_call();
-    let outcome = match seccomp::judge(thread, &call, back, false) {
+    let outcome = match seccomp::judge(thread, &call, back, ARCH_X86_64) {
         Some(refused) => refused,
         None => perform(thread, &call),
     };
     match outcome {
         Outcome::Done => {}
         Outcome::Return(NOT_STARTED) => restart(thread, &call),
-        Outcome::Return(v)
-            if v == -i64::from(libc::EINTR) && thread.has_pending() && restarts(thread, &call) =>
-        {
-            restart(thread, &call);
-        }
+        Outcome::Return(v) if restarts(thread, &call, v) => restart(thread, &call),
         Outcome::Return(v) => thread.context.gpr[0] = v as u64,
     }
 }
@@ -91,8 +88,11 @@ fn restart(thread: &mut Thread, call: &Call) {
     thread.context.pc -= INSTRUCTION;
 }
 
-/// Whether the kernel would run the call again after the handler of the signal that waits.
-fn restarts(thread: &Thread, call: &Call) -> bool {
+/// Whether the kernel would run a call that came to `result` again after the handler of the signal that waits.
+pub fn restarts(thread: &Thread, call: &Call, result: i64) -> bool {
+    if result != -i64::from(libc::EINTR) || !thread.has_pending() {
+        return false;
+    }
     let Some(s) = thread.queue.first() else { return false };
     if thread.mask & signal::bit(s) != 0 {
         // One that the guest blocks, which the kernel could not keep for us, ends no call.
@@ -102,7 +102,8 @@ fn restarts(thread: &Thread, call: &Call) -> bool {
     action.flags & libc::SA_RESTART as u64 != 0 && signals::restartable(call)
 }
 
-fn perform(thread: &mut Thread, call: &Call) -> Outcome {
+/// Makes a call that is allowed. Nothing of the guest's registers is looked at or, but by `rt_sigreturn`, changed.
+pub fn perform(thread: &mut Thread, call: &Call) -> Outcome {
     let a = &call.args;
     let v = match call.number as i64 {
         libc::SYS_mmap => memory::mmap(call),
@@ -157,7 +158,7 @@ pub fn handle_int80(thread: &mut Thread) {
     let g = &thread.context.gpr;
     let call = Call { number: g[0] as u32 as u64, args: [g[3], g[1], g[2], g[6], g[7], g[5]] };
     let pc = thread.context.pc;
-    match seccomp::judge(thread, &call, pc, true) {
+    match seccomp::judge(thread, &call, pc, ARCH_I386) {
         Some(Outcome::Return(v)) => return thread.context.gpr[0] = v as u64,
         Some(Outcome::Done) => return,
         None => {}

@@ -2,7 +2,7 @@
 
 use super::{Call, Outcome};
 use crate::process::process;
-use crate::seccomp::{ARCH_I386, ARCH_X86_64, Data, Filter, Filters, INSTRUCTION_SIZE, Verdict, decode};
+use crate::seccomp::{ARCH_AARCH64, ARCH_X86_64, Data, Filter, Filters, INSTRUCTION_SIZE, Verdict, decode};
 use crate::signal::{self, Fault, read_guest};
 use crate::thread::Thread;
 use std::io::{Read, Write};
@@ -91,20 +91,24 @@ pub fn install(thread: &Thread) -> Result<(), i32> {
     Ok(())
 }
 
-/// Judges a call that is about to be performed. `None`: it may be.
-pub fn judge(thread: &mut Thread, call: &Call, pc: u64, compat: bool) -> Option<Outcome> {
+/// Judges a call that is about to be performed, with its number in the table of `arch`. `None`: it may be.
+pub fn judge(thread: &mut Thread, call: &Call, pc: u64, arch: u32) -> Option<Outcome> {
     if !ACTIVE.load(Ordering::Relaxed) {
         return None;
     }
     let (strict, verdict) = {
         let filters = thread.inherited.seccomp.lock();
-        let arch = if compat { ARCH_I386 } else { ARCH_X86_64 };
         let data = Data { number: call.number as u32, arch, pc, args: call.args };
         (filters.strict, filters.judge(&data))
     };
     if strict {
+        let number = match arch {
+            ARCH_X86_64 => Some(call.number as i64),
+            ARCH_AARCH64 => crate::foreign::syscall::host_number(call.number),
+            _ => None,
+        };
         let allowed = [libc::SYS_read, libc::SYS_write, libc::SYS_exit, libc::SYS_rt_sigreturn];
-        if compat || !allowed.contains(&(call.number as i64)) {
+        if !number.is_some_and(|n| allowed.contains(&n)) {
             end(thread, libc::SIGKILL, true);
         }
         return None;
@@ -115,7 +119,7 @@ pub fn judge(thread: &mut Thread, call: &Call, pc: u64, compat: bool) -> Option<
         Verdict::NoTracer => Some(Outcome::Return(-i64::from(libc::ENOSYS))),
         Verdict::Trap(data) => {
             thread.context.gpr[0] = call.number;
-            signal::deliver_fault(thread, Fault::seccomp(pc, call.number as u32, u32::from(data)));
+            signal::deliver_fault(thread, Fault::seccomp(pc, call.number as u32, arch, u32::from(data)));
             Some(Outcome::Done)
         }
         Verdict::KillThread => end(thread, libc::SIGSYS, true),

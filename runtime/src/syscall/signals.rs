@@ -186,6 +186,8 @@ pub fn sigaltstack(thread: &mut Thread, call: &Call) -> i64 {
     let [new_at, old_at, ..] = call.args;
     let old = thread.altstack;
     let old_flags = signal::altstack_flags(thread);
+    // The machine's `MINSIGSTKSZ`.
+    let least = if crate::process::process().foreign { 5120 } else { 2048 };
     if new_at != 0 {
         let mut b = [0u8; 24];
         if read_guest(new_at, &mut b).is_err() {
@@ -199,7 +201,7 @@ pub fn sigaltstack(thread: &mut Thread, call: &Call) -> i64 {
         const AUTODISARM: i32 = 1 << 31;
         match flags & !AUTODISARM {
             0 | libc::SS_ONSTACK => {
-                if get(16) < 2048 {
+                if get(16) < least {
                     return -i64::from(libc::ENOMEM);
                 }
                 thread.altstack.sp = get(0);

@@ -3,6 +3,7 @@
 use super::Call;
 use super::habit;
 use crate::assume;
+use crate::context::Context;
 use crate::enter;
 use crate::process::process;
 use crate::signal;
@@ -30,6 +31,30 @@ struct CloneArgs {
     set_tid: u64,
     set_tid_size: u64,
     cgroup: u64,
+}
+
+impl CloneArgs {
+    /// What the child finds changed in its parent's registers.
+    fn child_registers(&self, context: &mut Context) {
+        let settls = self.flags & libc::CLONE_SETTLS as u64 != 0;
+        let (result, stack, tls) = match process().foreign {
+            true => {
+                let state = &mut context.foreign;
+                (&mut state.x[0], &mut state.sp, &mut state.tpidr)
+            }
+            false => {
+                let [rax, _, _, _, rsp, ..] = &mut context.gpr;
+                (rax, rsp, &mut context.guest_fs)
+            }
+        };
+        *result = 0;
+        if self.stack != 0 {
+            *stack = self.stack;
+        }
+        if settls {
+            *tls = self.tls;
+        }
+    }
 }
 
 /// `clone`, `clone3`, `fork`, `vfork`
@@ -166,12 +191,7 @@ fn fork(thread: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
         // SAFETY: a plain system call.
         thread.tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
         crate::stats::sample_thread(thread);
-        if c.stack != 0 {
-            thread.context.gpr[4] = c.stack;
-        }
-        if c.flags & libc::CLONE_SETTLS as u64 != 0 {
-            thread.context.guest_fs = c.tls;
-        }
+        c.child_registers(&mut thread.context);
         signal::set_host_mask(thread.mask);
         return 0;
     }
@@ -285,15 +305,10 @@ fn share(parent: &mut Thread, call: &Call, c: &CloneArgs, size: usize) -> i64 {
     new.context.pc = parent.context.pc;
     new.context.guest_fs = parent.context.guest_fs;
     new.context.guest_gs = parent.context.guest_gs;
-    new.context.gpr[0] = 0;
+    new.context.foreign = parent.context.foreign;
     // SAFETY: as above; `xsave_size` bytes each.
     unsafe { std::ptr::copy_nonoverlapping(parent.context.xsave, new.context.xsave, parent.xsave_size) };
-    if c.stack != 0 {
-        new.context.gpr[4] = c.stack;
-    }
-    if c.flags & libc::CLONE_SETTLS as u64 != 0 {
-        new.context.guest_fs = c.tls;
-    }
+    c.child_registers(&mut new.context);
     if vfork {
         new.altstack = parent.altstack;
     }

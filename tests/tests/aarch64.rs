@@ -1,0 +1,81 @@
+//! Programs for AArch64, which `dynrun` translates: the hazard programs that say so (`machines`), built by the cross compiler.
+//!
+//! The oracle of those that run on both machines is the CPU, on which the same source must print the same; of the others it is
+//! `qemu-aarch64`, or a file with the output. Without the packages `gcc-aarch64-linux-gnu`, `g++-aarch64-linux-gnu`, `libc6-dev-arm64-cross` and `qemu-user` there is
+//! nothing to test.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use e2e_tests::compare::{Aspects, compare, require};
+use e2e_tests::hazard::{self, Hazard, Machine};
+use e2e_tests::process::{Outcome, run};
+use e2e_tests::subject::{FOREIGN, SYSROOT, Subject, Tier};
+use e2e_tests::suite;
+use libtest_mimic::{Failed, Trial};
+
+/// The outcome that a program should have, made by whichever of its tests comes first.
+type Oracle = Arc<OnceLock<Result<Outcome, String>>>;
+
+fn main() -> ExitCode {
+    suite::main(|setting| {
+        let mut trials = Vec::new();
+        let Some(dynrun) = setting.dynrun.clone() else { return Ok(trials) };
+        let missing = missing();
+        if !missing.is_empty() {
+            let text = format!("not installed: {}", missing.join(", "));
+            anyhow::ensure!(!setting.require_all, text);
+            eprintln!("note: programs for AArch64 are not tested; {text}");
+            return Ok(trials);
+        }
+        for hazard in hazard::all()?.into_iter().filter(|h| h.machines.contains(&Machine::AArch64)) {
+            let oracle = Oracle::default();
+            let subject = Subject::Dynrun { binary: dynrun.clone(), tier: Tier::Trace, options: FOREIGN };
+            let name = hazard.name.clone();
+            trials.push(Trial::test(name, move || check(&hazard, &subject, &oracle)));
+        }
+        Ok(trials)
+    })
+}
+
+/// What the tests need and the machine lacks.
+fn missing() -> Vec<&'static str> {
+    let runs = |name: &str| {
+        let how = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        how.is_ok_and(|s| s.success())
+    };
+    let tools = ["aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "qemu-aarch64"];
+    let mut missing: Vec<&str> = tools.into_iter().filter(|t| !runs(t)).collect();
+    if !Path::new(SYSROOT).is_dir() {
+        missing.push(SYSROOT);
+    }
+    missing
+}
+
+fn check(hazard: &Hazard, subject: &Subject, oracle: &Oracle) -> Result<(), Failed> {
+    let expected = oracle.get_or_init(|| {
+        if let Some(stdout) = hazard.expected().map_err(|e| e.to_string())? {
+            return Ok(Outcome { stdout, stderr: Vec::new(), end: hazard.ends, elapsed: Duration::ZERO });
+        }
+        let (by, machine) = match hazard.machines.contains(&Machine::X86_64) {
+            true => (Subject::Native, Machine::X86_64),
+            false => (Subject::Emulated, Machine::AArch64),
+        };
+        let expected = outcome(hazard, &by, machine)?;
+        require(&expected, hazard.ends).map(|()| expected)
+    });
+    let expected = expected.as_ref().map_err(Failed::from)?;
+    Ok(compare(expected, &outcome(hazard, subject, Machine::AArch64)?, Aspects::ALL)?)
+}
+
+fn outcome(hazard: &Hazard, subject: &Subject, machine: Machine) -> Result<Outcome, String> {
+    let program = hazard.build_for(machine).map_err(|e| e.to_string())?;
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut command = subject.command(&program);
+    command.args(&hazard.args);
+    suite::surroundings(&mut command, dir.path());
+    run(command, scratch.path(), hazard.limit).map_err(|e| e.to_string())
+}
