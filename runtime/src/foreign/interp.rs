@@ -27,7 +27,7 @@ use ir::types::{ClassId, HelperId, Pc, Type, Wide, ZERO};
 use rustc_hash::FxHashMap;
 
 /// Instructions of a block.
-const MAX_BLOCK: usize = 32;
+pub const MAX_BLOCK: usize = 32;
 /// Bytes of an instruction.
 const WORD: u64 = 4;
 const MAX_BYTES: usize = MAX_BLOCK * WORD as usize;
@@ -94,6 +94,11 @@ pub fn run(thread: &mut Thread) -> Left {
             }
         }
     })
+}
+
+/// Interprets the basic block at `pc`, up to [`MAX_BLOCK`] instructions.
+pub fn block(thread: &mut Thread) -> Left {
+    with_tier(thread, |tier, thread| tier.block(thread))
 }
 
 /// Executes the instruction at `pc`, and `pc` goes on.
@@ -281,8 +286,7 @@ fn fault(addr: u64, size: u64, write: bool) -> Fault {
     let next = (addr & !(PAGE - 1)).wrapping_add(PAGE);
     let wanted = if write { libc::PROT_WRITE } else { libc::PROT_READ };
     let crosses = next.wrapping_sub(addr) < size;
-    let begins =
-        || kernel_maps().iter().any(|m| (m.start..m.end).contains(&addr) && m.prot & wanted != 0);
+    let begins = || kernel_maps().iter().any(|m| (m.start..m.end).contains(&addr) && m.prot & wanted != 0);
     Fault::Memory { addr: if crosses && begins() { next } else { addr }, write }
 }
 

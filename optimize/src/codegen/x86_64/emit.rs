@@ -2,7 +2,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, Encoder};
 use ir::trace::Trace;
-use ir::types::{Cond, Pc, SlotId};
+use ir::types::{Cond, Pc, SlotId, Type};
 
 use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
 use super::asm::integer::{Plain, ShiftX, Unary};
@@ -37,6 +37,8 @@ pub struct Emitter<'a> {
     abi: IndirectAbi,
     /// Where the constants stand.
     pub(super) pool: Label,
+    /// Does anything work on more than 128 bits?
+    has_wide: bool,
     /// Exits whose code stands out of line: record, place, and [`Emitter::wide`] where they leave.
     cold: Vec<(u32, Label, bool)>,
     /// Has something been made that may change bits above 128 in a vector register, or may something have come round a loop?
@@ -73,6 +75,7 @@ impl<'a> Emitter<'a> {
             slots: start + SCRATCH_BYTES,
             scratch: Scratch { segment, start, count: SCRATCH_CELLS },
             abi: host.indirect(),
+            has_wide: trace.insts.iter().any(|i| i.ty == Type::V256 || i.aty == Type::V256),
             cold: Vec::new(),
             wide: false,
             fault_to: Vec::new(),
@@ -754,8 +757,13 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         let changed = self.exit_vectors(&record)?;
-        if self.s.kit.vex && (changed || wide && !self.s.kit.high) {
+        let guests = (0..self.trace.decls.slots.len())
+            .any(|s| matches!(self.host.home(SlotId(s as u16)), Home::Vector(_)));
+        if self.s.kit.vex && guests && (changed || wide && !self.s.kit.high) {
             self.clear_uppers();
+        } else if self.s.kit.vex && !guests && wide && self.has_wide {
+            // No vector register has anything in it that is needed.
+            self.asm.vzeroupper();
         }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {

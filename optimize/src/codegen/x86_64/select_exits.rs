@@ -10,8 +10,8 @@ use ir::types::{ExitId, Flag, Operand, Type};
 
 use super::super::Home;
 use super::exits::{ExitItem, ExitRecord, FlagsAt, Src, image_of};
-use super::prepare::is_vector;
 use super::moves::Tweak;
+use super::prepare::is_vector;
 use super::select::{Selector, Val, unsupported, vreg_of};
 use super::select_flags::{Request, Setter, width_of};
 use crate::regalloc::{NONE, Role};

@@ -54,7 +54,7 @@ impl Selector<'_> {
             return Ok(());
         }
         match inst.op {
-            Op::Ffma => self.fused(inst, v, pick(ty, row::VFMADD231SS, row::VFMADD231SD)),
+            Op::Ffma if self.s.kit.vex => self.fused(inst, v, pick(ty, row::VFMADD231SS, row::VFMADD231SD)),
             Op::Fsqrt => self.low(inst, v, What::Low(pick(ty, row::SQRTSS, row::SQRTSD))),
             Op::Fround => {
                 let imm = round_imm(inst.attr);

@@ -193,6 +193,8 @@ impl Kit {
         let above = |bit: Option<usize>, part: Type| bit.unwrap_or(0) + part.bits() as usize > 128;
         let needs = trace.insts.iter().any(|i| match i.op {
             Op::Slot | Op::Phi | Op::Pick | Op::Native | Op::Call | Op::Trunc => i.ty == Type::V256,
+            // There is no other encoding of it.
+            Op::Ffma | Op::VFfma => true,
             Op::Insert => i.ty == Type::V256 || above(i.args[2].as_index(), i.aty),
             Op::Extract => i.ty == Type::V256 || above(i.args[1].as_index(), i.ty),
             _ => wide(i.ty) || wide(i.aty),
@@ -313,10 +315,6 @@ impl Kit {
                 start(asm, place(0));
                 asm.sse_imm(v, dst, last.xrm(), imm);
             }
-            What::Fused(v) => {
-                start(asm, place(0));
-                asm.avx(v, L128, dst, place(1).xmm(), last.xrm());
-            }
             What::Un(v) => asm.sse(v, dst, last.xrm()),
             What::UnImm(v, imm) => asm.sse_imm(v, dst, last.xrm(), imm),
             What::Low(v) => {
@@ -367,7 +365,9 @@ impl Kit {
             What::Ones => asm.sse(row::PCMPEQD, dst, dst),
             What::Flags(v) => asm.sse(v, place(0).xmm(), last.xrm()),
             // Selection makes these with VEX only.
-            What::PutPart(..) | What::GetPart(..) => debug_assert!(false, "wide parts in legacy code"),
+            What::PutPart(..) | What::GetPart(..) | What::Fused(_) => {
+                debug_assert!(false, "wide parts in legacy code")
+            }
             What::Select(cond) => {
                 start(asm, place(0));
                 let over = asm.jcc_short(cond.negate());
