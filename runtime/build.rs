@@ -6,8 +6,9 @@
 //! whose `libc.a` and so on are linker scripts that lead to the static ones; `-static-pie` does the rest. When the C compiler
 //! finds no static libraries, `dynrun` is linked dynamically as usual.
 //!
-//! What a process touches of its own file counts as its memory, and is mapped 64 KiB at a time. So the code that every
-//! process runs is put together ([`FIRST`]), and relocations are packed where the C library's start-up code can unpack them.
+//! What a process touches of its own file counts as its memory, and is mapped 64 KiB at a time. So functions that are
+//! executed are put together, in the order of `order.txt` ([`order`]), and relocations are packed where the C library's
+//! start-up code can unpack them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,42 +24,71 @@ const LIBRARIES: [(&str, &str); 7] = [
     ("dl", "dl"),
 ];
 
-/// Code that every process runs, by the beginnings of its mangled names.
-const FIRST: [&str; 26] = [
-    "_ZN6dynrun5alloc",
-    "_ZN6dynrun6assume",
-    "_ZN6dynrun7codemap",
-    "_ZN6dynrun8dispatch",
-    "_ZN6dynrun5enter",
-    "_ZN6dynrun7process",
-    "_ZN6dynrun5quick",
-    "_ZN6dynrun6report",
-    "_ZN6dynrun6signal",
-    "_ZN6dynrun5start",
-    "_ZN6dynrun5stubs",
-    "_ZN6dynrun5store",
-    "_ZN6dynrun7syscall",
-    "_ZN6dynrun6thread",
-    "_ZN6dynrun9translate",
-    "_ZN9fragcache",
-    "_ZN6loader",
-    "_ZN6goblin",
-    "_ZN8dlmalloc",
-    "_ZN9hashbrown",
-    "_ZN5alloc7raw_vec",
-    "_ZN5alloc3vec",
-    "_ZN3std3env",
-    "_ZN3std3sys",
-    "_ZN3std2io",
-    "_ZN3std4path",
+/// Members of the C library that are executed, by the beginnings of their names.
+const OF_LIBC: [&str; 46] = [
+    "memmove",
+    "memset",
+    "memcmp",
+    "memchr",
+    "strlen",
+    "strchr",
+    "strcmp",
+    "strncmp",
+    "strrchr",
+    "cacheinfo",
+    "cpu_features",
+    "libc-start",
+    "libc-tls",
+    "libc_early_init",
+    "init-first",
+    "cxa_atexit",
+    "getenv",
+    "dl-",
+    "malloc",
+    "getrandom",
+    "clock_gettime",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getpid",
+    "getauxval",
+    "getrlimit64",
+    "personality",
+    "stat",
+    "fstat",
+    "open64",
+    "close",
+    "read",
+    "pread64",
+    "lseek64",
+    "brk",
+    "sbrk",
+    "syscall",
+    "mmap64",
+    "munmap",
+    "mprotect",
+    "madvise",
+    "prctl",
+    "mremap",
+    "sigaltstack",
 ];
 
-/// The linker script that puts [`FIRST`] in front of the other code.
+/// The linker script that puts what is executed in front of the other code: first what every process executes, then what those do
+/// that record and compile. `cargo xtask order` measures which functions those are and writes them to `order.txt`; one
+/// that is missing there, or is no more, does no harm.
 fn order(dir: &Path) -> std::io::Result<PathBuf> {
-    let names: Vec<String> = FIRST.iter().map(|n| format!(".text.{n}*")).collect();
+    let list = std::fs::read_to_string("order.txt")?;
+    let functions = list.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let mut text = String::from("SECTIONS\n{\n  .text.first : {\n");
+    for member in OF_LIBC {
+        text += &format!("    *libc.a:{member}*.o(.text .text.*)\n");
+    }
+    for function in functions {
+        text += &format!("    *(.text.{function} .text.unlikely.{function})\n");
+    }
+    text += "  }\n}\nINSERT BEFORE .text;\n";
     let path = dir.join("order.ld");
-    let text =
-        format!("SECTIONS\n{{\n  .text.first : {{ *({}) }}\n}}\nINSERT BEFORE .text;\n", names.join(" "));
     std::fs::write(&path, text)?;
     Ok(path)
 }
@@ -90,6 +120,7 @@ fn write(dir: &Path) -> Option<()> {
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=order.txt");
     println!("cargo:rerun-if-env-changed=DYNRUN_DYNAMIC");
     println!("cargo:rustc-check-cfg=cfg(static_libc)");
     let variable = |name| std::env::var(name).unwrap_or_default();

@@ -47,6 +47,8 @@ pub enum AbortReason {
     CodeChanged = 4,
     /// The path left the loop of its head; it will be recorded again.
     LeftLoop = 5,
+    /// The path rests on guesses that other recordings have to confirm first.
+    Unconfirmed = 6,
 }
 
 /// One entry of the log.

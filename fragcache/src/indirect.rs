@@ -30,6 +30,9 @@ pub const FOLDED: usize = PATTERN / 8;
 /// Slots in use beyond which a folded table is crowded: one in eight.
 const CROWDED: usize = FOLDED / 8;
 const COUNTERS: usize = 1 << 20;
+/// The lowest address that processes may use on most systems, and the steps in which room is looked for from there on.
+const LOWEST: usize = 64 << 10;
+const LOW_STEP: usize = 256 << 10;
 
 /// Bits that generated code shifts out where it can rotate without touching flags (BMI2); 0 elsewhere.
 pub const SHIFT: u32 = 3;
@@ -47,6 +50,35 @@ pub struct IndirectTable {
     heads: FxHashMap<u16, FragId>,
 }
 
+/// Reserves memory below 2 GiB.
+fn reserve_low(len: usize) -> io::Result<usize> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let map = |at: usize, more: i32| {
+        // SAFETY: a fresh reservation, which replaces nothing.
+        let p = unsafe { libc::mmap(at as *mut libc::c_void, len, prot, flags | more, -1, 0) };
+        match p as usize {
+            _ if p == libc::MAP_FAILED => Err(io::Error::last_os_error()),
+            p if at == 0 || p == at => Ok(p),
+            p => {
+                // An old kernel placed it elsewhere.
+                // SAFETY: mapped just now.
+                unsafe { libc::munmap(p as *mut libc::c_void, len) };
+                Err(io::Error::from_raw_os_error(libc::ENOMEM))
+            }
+        }
+    };
+    let mut result = map(0, libc::MAP_32BIT);
+    // The kernel looks in the second GiB only, which a program at fixed addresses may fill.
+    for at in (LOWEST..1 << 30).step_by(LOW_STEP) {
+        if result.is_ok() {
+            break;
+        }
+        result = map(at, libc::MAP_FIXED_NOREPLACE).or(result);
+    }
+    result
+}
+
 impl IndirectTable {
     fn hash(&self, pc: GuestPc) -> usize {
         (pc.0 >> self.shift) as usize & (SLOTS - 1)
@@ -54,23 +86,9 @@ impl IndirectTable {
 
     /// Maps the tables; every slot leads to `miss`. `shift`: see [`SLOTS`].
     pub fn new(miss: HostPc, shift: u32) -> io::Result<Self> {
-        let len = 2 * BYTES + COUNTERS;
-        // SAFETY: a fresh reservation; MAP_32BIT keeps it below 2 GiB.
-        let p = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_32BIT,
-                -1,
-                0,
-            )
-        };
-        if p == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let p = reserve_low(2 * BYTES + COUNTERS)?;
         let table = IndirectTable {
-            base: p as usize,
+            base: p,
             shift,
             miss: miss.0,
             misses_ready: false,

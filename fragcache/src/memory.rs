@@ -32,7 +32,9 @@ const PAGE: usize = 4096;
 const FIRST_STEP: usize = 8 << 10;
 /// Bytes behind the front of a unit being filled that stay in the writable view: new code is the most
 /// likely to be patched.
-const TRIM_LAG: usize = 128 << 10;
+const TRIM_LAG: usize = 64 << 10;
+/// Likewise of its stubs, which are written once.
+const TRIM_LAG_COLD: usize = 32 << 10;
 const GUARD: usize = 4096;
 /// Regions begin at multiples of this, the size of a huge page.
 const HUGE: usize = 2 << 20;
@@ -132,6 +134,7 @@ impl Unit {
         if want < self.cold_present {
             let step = if self.end() - want <= FIRST_STEP { FIRST_STEP } else { COLD_STEP };
             let from = (self.end() - (self.end() - want).next_multiple_of(step)).max(self.start);
+            self.advise((self.cold + TRIM_LAG_COLD).next_multiple_of(PAGE), self.end(), libc::MADV_DONTNEED);
             self.advise(from, self.cold_present, MADV_POPULATE_WRITE);
             self.cold_present = from;
             any = true;

@@ -541,14 +541,15 @@ impl Cx {
     /// `table index is nil` / `table index is NaN` / `table overflow`.
     #[inline]
     pub fn raw_set(self, t: Gc<Table>, k: Value, v: impl Into<Value>) -> Result<(), Throw> {
+        let v = v.into();
         match table::set_slot(&mut self.g().heap, t, k) {
             Ok(slot) => {
                 // SAFETY: a slot of a live table.
-                unsafe { *slot = v.into() }
+                unsafe { *slot = v }
                 // A string key may be a metamethod's name: forget the negative cache.
                 // SAFETY: a live table.
                 unsafe { (*t.as_ptr()).h.x = 0 }
-                gc::barrier_table(self.g(), t);
+                gc::barrier_store(self.g(), t, k, v);
                 Ok(())
             }
             Err(e) => Err(error::table(self, e)),
@@ -561,9 +562,10 @@ impl Cx {
     #[inline]
     pub fn raw_set_int(self, t: Gc<Table>, k: i32, v: impl Into<Value>) -> Result<(), Throw> {
         if (k as u32) < t.h.n {
+            let v = v.into();
             // SAFETY: inside the array part.
-            unsafe { *t.array.add(k as usize) = v.into() }
-            gc::barrier_table(self.g(), t);
+            unsafe { *t.array.add(k as usize) = v }
+            gc::barrier_store(self.g(), t, Value::NIL, v);
             return Ok(());
         }
         self.raw_set(t, Value::int(k as i64), v)
@@ -754,8 +756,8 @@ impl Cx {
     pub fn set_cdata_bitop(self, f: fn(Cx, u8, Value, Value) -> Result<Value, Throw>) {
         self.g().cdata_bitop = Some(f);
     }
-    /// Asks the interpreter to raise `interrupted!` soon.
-    pub fn interrupt_flag(self) -> *const std::sync::atomic::AtomicBool {
-        &raw const self.g().interrupt
+    /// The shared state, for [`crate::vm::interrupt`].
+    pub fn shared(self) -> *mut Global {
+        self.t().g
     }
 }

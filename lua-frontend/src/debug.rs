@@ -80,6 +80,9 @@ impl Walk {
         // SAFETY: links describe the frames below.
         unsafe {
             let bottom = (*self.l).stack.add(2);
+            if self.base > bottom && (*self.base.sub(2)).is(Tag::Thread) {
+                self.leave(&mut None); // A function that found no room.
+            }
             if self.base <= bottom || !(*self.base.sub(2)).is(Tag::Func) {
                 return None;
             }
@@ -88,7 +91,16 @@ impl Walk {
                 let i = (self.pc as usize).wrapping_sub(p.bc() as usize) / 4;
                 if self.pc.is_null() || i == 0 || i > p.sizebc as usize { None } else { Some(i - 1) }
             });
-            let mut found = Frame { base: self.base, end: self.end, pc, real: self.base };
+            let mut found = Some(Frame { base: self.base, end: self.end, pc, real: self.base });
+            self.leave(&mut found);
+            found
+        }
+    }
+
+    /// Goes to the frame below; notes where the arguments of a vararg function are.
+    unsafe fn leave(&mut self, found: &mut Option<Frame>) {
+        // SAFETY: links describe the frames below.
+        unsafe {
             loop {
                 let link = (*self.base.sub(1)).0;
                 self.end = self.base.sub(2);
@@ -102,7 +114,9 @@ impl Walk {
                 match link & frame::TYPEP {
                     frame::VARG => {
                         self.base = below;
-                        found.real = below;
+                        if let Some(f) = found {
+                            f.real = below;
+                        }
                         continue;
                     }
                     frame::CONT => self.pc = (*self.base.sub(3)).0 as *const Ins,
@@ -119,7 +133,6 @@ impl Walk {
                 self.base = below;
                 break;
             }
-            Some(found)
         }
     }
 }

@@ -25,6 +25,8 @@
 //! 3. *sweep strings*: the interning table loses the dead ones, some buckets for each step;
 //! 4. *idle*, while chunks are swept by allocation.
 //!
+//! Tables with thousands of entries are marked in slices ([`slices`]).
+//!
 //! Objects made during a cycle are white and must be reached like any other. Blocks owned by tables and threads are
 //! marked with their owner.
 //!
@@ -47,8 +49,14 @@ use crate::state::{CFrame, Event, Global};
 use crate::table::nil_node;
 use crate::value::{Gc, Tag, Value};
 
+mod slices;
+
+pub use slices::barrier_store;
+
 /// Bytes of allocation between two steps of a cycle.
 const STEP: usize = 32 * 1024;
+/// Most steps in one pause.
+const STEPS_AT_ONCE: usize = 4;
 /// Bytes marked by a step at the usual speed.
 const MARK_PER_STEP: usize = 96 * 1024;
 /// Buckets of the interning table swept by a step.
@@ -90,6 +98,8 @@ pub struct Collector {
     pub phase: Phase,
     /// To be traversed.
     gray: Vec<*mut Header>,
+    /// Large tables whose marking is under way.
+    slices: Vec<slices::Slice>,
     /// Black objects that have been changed, and coroutines that may have run.
     touched: Vec<*mut Header>,
     /// Weak tables met in this cycle, and old ones.
@@ -104,6 +114,8 @@ pub struct Collector {
     queue: Vec<Value>,
     /// Marked bytes.
     live: usize,
+    /// Allocated bytes that steps have not paid for yet.
+    debt: usize,
     /// Is the cycle under way a full one?
     full: bool,
     /// Rounds of marking in this cycle.
@@ -133,6 +145,7 @@ impl Default for Collector {
         Collector {
             phase: Phase::Idle,
             gray: Vec::new(),
+            slices: Vec::new(),
             touched: Vec::new(),
             weak: Vec::new(),
             threads: Vec::new(),
@@ -140,6 +153,7 @@ impl Default for Collector {
             finalizers: Vec::new(),
             queue: Vec::new(),
             live: 0,
+            debt: 0,
             full: true,
             rounds: 0,
             minors: 0,
@@ -347,6 +361,16 @@ impl Global {
                 }
             }
             let mut size = size_of::<Table>();
+            if !weak_keys && !weak_values && slices::is_large(t) {
+                if (*t).acap > 0 {
+                    self.mark_block((*t).array.cast());
+                }
+                if (*t).node != nil_node() {
+                    self.mark_block((*t).node.cast());
+                }
+                self.begin_slices(t);
+                return size;
+            }
             if (*t).acap > 0 {
                 self.mark_block((*t).array.cast());
                 size += (*t).acap as usize * 8;
@@ -486,17 +510,24 @@ impl Global {
         }
     }
 
-    /// Traverses gray objects until about `bytes` have been looked at.
+    /// Traverses gray objects until about `bytes` have been looked at; true if none is left.
     unsafe fn propagate(&mut self, bytes: usize) -> bool {
         let mut left = bytes as isize;
-        while let Some(p) = self.gc.gray.pop() {
-            // SAFETY: gray objects are alive.
-            left -= unsafe { self.traverse(p) } as isize;
+        loop {
+            let looked_at = match self.gc.gray.pop() {
+                // SAFETY: gray objects are alive.
+                Some(p) => unsafe { self.traverse(p) },
+                // SAFETY: see the module header.
+                None => match unsafe { self.mark_slice() } {
+                    0 => return true,
+                    n => n,
+                },
+            };
+            left -= looked_at as isize;
             if left <= 0 {
-                return self.gc.gray.is_empty();
+                return self.gc.gray.is_empty() && self.gc.slices.is_empty();
             }
         }
-        true
     }
 
     unsafe fn start(&mut self, full: bool) {
@@ -505,6 +536,7 @@ impl Global {
             self.gc.full = full;
             self.gc.minors = if full { 0 } else { self.gc.minors + 1 };
             self.gc.gray.clear();
+            self.gc.slices.clear();
             if full {
                 self.heap.clear_marks();
                 self.gc.touched.clear();
@@ -746,6 +778,7 @@ impl Global {
                     false
                 }
                 Phase::Strings => {
+                    self.heap.release_some(CHUNKS_PER_STEP);
                     if self.strings.sweep(BUCKETS_PER_STEP) {
                         self.finish();
                         return true;
@@ -768,6 +801,7 @@ impl Global {
         }
         match self.gc.phase {
             Phase::Idle => self.heap.total + (self.heap.total / 3).max(MIN_NURSERY),
+            _ if self.gc.debt > 0 => self.heap.total,
             _ => self.heap.total + STEP,
         }
     }
@@ -800,10 +834,14 @@ fn step_now(g: &mut Global) {
             cycle(g);
         } else {
             let mark = MARK_PER_STEP / 200 * g.gc.stepmul.clamp(50, 100_000);
-            // Large allocations are paid for by as many steps.
-            let debt = g.heap.total.saturating_sub(g.heap.threshold) / STEP;
-            for _ in 0..=debt.min(10_000) {
+            // Large allocations are paid for by as many steps, but not all at once.
+            g.gc.debt += g.heap.total.saturating_sub(g.heap.threshold);
+            for _ in 0..STEPS_AT_ONCE {
+                g.gc.debt = g.gc.debt.saturating_sub(STEP);
                 if g.advance(mark) {
+                    g.gc.debt = 0;
+                }
+                if g.gc.debt == 0 {
                     break;
                 }
             }

@@ -463,7 +463,12 @@ impl Heap {
             kept.push(c);
         }
         self.chunks = kept;
-        while self.pool.len() > 16 {
+    }
+
+    /// Gives up to `n` empty chunks back to the system, unless they are few. Each costs some microseconds.
+    pub fn release_some(&mut self, n: usize) {
+        const KEPT: usize = 16;
+        for _ in 0..n.min(self.pool.len().saturating_sub(KEPT)) {
             if let Some(c) = self.pool.pop() {
                 // SAFETY: a pooled chunk belongs to nobody.
                 unsafe { libc::munmap(c.cast(), CHUNK) };

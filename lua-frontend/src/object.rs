@@ -56,7 +56,7 @@ pub struct Header {
     pub flags: u8,
     /// Functions: function id. Tables: negative cache of metamethods. Strings: reserved-word index. Threads: status.
     pub x: u8,
-    /// Functions: number of upvalues. Upvalues: closed?
+    /// Functions: number of upvalues. Upvalues: closed? Tables: how often resized (for the collector).
     pub y: u8,
     /// Strings: length. Tables: array size. Userdata, cdata: payload size.
     pub n: u32,
@@ -109,7 +109,7 @@ pub struct Node {
 /// A table.
 #[repr(C)]
 pub struct Table {
-    /// kind, flags, negative metamethod cache (one bit per fast event), -, array size.
+    /// kind, flags, negative metamethod cache (one bit per fast event), how often resized, array size.
     pub h: Header,
     /// Array part: slots for keys 0 .. `h.n - 1`.
     pub array: *mut Value,

@@ -4,6 +4,9 @@
 //! colliding inputs cannot be prepared; what scripts can observe (the order of `pairs`) rests on the serial
 //! number of a string instead, which is deterministic.
 //!
+//! The table grows without a pause: while an old table is not empty, each insertion moves some of its chains to the new one
+//! (but not while the collector sweeps).
+//!
 //! Contract of the unsafe code: chains hold live strings, or dead ones that the collector has not unlinked yet; those are
 //! brought back to life when a lookup finds them ([`crate::gc`], phase *sweep strings*).
 
@@ -19,7 +22,11 @@ pub const MAX_STR: usize = 0x7fff_ff00;
 /// The table of all strings.
 pub struct StringTable {
     /// Heads of the chains.
-    pub buckets: Vec<*mut Str>,
+    buckets: Vec<*mut Str>,
+    /// The table before it grew; empty if all chains have been moved.
+    old: Vec<*mut Str>,
+    /// Chains of the old table that have been moved.
+    moved: usize,
     /// Number of strings.
     pub count: usize,
     /// Dead strings may still be in the chains from this bucket on; `usize::MAX` when not sweeping.
@@ -82,6 +89,8 @@ impl StringTable {
     pub fn new(seed: u64) -> StringTable {
         StringTable {
             buckets: vec![ptr::null_mut(); 1024],
+            old: Vec::new(),
+            moved: 0,
             count: 0,
             sweep_pos: usize::MAX,
             next_sid: 0,
@@ -89,13 +98,25 @@ impl StringTable {
         }
     }
 
+    /// The head of the chain for a hash.
+    #[inline(always)]
+    fn head(&mut self, h: u32) -> &mut *mut Str {
+        if !self.old.is_empty() {
+            let i = h as usize & (self.old.len() - 1);
+            if i >= self.moved {
+                return &mut self.old[i];
+            }
+        }
+        let i = h as usize & (self.buckets.len() - 1);
+        &mut self.buckets[i]
+    }
+
     /// The string of these bytes.
     pub fn intern(&mut self, heap: &mut Heap, s: &[u8]) -> Gc<Str> {
         let h = hash(s, self.seed);
-        let bucket = h as usize & (self.buckets.len() - 1);
         // SAFETY: chains hold live or resurrectable strings; see the module header.
         unsafe {
-            let mut p = self.buckets[bucket];
+            let mut p = *self.head(h);
             while !p.is_null() {
                 if (*p).hash == h && (*p).bytes() == s {
                     if self.sweep_pos != usize::MAX && !is_marked(p.cast()) {
@@ -118,17 +139,17 @@ impl StringTable {
         if p.is_null() {
             return self.intern(heap, b"");
         }
-        if self.count >= self.buckets.len() && self.sweep_pos == usize::MAX {
+        if self.sweep_pos == usize::MAX && (self.count >= self.buckets.len() || !self.old.is_empty()) {
             self.grow();
         }
-        let bucket = h as usize & (self.buckets.len() - 1);
+        let head: *mut *mut Str = self.head(h);
         // SAFETY: a fresh cell with room for the header, the bytes and a zero.
         unsafe {
             p.write(Str {
                 h: Header { kind: Kind::Str as u8, flags: 0, x: 0, y: 0, n: s.len() as u32 },
                 hash: h,
                 sid: self.next_sid,
-                next: self.buckets[bucket],
+                next: *head,
             });
             let data = p.add(1).cast::<u8>();
             ptr::copy_nonoverlapping(s.as_ptr(), data, s.len());
@@ -138,38 +159,53 @@ impl StringTable {
             }
         }
         self.next_sid = self.next_sid.wrapping_add(1);
-        self.buckets[bucket] = p;
+        // SAFETY: the head of a chain of this table, which has not changed since.
+        unsafe { *head = p }
         self.count += 1;
         Gc::from_ptr(p)
     }
 
+    /// Begins to grow, or moves some chains.
     #[cold]
     fn grow(&mut self) {
-        let n = self.buckets.len() * 2;
-        let mut new = vec![ptr::null_mut::<Str>(); n];
-        for &head in &self.buckets {
-            let mut p = head;
+        /// Chains moved by an insertion; the table is moved long before it must grow again.
+        const AT_ONCE: usize = 4;
+        let n = self.buckets.len();
+        if self.old.is_empty() {
+            self.old = std::mem::replace(&mut self.buckets, vec![ptr::null_mut(); n * 2]);
+            self.moved = 0;
+        }
+        let n = self.buckets.len();
+        let end = (self.moved + AT_ONCE).min(self.old.len());
+        for i in self.moved..end {
+            let mut p = std::mem::replace(&mut self.old[i], ptr::null_mut());
             while !p.is_null() {
                 // SAFETY: chains hold live strings outside of sweeps.
                 unsafe {
                     let next = (*p).next;
                     let b = (*p).hash as usize & (n - 1);
-                    (*p).next = new[b];
-                    new[b] = p;
+                    (*p).next = self.buckets[b];
+                    self.buckets[b] = p;
                     p = next;
                 }
             }
         }
-        self.buckets = new;
+        self.moved = end;
+        if end == self.old.len() {
+            self.old = Vec::new();
+        }
     }
 
     /// Unlinks the unmarked strings of up to `n` buckets; true when the whole table has been swept.
     pub fn sweep(&mut self, n: usize) -> bool {
-        let end = (self.sweep_pos + n).min(self.buckets.len());
+        // First the old table, if there is one, then the new one.
+        let (old, all) = (self.old.len(), self.old.len() + self.buckets.len());
+        let end = (self.sweep_pos + n).min(all);
         for b in self.sweep_pos..end {
             // SAFETY: dead strings stay mapped until they are unlinked here.
             unsafe {
-                let mut link: *mut *mut Str = &mut self.buckets[b];
+                let mut link: *mut *mut Str =
+                    if b < old { &mut self.old[b] } else { &mut self.buckets[b - old] };
                 while !(*link).is_null() {
                     let p = *link;
                     if is_marked(p.cast()) {
@@ -182,7 +218,7 @@ impl StringTable {
             }
         }
         self.sweep_pos = end;
-        if end == self.buckets.len() {
+        if end == all {
             self.sweep_pos = usize::MAX;
             return true;
         }

@@ -555,6 +555,7 @@ pub fn resize(heap: &mut Heap, t: Gc<Table>, asize: u32, hbits: u32) -> Result<(
     let p = t.as_ptr();
     // SAFETY: the old blocks are kept until their entries have been moved.
     unsafe {
+        (*p).h.y = (*p).h.y.wrapping_add(1);
         let (old_node, old_mask, old_free) = ((*p).node, (*p).hmask, (*p).free);
         let old_n = (*p).h.n;
         if asize > old_n && !grow_array(heap, p, asize) {

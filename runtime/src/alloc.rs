@@ -56,12 +56,14 @@ const RESERVATIONS: [usize; 4] = [16 << 30, 1 << 30, 128 << 20, 16 << 20];
 /// Memory is made accessible in steps of this many bytes.
 const STEP: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Where reservations are asked for, at least: away from where the kernel places libraries, because the code cache wants the
-/// room beside them. The kernel takes another place when one is taken.
-const HINT: usize = 0x4700_0000_0000;
+/// Where reservations are asked for: below where the kernel places libraries, because the code cache wants the room
+/// beside them, and in that part of the address space where the sanitizers expect libraries. (They take most of the rest by
+/// force: ThreadSanitizer 0x3400_0000_0000 to 0x5500_0000_0000 and 0x5680_0000_0000 to 0x7e80_0000_0000.) The kernel takes
+/// another place when one is taken.
+const HINT: usize = 0x7e90_0000_0000;
 /// The grain in which the place is random, and how many places there are.
 const GRAIN: usize = 1 << 30;
-const PLACES: usize = 4096;
+const PLACES: usize = 256;
 
 static ARENA: Arena = Arena(UnsafeCell::new(ArenaState {
     reserved: [(0, 0); MOST_RESERVATIONS],
@@ -214,6 +216,7 @@ pub fn let_go(contents: &'static [u8]) {
 }
 
 /// Likewise the program's own code and constants: most of what was touched by now is needed at the start only.
+/// A debugger's breakpoints in it are lost.
 pub fn let_start_go() {
     unsafe extern "C" {
         static __ehdr_start: u8;

@@ -116,6 +116,9 @@ fn prepare(thread: &mut Thread, pc: GuestPc) -> Result<(), TranslateError> {
             .unwrap_or(u64::MAX);
         shared.cache.reclaim(oldest);
     }
+    if process.options.gdb {
+        crate::gdb::sync(shared);
+    }
     thread.epoch.store(shared.cache.epoch(), Ordering::Release);
     thread.context.target = shared.cache.frag(frag).entry.0 as u64;
     if thread.verifier.is_some() {
@@ -295,6 +298,10 @@ fn make(shared: &mut Shared, pc: GuestPc, mut mode: BlockMode) -> Result<FragId,
     let n = n.min(mode.limit.unwrap_or(n));
     let Shared { cache, translator, store, .. } = shared;
     let made = translator.block(cache, &bytes[..n], pc, mode)?;
+    if translator.executed.is_some() {
+        let len = cache.frag(made).source().next().map_or(0, |s| s.1);
+        translator.executed.get_or_insert_default().insert((pc, len));
+    }
     if kept {
         store.note(&range, pc, translator.variant(), &translator.saved());
     }
@@ -317,19 +324,25 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
     let policy = *shared.cache.policy();
     let range = shared.map.range_at(pc.0);
     let writable = range.is_none_or(|r| r.prot & libc::PROT_WRITE != 0 || r.shared);
-    let meets = shared.cache.lookup(pc).filter(|&f| !r.steps.is_empty() && closes(shared, f, r.called));
+    // Where a trace rests on guesses it depends on how one came there, and so each path has its own.
+    let ends_at = |f: &FragId| {
+        !r.steps.is_empty() && !thread.guessed.contains(&pc) && !r.by_guess() && closes(shared, *f, r.called)
+    };
+    let meets = shared.cache.lookup(pc).filter(ends_at);
     // Beside a loop the path goes on through one iteration of it: perhaps it comes back to where it began.
     let through = r.beside.is_none() && meets.is_some_and(|f| leaves_to(shared, f, r.pc));
     if through {
         r.beside = Some(r.steps.len());
     }
+    // With guesses, twice as far: a path has to be seen to repeat itself.
+    let times = if r.guessed() { 2 } else { 1 };
     let done = r.stops
         || r.ends
         || writable
-        || r.visited(pc)
+        || if r.guessed() && pc == r.pc { r.comes_home() } else { r.visited(pc) }
         || meets.is_some() && !through
-        || r.steps.len() >= policy.max_blocks as usize
-        || r.instructions >= policy.max_instructions as usize;
+        || r.steps.len() >= times * policy.max_blocks as usize
+        || r.instructions >= times * policy.max_instructions as usize;
     if done {
         finish(thread, shared);
         return Ok(None);
@@ -387,21 +400,29 @@ pub fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
 /// Makes a trace of what was recorded.
 fn finish(thread: &mut Thread, shared: &mut Shared) {
     let _time = crate::stats::translating();
-    let Some(r) = thread.recording.take() else { return };
+    let Some(mut r) = thread.recording.take() else { return };
     let began = r.began;
-    make_trace(r, shared);
+    r.turn_back();
+    let policy = shared.cache.policy();
+    let longest = (policy.max_blocks as usize, policy.max_instructions as usize);
+    let alive = shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc;
+    match r.settle(&mut thread.samples, longest) {
+        Ok(()) => {
+            if r.guesses_left() {
+                thread.guessed.insert(r.pc);
+            }
+            make_trace(r, shared);
+        }
+        Err(wait) if alive => {
+            shared.cache.recount(r.head, wait);
+            shared.cache.events.push(EventKind::Abort, r.pc, AbortReason::Unconfirmed as u64);
+        }
+        Err(_) => {}
+    }
     shared.budget.spend(stats::processor_time(Whose::Thread).saturating_sub(began));
 }
 
-fn make_trace(mut r: Recording, shared: &mut Shared) {
-    r.turn_back();
-    if r.stops {
-        // The last block ends in a service: the trace ends before it when there is anything before.
-        r.steps.pop();
-        if let Some(last) = r.steps.last() {
-            debug_assert_ne!(last.next, GuestPc(0));
-        }
-    }
+fn make_trace(r: Recording, shared: &mut Shared) {
     let alive = shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc;
     if r.steps.is_empty() || !alive {
         if alive {

@@ -149,6 +149,7 @@ impl Lifter {
     ) -> Result<End, Refusal> {
         let guest = X86_64;
         let exact = facts & assume::NO_FAULT_HANDLER == 0;
+        let head = steps[0].pc.0;
         let fp = if facts & assume::FP_DEFAULT != 0 { Fp::AssumeDefault } else { Fp::Native };
         for (k, step) in steps.iter().enumerate() {
             let bytes = code(k);
@@ -196,7 +197,9 @@ impl Lifter {
                             // The path itself has computed it.
                             Some(to) if !last && to == towards => {}
                             Some(to) => return Ok(End::Exit(self.exit(to, kind, exact, read))),
-                            None if last => return Ok(End::Exit(self.b.exit_indirect(target, kind))),
+                            None if last && towards != head => {
+                                return Ok(End::Exit(self.b.exit_indirect(target, kind)));
+                            }
                             None => self.predict(target, kind, towards),
                         }
                     }

@@ -24,6 +24,8 @@ mod emulate;
 mod enter;
 mod foreign;
 mod fpenv;
+mod gdb;
+mod guess;
 mod host;
 mod interp;
 mod jitdump;
@@ -176,6 +178,7 @@ fn start(options: Options) -> ! {
     if options.drcov.is_some() {
         // What is translated is what is executed.
         translator.branches = 0;
+        translator.executed = Some(rustc_hash::FxHashSet::default());
     }
     translator.verifying = verifier.is_some();
     let foreign = image.arch != loader::Arch::HOST;
@@ -231,7 +234,9 @@ fn start(options: Options) -> ! {
     signal::catch_deaths(thread);
     signal::set_host_mask(thread.mask);
     set_name(if by_descriptor { &process::process().exe } else { &request.path });
-    alloc::let_start_go();
+    if !process::process().options.gdb {
+        alloc::let_start_go();
+    }
     dispatch::run(thread)
 }
 
@@ -249,6 +254,9 @@ fn randomises() -> bool {
 
 fn fail_to_load(e: &loader::LoadError) -> ! {
     report::line(&e.to_string());
+    if e.kills() {
+        syscall::signals::die_by(libc::SIGSEGV);
+    }
     std::process::exit(e.exit_status())
 }
 

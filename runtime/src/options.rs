@@ -107,6 +107,11 @@ pub struct Options {
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub jitdump: bool,
 
+    /// Tell a debugger of traces as they are made and dropped, by GDB's JIT interface
+    #[arg(long, env = "DYNRUN_GDB", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub gdb: bool,
+
     /// Write the event log at exit in Chrome's trace format, for time-line viewers
     #[arg(long, value_name = "FILE.json", env = "DYNRUN_TIMELINE")]
     pub timeline: Option<PathBuf>,
@@ -283,6 +288,7 @@ impl Options {
         for (on, name) in [
             (self.perf_map, "--perf-map"),
             (self.jitdump, "--jitdump"),
+            (self.gdb, "--gdb"),
             (self.no_aslr, "--no-aslr"),
             (self.no_persist, "--no-persist"),
             (self.always_optimize, "--always-optimize"),

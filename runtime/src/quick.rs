@@ -35,6 +35,7 @@ fn read(mut words: impl Iterator<Item = OsString>) -> Option<Options> {
         no_follow: false,
         perf_map: false,
         jitdump: false,
+        gdb: false,
         timeline: None,
         drcov: None,
         cache_limit: CACHE_LIMIT,

@@ -11,9 +11,15 @@
 //! A head is hot because something jumps back to it. When the path comes to such a branch and this time it is not taken, the recording happened to
 //! begin in the last iteration: what follows is the way out of the loop, a bad trace for a hot head. Then the recording is given up and
 //! repeated a few arrivals later, [`RETRIES`] times at most; a path that leaves each time is taken as it is.
+//!
+//! Behind an indirect jump the path goes on too, as a *guess* that has to be confirmed ([`crate::guess`], [`Recording::settle`]). What comes back to
+//! a place behind a guess is then no loop, but perhaps another turn of an interpreter: only what was visited since the last guess counts.
 
+use crate::guess::{self, Samples};
 use crate::translate::{BlockEnd, BlockShape, Step};
 use fragcache::{FragId, GuestPc};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 /// A path being recorded.
@@ -33,6 +39,12 @@ pub struct Recording {
     pub stops: bool,
     /// The trace ends behind the last block.
     pub ends: bool,
+    /// Blocks that end in a guess.
+    guesses: Vec<usize>,
+    /// Blocks before the path came back to its head for the first time, by way of a guess.
+    home: Option<usize>,
+    /// Blocks in one of the repetitions that the path consists of.
+    period: Option<usize>,
     /// Calls on the path that have not returned yet.
     pub depth: usize,
     /// By block: the call that it belongs to.
@@ -71,6 +83,9 @@ impl Recording {
             current: None,
             stops: false,
             ends: false,
+            guesses: Vec::new(),
+            home: None,
+            period: None,
             depth: 0,
             calls: Vec::new(),
             active: vec![0],
@@ -110,7 +125,8 @@ impl Recording {
             BlockEnd::Plain => {}
             BlockEnd::Call => self.depth += 1,
             BlockEnd::Return if self.depth > 0 => self.depth -= 1,
-            BlockEnd::Return | BlockEnd::Select => self.ends = true,
+            BlockEnd::Return => self.ends = true,
+            BlockEnd::Select => self.guesses.push(self.steps.len()),
             BlockEnd::Stop => self.stops = true,
         }
         self.steps.push(Step { pc, next: pc, instructions: shape.instructions });
@@ -118,7 +134,31 @@ impl Recording {
 
     /// Has the path just come to a branch back to its head, and gone on to `pc` instead?
     pub fn leaves_loop(&self, pc: GuestPc) -> bool {
-        self.latch && pc != self.pc
+        self.latch && pc != self.pc && self.guesses.is_empty()
+    }
+
+    /// Has a guess been made?
+    pub fn guessed(&self) -> bool {
+        !self.guesses.is_empty()
+    }
+
+    /// Did the last block end in a guess?
+    pub fn by_guess(&self) -> bool {
+        self.guesses.last().is_some_and(|g| g + 1 == self.steps.len())
+    }
+
+    /// Does the trace rest on a guess?
+    pub fn guesses_left(&self) -> bool {
+        let last = self.steps.len().saturating_sub(1);
+        let closed = self.steps.last().is_some_and(|s| s.next == self.pc);
+        self.guesses.iter().any(|&g| g < last || g == last && closed)
+    }
+
+    /// The path, which has made a guess, arrives at its head. True when it has done enough to show that it repeats itself.
+    pub fn comes_home(&mut self) -> bool {
+        self.home.get_or_insert(self.steps.len());
+        self.period = guess::period(&self.steps);
+        self.period.is_some()
     }
 
     /// True when the path should end because `pc` is on it already, in what is being executed: it has gone round a loop, or deep
@@ -127,7 +167,8 @@ impl Recording {
     pub fn visited(&self, pc: GuestPc) -> bool {
         let innermost = self.active.last().copied().unwrap_or(0);
         let mut others = 0;
-        for (_, call) in self.steps.iter().zip(&self.calls).filter(|(s, _)| s.pc == pc) {
+        let since = self.guesses.last().map_or(0, |g| g + 1);
+        for (_, call) in self.steps.iter().zip(&self.calls).skip(since).filter(|(s, _)| s.pc == pc) {
             if *call == innermost {
                 return true;
             }
@@ -144,6 +185,53 @@ impl Recording {
             self.steps.truncate(n);
             self.stops = false;
         }
+        if self.stops {
+            // The last block ends in a service: the trace ends before it when there is anything before.
+            self.steps.pop();
+        }
+        self.guesses.retain(|&g| g < self.steps.len());
+    }
+
+    /// Confirms the guesses on a path that has ended, and cuts it to what is a trace of at most `longest` blocks and instructions.
+    ///
+    /// # Errors
+    /// The head is to be recorded again, after this number of arrivals.
+    pub fn settle(
+        &mut self,
+        samples: &mut HashMap<GuestPc, Samples>,
+        longest: (usize, usize),
+    ) -> Result<(), u32> {
+        let Some(&first) = self.guesses.first() else { return Ok(()) };
+        let fits = guess::fitting(&self.steps, longest);
+        if let Some(period) = self.period.filter(|&p| p <= fits) {
+            self.steps.truncate(period);
+            samples.remove(&self.pc);
+            return Ok(());
+        }
+        let agreed = match samples.entry(self.pc) {
+            Entry::Vacant(e) => return Err(e.insert(Samples::new(&self.steps)).wait()),
+            Entry::Occupied(mut e) => {
+                e.get_mut().add(&self.steps);
+                match e.get().agreed() {
+                    None => return Err(e.get().wait()),
+                    Some(agreed) => {
+                        e.remove();
+                        agreed
+                    }
+                }
+            }
+        };
+        let len = agreed.max(first + 1).min(fits);
+        if let Some(home) = self.home.filter(|&h| h < len) {
+            // All of them came back to the head.
+            self.steps.truncate(home);
+            return Ok(());
+        }
+        self.steps.truncate(len);
+        if self.guesses.contains(&(self.steps.len().saturating_sub(1))) {
+            guess::leave_open(&mut self.steps);
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +255,77 @@ mod tests {
         assert!(!r.visited(GuestPc(9)), "that call has returned");
         let r = path(&[(1, Plain), (2, Call), (9, Return), (3, Plain)]);
         assert!(r.visited(GuestPc(1)) && r.visited(GuestPc(2)) && !r.visited(GuestPc(9)));
+    }
+
+    #[test]
+    fn behind_a_guess_a_block_may_stand_again() {
+        use BlockEnd::{Plain, Return, Select};
+        let r = path(&[(1, Plain), (2, Select), (3, Plain)]);
+        assert!(r.visited(GuestPc(3)) && !r.visited(GuestPc(2)) && !r.by_guess());
+        assert!(path(&[(1, Plain), (2, Select)]).by_guess());
+        assert!(path(&[(1, Plain), (2, Return)]).ends, "its call is not on the path");
+    }
+
+    /// An interpreter with these operations, each a block that jumps through a table; back at the head in the end.
+    fn operations(pcs: &[u64]) -> Recording {
+        let mut r = path(&pcs.iter().map(|&pc| (pc, BlockEnd::Select)).collect::<Vec<_>>());
+        r.arrive(GuestPc(pcs[0]));
+        r
+    }
+
+    #[test]
+    fn a_path_that_repeats_itself_is_a_loop_at_once() {
+        let mut r = operations(&[1, 1, 2, 1, 1, 2]);
+        assert!(r.comes_home());
+        let mut samples = HashMap::new();
+        assert_eq!(r.settle(&mut samples, (48, 400)), Ok(()));
+        assert_eq!((r.steps.len(), r.steps[2].next), (3, GuestPc(1)));
+        assert!(r.guesses_left() && samples.is_empty());
+    }
+
+    #[test]
+    fn a_guess_is_taken_when_three_recordings_agree() {
+        let mut samples = HashMap::new();
+        for (pcs, settled) in [([1, 2, 3, 4], false), ([1, 2, 3, 5], false), ([1, 2, 3, 6], true)] {
+            let mut r = operations(&pcs);
+            assert_eq!(r.settle(&mut samples, (48, 400)).is_ok(), settled);
+            if settled {
+                assert_eq!(
+                    (r.steps.len(), r.steps[2].next),
+                    (3, GuestPc(0)),
+                    "where it parts it is left open"
+                );
+                assert!(r.guesses_left());
+            }
+        }
+    }
+
+    #[test]
+    fn a_guess_that_is_often_wrong_is_none() {
+        let mut samples = HashMap::new();
+        let mut r = operations(&[1, 2]);
+        for pcs in [[1, 3], [1, 2], [1, 4]] {
+            r = operations(&pcs);
+            let _ = r.settle(&mut samples, (48, 400));
+        }
+        assert_eq!((r.steps.len(), r.steps[0].next, r.guesses_left()), (1, GuestPc(0), false));
+    }
+
+    #[test]
+    fn when_all_come_back_to_the_head_it_is_a_loop() {
+        let mut samples = HashMap::new();
+        for n in 0..3 {
+            // Back at the head behind two blocks; then they part.
+            let mut r = operations(&[1, 2]);
+            assert!(!r.comes_home(), "not seen often enough");
+            r.block(GuestPc(1), BlockShape { instructions: 1, end: BlockEnd::Select, branch: None });
+            r.arrive(GuestPc(7 + n));
+            r.block(GuestPc(7 + n), BlockShape { instructions: 1, end: BlockEnd::Select, branch: None });
+            if r.settle(&mut samples, (48, 400)).is_ok() {
+                assert_eq!((n, r.steps.len(), r.steps[1].next), (2, 2, GuestPc(1)));
+            }
+        }
+        assert!(samples.is_empty());
     }
 
     #[test]

@@ -11,10 +11,12 @@
 //! the kernel says that the thread is gone.
 
 use crate::context::Context;
+use crate::guess::Samples;
 use crate::process::{Process, process};
 use crate::record::Recording;
 use crate::signal::{Actions, Fault, Queue};
 use fragcache::{ExitId, GuestPc};
+use rustc_hash::FxHashSet;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -62,6 +64,10 @@ pub struct Thread {
     pub recording: Option<Recording>,
     /// How often recordings of a head were given up because they left its loop.
     pub left_loop: HashMap<GuestPc, u8>,
+    /// Recorded paths with guesses that wait for others to agree with them.
+    pub samples: HashMap<GuestPc, Samples>,
+    /// Heads of traces that rest on guesses.
+    pub guessed: FxHashSet<GuestPc>,
     /// The exit to be linked when its target is known.
     pub last_exit: Option<ExitId>,
     /// The last exit was an indirect branch.
@@ -182,6 +188,8 @@ impl Thread {
                 actions,
                 recording: None,
                 left_loop: HashMap::new(),
+                samples: HashMap::new(),
+                guessed: FxHashSet::default(),
                 last_exit: None,
                 by_indirect: false,
                 step: false,

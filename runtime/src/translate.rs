@@ -191,6 +191,8 @@ pub struct Translator {
     pub exact: bool,
     /// Instructions with results of their own each time begin blocks, for the verifier.
     pub verifying: bool,
+    /// Guest addresses and lengths of all blocks ever made, when somebody wants to know (`--drcov`).
+    pub executed: Option<rustc_hash::FxHashSet<(GuestPc, u32)>>,
     /// Guest addresses that follow a call: not worth counting as trace heads.
     pub return_sites: rustc_hash::FxHashSet<u64>,
 }
@@ -231,6 +233,7 @@ impl Default for Translator {
             entry: (0, None),
             exact: false,
             verifying: false,
+            executed: None,
             return_sites: rustc_hash::FxHashSet::with_capacity_and_hasher(1 << 10, Default::default()),
         }
     }
@@ -587,7 +590,7 @@ impl Translator {
                 FlowControl::Return => BlockEnd::Return,
                 FlowControl::Call | FlowControl::IndirectCall => BlockEnd::Call,
                 // A jump through a fixed place in memory is a stub of a shared library; others
-                // select among many targets, which the table does better than one guess.
+                // select among many targets, and to follow one is a guess.
                 FlowControl::IndirectBranch if !i.is_ip_rel_memory_operand() => BlockEnd::Select,
                 _ => BlockEnd::Plain,
             },

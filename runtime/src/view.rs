@@ -7,6 +7,7 @@
 //! is, as far as they have them; a file that has changed since is not noticed.
 
 mod names;
+pub mod symfile;
 
 use crate::process::{Shared, process};
 use crate::signal::read_guest;
@@ -65,7 +66,7 @@ pub fn page(statistics: &Statistics) -> Result<String, serde_json::Error> {
 
 /// The blocks that were executed, in the format of DynamoRIO's drcov, version 2: a table of modules, then for each block its offset
 /// in its module (4 bytes), its length (2) and the module's number (2). Blocks are basic ones (see
-/// [`crate::translate::Translator::branches`]), and paths of traces; those that were evicted are missing.
+/// [`crate::translate::Translator::branches`]). Those of modules that are no longer mapped are missing.
 pub fn drcov() -> Vec<u8> {
     let names = Names::new();
     let modules = names.modules();
@@ -84,11 +85,9 @@ pub fn drcov() -> Vec<u8> {
     }
     let mut blocks = std::collections::BTreeSet::new();
     let shared = process().lock();
-    for (_, f) in shared.cache.fragments() {
-        for (GuestPc(start), len) in f.source() {
-            if let Some(id) = modules.iter().position(|(base, end, _)| (*base..*end).contains(&start)) {
-                blocks.insert(((start - modules[id].0) as u32, len as u16, id as u16));
-            }
+    for &(GuestPc(start), len) in shared.translator.executed.iter().flatten() {
+        if let Some(id) = modules.iter().position(|(base, end, _)| (*base..*end).contains(&start)) {
+            blocks.insert(((start - modules[id].0) as u32, len as u16, id as u16));
         }
     }
     out.extend_from_slice(format!("BB Table: {} bbs\n", blocks.len()).as_bytes());
@@ -112,6 +111,30 @@ pub fn jitdump() -> std::io::Result<()> {
     let mut names = Names::new();
     let shared = process().lock();
     crate::jitdump::finish(&shared.cache, |f| format!("{} {} {:#x}", kind(f), names.function(f.pc.0), f.pc.0))
+}
+
+/// The symbol file of a trace, see [`symfile`].
+pub fn symbols(id: FragId, f: &Fragment<'_>) -> Result<Vec<u8>, symfile::Error> {
+    let mut names = Names::new();
+    // SAFETY: a live fragment's code is mapped and readable, and stays so while the cache is borrowed.
+    let code = unsafe { std::slice::from_raw_parts(f.start.0 as *const u8, f.len as usize) };
+    let mut lines: Vec<(u64, symfile::Line)> = Vec::new();
+    let mut last = None;
+    for i in Decoder::with_ip(64, code, f.start.0 as u64, DecoderOptions::NONE).iter() {
+        let Some((pc, _)) = f.guest_pc_at(HostPc(i.ip() as usize)) else { continue };
+        if last.replace(pc) == Some(pc) {
+            continue;
+        }
+        let line = names.line(pc.0);
+        if let Some((file, number)) = line.rsplit_once(':')
+            && let Ok(number) = number.parse()
+            && lines.last().is_none_or(|(_, l)| l.0 != file || l.1 != number)
+        {
+            lines.push((i.ip() - f.start.0 as u64, (file.to_owned(), number)));
+        }
+    }
+    let name = format!("{} [trace {}]", names.function(f.pc.0), id.0);
+    symfile::file(&name, f.start.0 as u64, code, &lines)
 }
 
 fn run(shared: &Shared, s: &Statistics, names: &mut Names) -> Run {

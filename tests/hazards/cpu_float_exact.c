@@ -1,7 +1,6 @@
 // hazard: floating point is bit-exact: NaN payloads, denormals, signed zero, conversions, x87 excess precision.
 // flags: -O2 -fno-fast-math
 // libs: -lm
-// machines: x86-64 aarch64
 #include "hazard.h"
 #include <math.h>
 int main(void) {

@@ -19,7 +19,7 @@ static void *writer(void *ms) {
 static long call(int which) {
   char c;
   struct pollfd p = {fds[0], POLLIN, 0};
-  struct timespec t = {0, 150000000}, ft = {5, 0};
+  struct timespec t = {5, 0}, ft = {5, 0};
   struct timeval tv = {5, 0};
   struct epoll_event ev;
   fd_set set;
@@ -70,15 +70,22 @@ int main(void) {
         pthread_create(&th, NULL, writer, (void *)300l);
         pthread_sigmask(SIG_SETMASK, &old, NULL);
       }
-      alarm_ms(60);
+      /* Again and again, so that a call that began late is interrupted, too. */
+      struct itimerval tick = {{0, 100000}, {0, 100000}}, never = {{0, 0}, {0, 0}};
+      double armed = now();
+      setitimer(ITIMER_REAL, &tick, NULL);
       errno = 0;
       double start = now();
       long r = call(i);
       int e = r < 0 ? errno : 0;
       double took = now() - start;
-      printf("%s %s: %ld %s, handler ran %d\n", names[i], restart ? "SA_RESTART" : "plain", r,
-             e ? strerrorname_np(e) : "-", (int)hits);
-      CHECK(took > 0.05 && took < 2);
+      setitimer(ITIMER_REAL, &never, NULL);
+      int late = start - armed > 0.02;
+      if (!late) {
+        printf("%s %s: %ld %s, handler ran: %d\n", names[i], restart ? "SA_RESTART" : "plain", r,
+               e ? strerrorname_np(e) : "-", hits > 0);
+        CHECK(took > 0.05);
+      }
       if (th)
         pthread_join(th, NULL);
       if (child)
@@ -90,6 +97,9 @@ int main(void) {
       (void)!read(sv[0], buf, 16);
       fcntl(fds[0], F_SETFL, 0);
       fcntl(sv[0], F_SETFL, 0);
+      /* On a busy machine the signal may have come before the call: that says nothing. */
+      if (late)
+        i--;
     }
   return done();
 }

@@ -30,3 +30,32 @@ p(pcall(rawset, {}, nil, 1), pcall(rawset, {}, 0 / 0, 1), pcall(function() local
 for k, v in pairs { 10, 20, 30, nil, 50 } do io.write(k, "=", v, " ") end for i, v in ipairs { 1, 2, nil, 4 } do io.write(i, ":", v, " ") end p()
 p(unpack({ 1, 2, 3 }), unpack({ 1, 2, 3 }, 2), unpack({ 1, 2, 3 }, 2, 5), select("#", unpack({}, 1, 3)), select("#", unpack {}), pcall(unpack, {}, 1, 1e6), pcall(unpack, {}, 1, 8000), unpack({ 1, 2 }, -1, 1))
 for _, k in ipairs { 1, 1.5, -1, 2^53, 2^31, -0.0, "1", true, 1e300 } do local t = {} t[k] = "v" io.write(tostring(t[k]), tostring(t[tonumber(k)]), " ") end p(({ [0] = 1 })[-0.0])
+
+-- the border of constructors with holes depends on how their templates grow
+do
+  local function try(t, ...)
+    for i = 1, 4 do t[#t + 1] = i end
+    local n = #t
+    t[n - 1] = nil
+    print(#t, select("#", unpack(t)), n, ...)
+  end
+  try({-8, 1e15, 45, n = 3})
+  try({1, nil, 3, n = 3})
+  try({1, 2, nil, 4})
+  try({nil, nil, 3})
+  try({[1] = 1, [2] = 2, [4] = 4})
+  try({1, 2, [5] = 5, 3})
+  try({x = 1, 1, 2, 3, 4, 5, 6, 7, 8, 9})
+  try({1, 2, 3, 4, y = math.pi, z = print})
+  try({print, 2, 3, nil, 5})
+  try({[0] = 0, 1, 2})
+  for _, n in ipairs{1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33} do
+    local parts = {}
+    for i = 1, n do parts[i] = tostring(i) end
+    local t = loadstring("return {" .. table.concat(parts, ",") .. ", k = 1}")()
+    t[n + 2] = 1 t[n] = nil
+    print(n, #t, select("#", unpack(t)))
+    t[n + 1] = 2
+    print(n, #t)
+  end
+end

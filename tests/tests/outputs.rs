@@ -12,7 +12,9 @@ use serde_json::Value;
 
 const PROGRAM: &str = r#"
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <sys/wait.h>
 __attribute__((noinline)) unsigned hot_function(const unsigned char *p, int n)
@@ -26,8 +28,22 @@ __attribute__((noinline)) void never_called(void)
 {
     puts("never");
 }
+static volatile int ticks;
+static void tick(int number) { ticks++; }
 int main(int argc, char **argv)
 {
+    if (argc > 1 && argv[1][0] == 't') {
+        struct itimerval often = {{0, 200000}, {0, 200000}};
+        signal(SIGALRM, tick);
+        setitimer(ITIMER_REAL, &often, 0);
+        static unsigned char few[4096];
+        unsigned sum = 0;
+        while (ticks < 3) {
+            few[ticks]++;
+            sum += hot_function(few, 4096);
+        }
+        return sum == 0 ? 4 : 3;
+    }
     if (argc > 5)
         never_called();
     static unsigned char bytes[4096];
@@ -64,6 +80,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("dump", dump),
     ("perf_map", perf_map),
     ("jitdump", jitdump),
+    ("gdb", gdb),
     ("unwritable", unwritable),
     ("without", without),
 ];
@@ -190,6 +207,32 @@ fn report_of_straight_traces(c: &Context<'_>) -> Result<(), Failed> {
     c.good(&["--report=r.html", "-O1"])?;
     let page = page(&c.read("r.html")?)?;
     need(hot(&page)?["kind"] == "straight trace", "not a straight trace")
+}
+
+/// In a debugger the hot loop has its function's name and its line. The program's timer stops it where it is, which is in the
+/// trace almost always.
+fn gdb(c: &Context<'_>) -> Result<(), Failed> {
+    if Command::new("gdb").arg("--version").output().is_err() {
+        return need(std::env::var_os("E2E_REQUIRE_ALL").is_none(), "gdb is missing");
+    }
+    let mut command = Command::new("gdb");
+    suite::surroundings(&mut command, c.dir);
+    command.args([
+        "-nx",
+        "-batch",
+        "-ex",
+        "handle SIGSEGV nostop noprint pass",
+        "-ex",
+        "handle SIGALRM stop print pass",
+    ]);
+    command.args(["-ex", "run"]);
+    for _ in 0..3 {
+        command.args(["-ex", "backtrace 1", "-ex", "continue"]);
+    }
+    let output = command.arg("--args").arg(c.dynrun).arg("--gdb").arg(c.program).arg("ticks").output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let named = said.lines().any(|l| l.contains("hot_function [trace ") && l.contains("program.c:"));
+    need(named && said.contains("exited with code 03"), said)
 }
 
 /// A process that a fault kills reports, and so does its child, into a file of its own.

@@ -1,19 +1,21 @@
 //! Signals: Ctrl-C in a running script, and pipes whose reader is gone.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::api::Cx;
+use crate::state::Global;
 
-/// The flag of the running state, null when nothing runs.
-static FLAG: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
+/// The running state, null when nothing runs.
+static RUNNING: AtomicPtr<Global> = AtomicPtr::new(std::ptr::null_mut());
 
 extern "C" fn interrupted(signal: libc::c_int) {
-    // SAFETY: `signal` is async-signal-safe; a second Ctrl-C then ends the process. The flag outlives the guard that
+    // SAFETY: `signal` is async-signal-safe; a second Ctrl-C then ends the process. The state outlives the guard that
     // announced it.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);
-        if let Some(flag) = FLAG.load(Ordering::SeqCst).as_ref() {
-            flag.store(true, Ordering::SeqCst);
+        let running = RUNNING.load(Ordering::SeqCst);
+        if !running.is_null() {
+            crate::vm::interrupt(running);
         }
     }
 }
@@ -23,7 +25,7 @@ pub struct Interrupts(());
 
 /// Makes Ctrl-C an error in the script.
 pub fn interrupts(cx: Cx) -> Interrupts {
-    FLAG.store(cx.interrupt_flag().cast_mut(), Ordering::SeqCst);
+    RUNNING.store(cx.shared(), Ordering::SeqCst);
     set(libc::SIGINT, interrupted as *const () as libc::sighandler_t);
     Interrupts(())
 }
@@ -31,7 +33,7 @@ pub fn interrupts(cx: Cx) -> Interrupts {
 impl Drop for Interrupts {
     fn drop(&mut self) {
         set(libc::SIGINT, libc::SIG_DFL);
-        FLAG.store(std::ptr::null_mut(), Ordering::SeqCst);
+        RUNNING.store(std::ptr::null_mut(), Ordering::SeqCst);
     }
 }
 

@@ -80,10 +80,13 @@ pub enum Constant {
 /// The constant part of a table constructor: stores to make in this order in a new table.
 #[derive(Clone, Debug, Default)]
 pub struct TableTemplate {
-    /// Size of the array part, index zero included; zero for none.
+    /// Least size of the array part in the end, index zero included; zero for none.
     pub array_size: u32,
     /// Entries to expect in the hash part.
     pub hash_size: u32,
+    /// Array and hash size with which the stores begin: what was known at the first constant. Tables grow by rules
+    /// that a program can see in the borders of tables with holes.
+    pub start: (u32, u32),
     /// The stores.
     pub entries: Vec<(Scalar, Scalar)>,
 }

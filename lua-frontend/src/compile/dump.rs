@@ -524,7 +524,7 @@ impl<'a> Reader<'a> {
             };
             entries.push((key, value));
         }
-        Ok(TableTemplate { array_size, hash_size, entries })
+        Ok(TableTemplate { array_size, hash_size, start: (array_size, hash_size), entries })
     }
 
     fn item(&mut self) -> Result<Scalar> {

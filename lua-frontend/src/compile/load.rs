@@ -42,17 +42,29 @@ impl Builder<'_> {
     }
 
     fn table(&mut self, template: &TableTemplate) -> Result<Value, Throw> {
-        let table = self.cx.table(template.array_size.saturating_sub(1), template.hash_size);
+        let (array, hash) = template.start;
+        let heap = &mut self.cx.g().heap;
+        let table = crate::table::new(heap, array, crate::table::hash_bits(hash));
         for &(key, value) in &template.entries {
             let key = self.scalar(key);
-            if value == Scalar::Reserved {
-                // The key gets its node now, so that the store of the value needs none.
-                self.cx.raw_set(table, key, true)?;
-                self.cx.raw_set(table, key, Value::NIL)?;
-            } else {
-                let value = self.scalar(value);
-                self.cx.raw_set(table, key, value)?;
+            // A key whose value comes later gets its node now, and counts when the table grows.
+            let value = if value == Scalar::Reserved { Value::TRUE } else { self.scalar(value) };
+            self.cx.raw_set(table, key, value)?;
+        }
+        // Of equal keys the last store counts.
+        let mut reserved = rustc_hash::FxHashMap::default();
+        if template.entries.iter().any(|e| e.1 == Scalar::Reserved) {
+            for &(key, value) in &template.entries {
+                reserved.insert(self.scalar(key).0, value == Scalar::Reserved);
             }
+        }
+        for (key, _) in reserved.into_iter().filter(|&(_, reserved)| reserved) {
+            self.cx.raw_set(table, Value(key), Value::NIL)?;
+        }
+        if table.h.n < template.array_size {
+            let heap = &mut self.cx.g().heap;
+            let r = crate::table::reserve_array(heap, table, template.array_size - 1);
+            r.map_err(|e| crate::error::table(self.cx, e))?;
         }
         Ok(table.into())
     }
@@ -218,7 +230,7 @@ fn extract_table(table: Gc<Table>, symbols: &mut Symbols) -> TableTemplate {
             entries.push((key, value));
         }
     }
-    TableTemplate { array_size: table.h.n, hash_size, entries }
+    TableTemplate { array_size: table.h.n, hash_size, start: (table.h.n, hash_size), entries }
 }
 
 /// The dump of a function's code.

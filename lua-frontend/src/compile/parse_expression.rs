@@ -354,7 +354,8 @@ impl Compiler<'_> {
                 if template.is_none() {
                     let k = self.object_constant(Constant::Table(TableTemplate::default()));
                     self.f.code[start as usize] = ad(Op::TDUP, table, Self::constant_operand(k));
-                    template = Some((TableTemplate::default(), k));
+                    let start = (if has_array { next_index } else { 0 }, hash_size);
+                    template = Some((TableTemplate { start, ..TableTemplate::default() }, k));
                 }
                 let value = match (value.is_plain_constant(), scalar(value.kind)) {
                     (true, Some(Scalar::Nil)) if matches!(key.kind, Kind::String(_)) => {

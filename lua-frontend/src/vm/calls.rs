@@ -386,6 +386,9 @@ op! {
         (*l).top = base.add(k as usize);
         (*l).saved_pc = pc;
         if !thread::grow(l, 2 + a(ins) + k as usize) {
+            // A function without room for its slots never began: a dummy takes its place, as in the reference.
+            *(*l).base.sub(2) = crate::value::Gc::<Thread>::from_ptr(l).into();
+            (*l).top = (*l).base;
             let e = super::unwind::overflow(l);
             return raise(l, g, e);
         }

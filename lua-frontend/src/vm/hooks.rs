@@ -1,13 +1,18 @@
 //! Debug hooks: the table of handlers is exchanged for one that looks at events first.
+//!
+//! A signal that interrupts the script does the same ([`interrupt`]): the next instruction finds the flag and raises
+//! `interrupted!`. So loops pay nothing for being interruptible.
+
+use std::sync::atomic::Ordering;
 
 use crate::api::Cx;
 use crate::bytecode::Op;
 use crate::error::Throw;
 use crate::object::{Proto, Thread};
-use crate::state::hook;
+use crate::state::{Global, hook};
 use crate::value::{Tag, Value};
 
-use super::{BUILTIN_BASE, HANDLERS, TABLE, cx, op, proto_at, raise, sync};
+use super::{BUILTIN_BASE, HANDLERS, Handler, TABLE, cx, op, proto_at, raise, sync};
 
 /// Sets (or with mask 0 removes) the hook function.
 pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
@@ -22,7 +27,22 @@ pub fn set_hook(cx: Cx, f: Value, mask: u8, count: i32) {
     install(cx);
 }
 
-/// Fills the dispatch table according to the hook mask and a pending interrupt.
+/// Makes the next instruction raise `interrupted!`.
+///
+/// # Safety
+/// The state is alive. May be called from a signal handler: it stores words, each of which is valid at any time.
+pub unsafe fn interrupt(g: *mut Global) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*g).interrupt.store(true, Ordering::SeqCst);
+        let table = (&raw mut (*g).dispatch).cast::<Handler>();
+        for i in 0..HANDLERS {
+            table.add(i).write_volatile(if is_head(i) { hook_head } else { hook_ins });
+        }
+    }
+}
+
+/// Fills the dispatch table according to the hook mask.
 fn install(cx: Cx) {
     let g = cx.g();
     let on = g.hookmask & 15 != 0;
@@ -35,6 +55,20 @@ fn install(cx: Cx) {
             hook_ins
         };
     }
+    if g.interrupt.load(Ordering::SeqCst) {
+        // It came while the table was being written.
+        // SAFETY: the state of the caller.
+        unsafe { interrupt(cx.t().g) }
+    }
+}
+
+/// Takes notice of an interrupt.
+#[cold]
+#[inline(never)]
+fn interrupted(cx: Cx) -> Throw {
+    cx.g().interrupt.store(false, Ordering::SeqCst);
+    install(cx);
+    crate::error::with_position(cx, 0, b"interrupted!")
 }
 
 fn is_head(i: usize) -> bool {
@@ -80,6 +114,9 @@ unsafe fn before(l: *mut Thread, base: *mut Value, pc: *const u32) -> Result<(),
         sync(l, base, pc);
         let c = cx(l);
         let g = c.g();
+        if g.interrupt.load(Ordering::Relaxed) {
+            return Err(interrupted(c));
+        }
         if g.hookmask & hook::ACTIVE != 0 {
             return Ok(());
         }

@@ -54,7 +54,7 @@ pub mod fast;
 
 mod hooks;
 
-pub use hooks::set_hook;
+pub use hooks::{interrupt, set_hook};
 
 use crate::api::Cx;
 use crate::bytecode::{self, Ins, OP_COUNT, Op};

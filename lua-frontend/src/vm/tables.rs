@@ -399,7 +399,7 @@ pub(crate) fn store(g: &mut Global, o: Value, key: Value, v: Value) -> Result<Fo
                     (*t.as_ptr()).h.x = 0;
                     *slot = v;
                 }
-                gc::barrier_table(g, t);
+                gc::barrier_store(g, t, key, v);
                 return Ok(Found::Value(Value::NIL));
             }
             h

@@ -156,5 +156,9 @@ unsafe fn run_handler(l: *mut Thread, g: *mut Global) {
 #[inline(never)]
 pub(crate) unsafe fn overflow(l: *mut Thread) -> Throw {
     let cx = Cx { l };
+    // SAFETY: two slots lie below every base.
+    if !unsafe { (*(*l).base.sub(2)).is(Tag::Func) } {
+        return cx.error_plain("stack overflow"); // A dummy: see `grow_and_retry`.
+    }
     crate::error::with_position(cx, 0, b"stack overflow")
 }

@@ -432,7 +432,7 @@ impl Parser<'_> {
 /// # Errors
 /// The first line that is not well-formed.
 pub fn parse(text: &str) -> Result<Vec<Rule>, RuleError> {
-    let mut rules = Vec::new();
+    let mut rules = Vec::with_capacity(text.lines().count());
     for (i, line) in text.lines().enumerate() {
         let line = line.split(';').next().unwrap_or_default();
         let words = words(line);
@@ -616,7 +616,7 @@ impl std::fmt::Debug for Matcher {
 impl Matcher {
     /// Prepares the rules; those of one operation are tried in this order.
     pub fn new(rules: Vec<Rule>) -> Matcher {
-        let mut variants: Vec<Variant> = Vec::new();
+        let mut variants: Vec<Variant> = Vec::with_capacity(2 * rules.len());
         for (rule, r) in rules.iter().enumerate() {
             for pattern in orders(&r.pattern) {
                 let shape = [0, 1].map(|i| pattern.args.get(i).map_or(Shape::Any, shape_of_term));

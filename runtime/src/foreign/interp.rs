@@ -102,25 +102,36 @@ pub fn block(thread: &mut Thread) -> Left {
 }
 
 /// Executes the instruction at `pc`, and `pc` goes on.
+#[expect(dead_code, reason = "for generated code, which is to come")]
 pub fn step(thread: &mut Thread) -> Left {
     with_tier(thread, |tier, thread| match tier.single(thread.context.pc) {
-        Ok((trace, _)) => tier.execute(thread, &trace),
-        Err(left) => left.left(thread),
+        Ok(trace) => tier.execute(thread, &trace),
+        Err(odd) => tier.odd(thread, odd),
     })
 }
 
 fn with_tier(thread: &mut Thread, f: impl FnOnce(&mut Tier0, &mut Thread) -> Left) -> Left {
     let mut tier = thread.foreign_interp.take().unwrap_or_default();
-    thread.context.foreign.to_slots(&mut tier.state);
+    thread.context.foreign.fill_slots(&mut tier.state);
     let left = f(&mut tier, thread);
     thread.context.foreign.take_slots(&tier.state);
     thread.foreign_interp = Some(tier);
     left
 }
 
-/// Why there is nothing to interpret at an address.
+/// Why there is nothing to interpret at `pc`.
+#[derive(Clone, Copy)]
 enum Odd {
-    Fault(GuestFault),
+    /// It is no multiple of an instruction's size.
+    Misaligned,
+    /// No executable memory.
+    NoCode,
+    /// Executable memory that cannot be read.
+    Unreadable,
+    /// No instruction.
+    Undefined,
+    /// `brk`
+    Breakpoint,
     /// `ic ivau` of this register.
     CodeChanged(u8),
 }
@@ -128,8 +139,13 @@ enum Odd {
 impl Odd {
     /// What is to be done about it.
     fn left(self, thread: &mut Thread) -> Left {
+        let pc = thread.context.pc;
         match self {
-            Odd::Fault(f) => Left::Fault(f),
+            Odd::Misaligned => Left::Fault(signal::misaligned(pc)),
+            Odd::NoCode => Left::Fault(signal::fetch_fault(pc, is_mapped(pc))),
+            Odd::Unreadable => Left::Fault(signal::fetch_bus(pc)),
+            Odd::Undefined => Left::Fault(signal::undefined(pc)),
+            Odd::Breakpoint => Left::Fault(signal::breakpoint(pc)),
             Odd::CodeChanged(register) => {
                 let x = &thread.context.foreign.x;
                 let line = x.get(usize::from(register)).map_or(0, |at| at & !(LINE - 1));
@@ -146,13 +162,18 @@ impl Tier0 {
     fn block(&mut self, thread: &mut Thread) -> Left {
         let pc = thread.context.pc;
         if let Err(odd) = self.current(pc) {
-            // The register is looked up in the thread's state.
-            thread.context.foreign.take_slots(&self.state);
-            return odd.left(thread);
+            return self.odd(thread, odd);
         }
         let Some(block) = self.blocks.get(&pc) else { return Left::Boundary };
         let outcome = self.interp.run(&block.trace, &mut self.state, &mut Memory, 0);
         after(thread, outcome)
+    }
+
+    /// There is nothing to interpret at `pc`.
+    fn odd(&self, thread: &mut Thread, odd: Odd) -> Left {
+        // A register is looked up in the thread's state.
+        thread.context.foreign.take_slots(&self.state);
+        odd.left(thread)
     }
 
     fn execute(&mut self, thread: &mut Thread, trace: &Trace) -> Left {
@@ -161,11 +182,11 @@ impl Tier0 {
     }
 
     /// The trace of the one instruction at `pc`.
-    fn single(&mut self, pc: u64) -> Result<(Trace, bool), Odd> {
+    fn single(&mut self, pc: u64) -> Result<Trace, Odd> {
         let (mut bytes, mut changes) = ([0u8; MAX_BYTES], false);
-        let code = fetch(pc, &mut bytes[..WORD as usize], &mut changes).map_err(Odd::Fault)?;
+        let code = fetch(pc, &mut bytes[..WORD as usize], &mut changes)?;
         self.lift(pc, code, 1)?;
-        Ok((self.builder.trace().clone(), changes))
+        Ok(self.builder.trace().clone())
     }
 
     /// Sees to it that the block at `pc` is one of the code as it is now.
@@ -187,7 +208,7 @@ impl Tier0 {
             self.kept = 0;
         }
         let (mut bytes, mut changes) = ([0u8; MAX_BYTES], false);
-        let code = fetch(pc, &mut bytes, &mut changes).map_err(Odd::Fault)?;
+        let code = fetch(pc, &mut bytes, &mut changes)?;
         let count = self.lift(pc, code, if changes { 1 } else { MAX_BLOCK })?;
         self.kept += count;
         let source = code[..count * WORD as usize].into();
@@ -210,12 +231,12 @@ impl Tier0 {
                 _ if count > 0 => break,
                 Ok(inst) => {
                     return Err(match inst.form {
-                        Form::Brk => Odd::Fault(signal::breakpoint(pc)),
+                        Form::Brk => Odd::Breakpoint,
                         Form::Cache { rt, instructions: true } => Odd::CodeChanged(rt),
-                        _ => Odd::Fault(signal::undefined(pc)),
+                        _ => Odd::Undefined,
                     });
                 }
-                Err(_) => return Err(Odd::Fault(signal::undefined(pc))),
+                Err(_) => return Err(Odd::Undefined),
             };
             if count == 0 {
                 b.at(Pc::Addr(at.0));
@@ -258,17 +279,17 @@ fn after(thread: &mut Thread, outcome: Outcome) -> Left {
 }
 
 /// The code at `pc`, as much of it as fits and is there.
-fn fetch<'a>(pc: u64, into: &'a mut [u8], changes: &mut bool) -> Result<&'a [u8], GuestFault> {
+fn fetch<'a>(pc: u64, into: &'a mut [u8], changes: &mut bool) -> Result<&'a [u8], Odd> {
     if !pc.is_multiple_of(WORD) {
-        return Err(signal::misaligned(pc));
+        return Err(Odd::Misaligned);
     }
     match dispatch::copy_code(fragcache::GuestPc(pc), into) {
         Some((len, can_change)) if len as u64 >= WORD => {
             *changes = can_change;
             Ok(&into[..len])
         }
-        _ if dispatch::is_changeable(fragcache::GuestPc(pc)).is_some() => Err(signal::fetch_bus(pc)),
-        _ => Err(signal::fetch_fault(pc, is_mapped(pc))),
+        _ if dispatch::is_changeable(fragcache::GuestPc(pc)).is_some() => Err(Odd::Unreadable),
+        _ => Err(Odd::NoCode),
     }
 }
 

@@ -221,7 +221,7 @@ fn compose(f: &mut [u8], thread: &Thread, mask: u64, a: &Arrived, fault: Option<
 pub fn sigreturn(thread: &mut Thread) {
     let at = thread.context.foreign.sp;
     let mut f = vec![0u8; frame::SIZE];
-    let vectors = match at % 16 == 0 && read_guest(at, &mut f).is_ok() {
+    let vectors = match at.is_multiple_of(16) && read_guest(at, &mut f).is_ok() {
         true => find_fpsimd(&f[frame::RECORDS..]),
         false => None,
     };

@@ -64,7 +64,7 @@ impl GuestState {
     }
 
     /// The slots of a trace get these values.
-    pub fn to_slots(&self, slots: &mut State) {
+    pub fn fill_slots(&self, slots: &mut State) {
         for (i, &x) in self.x.iter().enumerate() {
             slots.set(slots::x(i as u8), x);
         }
@@ -147,7 +147,7 @@ mod tests {
         (state.ex_addr, state.ex_lo, state.ex_hi) = (8, 9, 10);
         state.set_nzcv(0x6000_0000);
         let mut slots = State::new(slots::decls());
-        state.to_slots(&mut slots);
+        state.fill_slots(&mut slots);
         let mut back = GuestState::default();
         back.take_slots(&slots);
         assert_eq!(format!("{back:?}"), format!("{state:?}"));

@@ -41,8 +41,8 @@ use std::path::PathBuf;
 const GROUP: usize = 32;
 /// Seconds for which a file must have been left alone.
 const YOUNG: u64 = 2;
-/// An image is let go after so many bytes of its records.
-const MOST_USED: usize = 512 << 10;
+/// All images are let go after so many bytes of their records.
+const MOST_USED: usize = 192 << 10;
 /// Most bytes of records kept for an image.
 const MOST_NEW: usize = 32 << 20;
 /// The new records are worth writing when they are this fraction of the old; fewer sometimes are, so that what many
@@ -66,8 +66,6 @@ struct Module {
     new: format::Journal,
     /// They are to be written.
     due: bool,
-    /// Bytes of the image that were used since it was last let go.
-    used: usize,
 }
 
 /// The store as one process sees it.
@@ -76,6 +74,8 @@ pub struct Store {
     /// None: nothing is kept.
     place: Option<files::Directory>,
     modules: Vec<Module>,
+    /// Bytes of images that were used since they were last let go.
+    used: usize,
     relocated: Vec<u8>,
     exits: Vec<fragcache::NewExit>,
     /// Blocks installed from images.
@@ -97,13 +97,7 @@ impl Store {
             None if !files::is_settled(&identity, YOUNG) => return None,
             None => {
                 let image = place.open(&identity);
-                self.modules.push(Module {
-                    identity,
-                    image,
-                    new: format::Journal::default(),
-                    due: false,
-                    used: 0,
-                });
+                self.modules.push(Module { identity, image, new: format::Journal::default(), due: false });
                 self.modules.len() - 1
             }
         };
@@ -247,11 +241,10 @@ pub fn install(shared: &mut Shared, range: &CodeRange, pc: GuestPc) -> Option<Fr
         }
     }
     store.installed += n as u64;
-    let module = &mut store.modules[module as usize];
-    module.used += at - first;
-    if module.used > MOST_USED {
-        module.used = 0;
-        image.let_go();
+    store.used += at - first;
+    if store.used > MOST_USED {
+        store.used = 0;
+        store.modules.iter().filter_map(|m| m.image.as_ref()).for_each(Image::let_go);
     }
     (n > 0).then_some(placed[0].0)
 }

@@ -5,6 +5,7 @@ use crate::assume;
 use crate::codemap::CodeRange;
 use crate::enter;
 use crate::process::process;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const PAGE: u64 = 4096;
@@ -26,17 +27,64 @@ fn forget(start: u64, end: u64) {
     }
 }
 
+/// The parts of `[start, end)` that hold no memory of the runtime's, in address order.
+fn around_own(start: u64, end: u64) -> Vec<(u64, u64)> {
+    let mut own = own_ranges();
+    own.extend_from_slice(process().view.own());
+    own.sort_unstable();
+    let mut parts = Vec::new();
+    let mut at = start;
+    for (from, to) in own.into_iter().chain([(end, end)]) {
+        let stop = from.min(end);
+        if at < stop {
+            parts.push((at, stop));
+        }
+        at = at.max(to);
+    }
+    parts
+}
+
+/// The vdso and its data, from the moment when the guest wants them gone: the runtime's own clock reads them still, so
+/// they stay, and are memory of ours.
+static KEPT_VDSO: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// The data lies in front of the vdso, in no more than so many bytes.
+const VDSO_DATA: u64 = 64 << 10;
+
+/// The guest wants what lies in `[start, end)` gone. If that is the vdso, or its data, it becomes ours.
+fn keep_vdso(start: u64, end: u64) {
+    let vdso = assume::vdso();
+    if vdso.is_empty() || end <= vdso.start.saturating_sub(VDSO_DATA) || vdso.end <= start {
+        return;
+    }
+    let parts = kernel_maps();
+    let parts = parts.iter().filter(|m| m.rest.contains("[vdso]") || m.rest.contains("[vvar"));
+    let first = parts.map(|m| m.start).min().unwrap_or(vdso.start);
+    if start < vdso.end && first < end {
+        forget(vdso.start, vdso.end);
+        KEPT_VDSO.get_or_init(|| (first, vdso.end));
+    }
+}
+
+/// Whether an address lies in a vdso that the guest has unmapped.
+pub fn is_kept(at: u64) -> bool {
+    KEPT_VDSO.get().is_some_and(|&(start, end)| (start..end).contains(&at))
+}
+
 /// Whether a range holds memory of the runtime's. The guest, for whom nothing is there, must not
 /// change it.
 fn touches_own(start: u64, end: u64) -> bool {
     let hit = |r: (u64, u64)| r.0 < end && start < r.1;
     let process = process();
-    process.view.own().iter().any(|&r| hit(r)) || crate::alloc::holds(start, end) || {
-        let shared = process.lock();
-        let table = shared.cache.table.range();
-        hit((table.0 as u64, table.1 as u64))
-            || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
-    }
+    KEPT_VDSO.get().is_some_and(|&r| hit(r))
+        || process.view.own().iter().any(|&r| hit(r))
+        || crate::alloc::holds(start, end)
+        || {
+            let shared = process.lock();
+            let table = shared.cache.table.range();
+            hit((table.0 as u64, table.1 as u64))
+                || shared.cache.memory.ranges().into_iter().any(|r| hit((r.0 as u64, r.1 as u64)))
+        }
 }
 
 const ENOMEM: i64 = -(libc::ENOMEM as i64);
@@ -46,6 +94,7 @@ pub fn mmap(call: &Call) -> i64 {
     let [at, len, prot, flags, ..] = call.args;
     if flags as i32 & libc::MAP_FIXED != 0 && len != 0 {
         let (start, end) = pages(at, len);
+        keep_vdso(start, end);
         if touches_own(start, end) {
             return ENOMEM;
         }
@@ -87,6 +136,7 @@ pub fn munmap(call: &Call) -> i64 {
     if at & (PAGE - 1) != 0 || len == 0 || end <= start {
         return call.pass();
     }
+    keep_vdso(start, end);
     if touches_own(start, end) {
         return unmap_around_own(start, end);
     }
@@ -107,29 +157,29 @@ pub fn munmap(call: &Call) -> i64 {
 
 /// Unmaps what is the guest's in a range that holds memory of ours.
 fn unmap_around_own(start: u64, end: u64) -> i64 {
-    let mut own = own_ranges();
-    own.extend_from_slice(process().view.own());
-    own.sort_unstable();
-    let mut at = start;
-    for (from, to) in own.into_iter().chain([(end, end)]) {
-        let stop = from.min(end);
-        if at < stop {
-            forget(at, stop);
-            // SAFETY: a range without memory of ours, which the guest wants gone.
-            unsafe { libc::munmap(at as *mut libc::c_void, (stop - at) as usize) };
-        }
-        at = at.max(to);
+    for (at, stop) in around_own(start, end) {
+        forget(at, stop);
+        // SAFETY: a range without memory of ours, which the guest wants gone.
+        unsafe { libc::munmap(at as *mut libc::c_void, (stop - at) as usize) };
     }
     0
 }
 
-/// `madvise`: kept away from memory of ours.
+/// `madvise`. Memory of ours is a hole to the guest: the advice holds for what lies around it, and the call says that
+/// there was a hole.
 pub fn madvise(call: &Call) -> i64 {
-    let (start, end) = pages(call.args[0], call.args[1]);
-    if start < end && touches_own(start, end) {
-        return ENOMEM;
+    let [at, len, advice, ..] = call.args;
+    let (start, end) = pages(at, len);
+    if at & (PAGE - 1) != 0 || start >= end || !touches_own(start, end) {
+        return pass_writing(call);
     }
-    pass_writing(call)
+    for (from, to) in around_own(start, end) {
+        let v = pass_writing(&Call { number: call.number, args: [from, to - from, advice, 0, 0, 0] });
+        if v != 0 && v != ENOMEM {
+            return v;
+        }
+    }
+    ENOMEM
 }
 
 /// `mprotect`, `pkey_mprotect`
@@ -138,7 +188,14 @@ pub fn mprotect(call: &Call) -> i64 {
     let prot = prot as i32;
     let (start, end) = pages(at, len);
     if start < end && touches_own(start, end) {
-        return ENOMEM;
+        // Memory of ours is a hole to the guest: the kernel changes what lies in front of one, and fails.
+        let first = around_own(start, end).first().copied().filter(|f| f.0 == at);
+        let v = first.map_or(ENOMEM, |(_, to)| {
+            let mut front = Call { number: call.number, args: call.args };
+            front.args[1] = to - at;
+            mprotect(&front)
+        });
+        return if v == 0 { ENOMEM } else { v };
     }
     let mut shared = process().lock();
     let before = shared.map.within(start, end);
@@ -148,6 +205,12 @@ pub fn mprotect(call: &Call) -> i64 {
     }
     let v = call.pass();
     if failed(v) {
+        // What lies in front of a hole, or of what may not have the protection, has it now.
+        shared.cache.invalidate(start, end);
+        drop(shared);
+        if v != enter::NOT_STARTED {
+            rescan();
+        }
         return v;
     }
     if prot & libc::PROT_EXEC == 0 {
@@ -160,7 +223,9 @@ pub fn mprotect(call: &Call) -> i64 {
     if prot & libc::PROT_WRITE != 0 || before.iter().any(|r| r.prot & libc::PROT_WRITE != 0) {
         shared.cache.invalidate(start, end);
     }
-    let was_shared = before.iter().any(|r| r.shared) || (before.is_empty() && is_shared(start));
+    // Asking the kernel takes long, and programs that make code ask for this each time.
+    let shares = !shared.cache.holds(assume::NOTHING_SHARED);
+    let was_shared = before.iter().any(|r| r.shared) || before.is_empty() && shares && is_shared(start);
     // What was never writable still has the bytes of its file.
     let file = match &before[..] {
         [one] if (one.start, one.end) == (start, end) && prot & libc::PROT_WRITE == 0 => one.file,
@@ -174,6 +239,7 @@ pub fn mprotect(call: &Call) -> i64 {
 pub fn mremap(call: &Call) -> i64 {
     let [old, old_len, new_len, flags, ..] = call.args;
     let (start, end) = pages(old, old_len);
+    keep_vdso(start, end);
     if touches_own(start, end.max(start.wrapping_add(PAGE))) {
         return -i64::from(libc::EFAULT);
     }
@@ -352,6 +418,7 @@ pub fn rescan() {
 /// Everything in the address space that is the runtime's and was mapped after its start.
 pub fn own_ranges() -> Vec<(u64, u64)> {
     let mut v = crate::alloc::ranges();
+    v.extend(KEPT_VDSO.get());
     let shared = process().lock();
     v.extend(shared.cache.memory.ranges().into_iter().map(|r| (r.0 as u64, r.1 as u64)));
     let t = shared.cache.table.range();

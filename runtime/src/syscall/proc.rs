@@ -286,6 +286,11 @@ impl Lens {
         if r.name.as_bytes() == b"[heap]" {
             return Vec::new(); // the C library's, in the runtime
         }
+        let foreign = process().foreign;
+        // Another machine's, or the guest has unmapped it.
+        if r.is_kernels() && (foreign || memory::is_kept(r.start.0)) {
+            return Vec::new();
+        }
         let mut parts = Vec::new();
         let mut at = r.start.0;
         let mut push = |from: u64, to: u64| {
@@ -309,6 +314,9 @@ impl Lens {
         for p in &mut parts {
             if p.start.0 < self.heap.1 && self.heap.0 < p.end.0 {
                 p.name = "[heap]".into();
+            }
+            if foreign && p.start.0 == crate::foreign::load::trampoline() {
+                p.name = "[vdso]".into();
             }
         }
         parts

@@ -32,8 +32,9 @@ pub fn compare(root: &Path, first: u64, count: u64) -> Result<()> {
             super::run(&mut c, LIMIT)
         };
         let want = run(&reference, &["-joff"])?;
-        if want.status.is_none() {
-            eprintln!("seed {seed}: the reference takes too long");
+        // Deep recursion through library functions overflows the machine's stack there.
+        if want.status.is_none_or(|s| s < 0) {
+            eprintln!("seed {seed}: the reference takes too long or crashes");
             continue;
         }
         let got = run(&rjit, &[])?;

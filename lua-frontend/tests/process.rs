@@ -1,0 +1,49 @@
+//! `rjit` as a process: Ctrl-C, and a system without memory.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+/// Starts a chunk that prints a line when it is ready, and sends the signal then.
+fn interrupted(chunk: &str) -> (String, String, Option<i32>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rjit"))
+        .args(["-e", chunk])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("rjit starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    // SAFETY: the process is our child and has not been waited for.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
+    let (mut rest, mut err) = (String::new(), String::new());
+    out.read_to_string(&mut rest).expect("text");
+    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+    (rest, err, child.wait().expect("it ends").code())
+}
+
+#[test]
+fn an_interrupt_is_an_error_in_the_script() {
+    let (_, err, status) = interrupted("io.write('ready\\n') io.flush() while true do end");
+    assert!(err.contains("(command line):1: interrupted!\nstack traceback:\n"), "{err}");
+    assert_eq!(status, Some(1));
+}
+
+#[test]
+fn a_script_can_catch_an_interrupt() {
+    let (out, err, status) = interrupted(
+        "print(pcall(function() io.write('ready\\n') io.flush() while true do local t = {} end end)) print('on')",
+    );
+    assert_eq!((&*out, &*err), ("false\t(command line):1: interrupted!\non\n", ""));
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn coroutines_are_interrupted() {
+    let (_, err, status) = interrupted(
+        "local f = coroutine.wrap(function() io.write('ready\\n') io.flush() for i = 1, 1e15 do end end) f()",
+    );
+    assert!(err.contains("interrupted!"), "{err}");
+    assert_eq!(status, Some(1));
+}
