@@ -102,7 +102,6 @@ pub fn block(thread: &mut Thread) -> Left {
 }
 
 /// Executes the instruction at `pc`, and `pc` goes on.
-#[expect(dead_code, reason = "for generated code, which is to come")]
 pub fn step(thread: &mut Thread) -> Left {
     with_tier(thread, |tier, thread| match tier.single(thread.context.pc) {
         Ok(trace) => tier.execute(thread, &trace),
