@@ -184,10 +184,7 @@ fn leave(thread: &mut Thread, way: Result<(ExitId, ExitKind, FragId), u32>) {
         Ok((_, ExitKind::Service(pc, what), from)) => {
             thread.context.pc = pc.0;
             match what {
-                service::SYSCALL => {
-                    counts.syscalls.fetch_add(1, Ordering::Relaxed);
-                    syscall::handle(thread);
-                }
+                service::SYSCALL => syscall::handle(thread),
                 service::STEP => thread.step = true,
                 fragcache::cache::HOT => trace::begin(thread, pc, from),
                 _ => {}
