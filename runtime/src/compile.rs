@@ -10,6 +10,7 @@ use crate::dump;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
+use crate::process::process;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
 use crate::unread::Read;
@@ -312,9 +313,21 @@ fn guess(trace: &Trace) -> usize {
 fn install(
     cache: &mut Cache,
     trace: &Trace,
-    (host, codegen): (&X86Host, &mut codegen::x86_64::Compiler),
+    compiler: (&X86Host, &mut codegen::x86_64::Compiler),
     source: &[(GuestPc, u32)],
     copy: Cost,
+) -> Result<FragId, NoTrace> {
+    install_as(cache, trace, (compiler.0, compiler.1), source, copy, FragmentKind::Trace)
+}
+
+/// The same for any host and kind of fragment.
+pub fn install_as(
+    cache: &mut Cache,
+    trace: &Trace,
+    (host, codegen): (&dyn codegen::Host, &mut codegen::x86_64::Compiler),
+    source: &[(GuestPc, u32)],
+    copy: Cost,
+    kind: FragmentKind,
 ) -> Result<FragId, NoTrace> {
     let pc = source[0].0;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);
@@ -342,7 +355,7 @@ fn install(
     prefix.extend_from_slice(&code.bytes);
     Ok(cache.commit(NewFragment {
         pc,
-        kind: FragmentKind::Trace,
+        kind,
         at,
         entry: shift + code.entry,
         code: &prefix,
@@ -385,6 +398,8 @@ fn exits_of(code: &Code, pc: GuestPc, shift: u32) -> Result<Vec<NewExit>, Codege
                 let unknown = || CodegenError::Unsupported("an exit to no address".into());
                 let to = address(to).ok_or_else(unknown)?;
                 match why {
+                    Why::Step if process().foreign => ExitKind::Service(to, service::STEP),
+                    Why::Trap(_) if process().foreign => ExitKind::Service(to, service::STEP),
                     Why::Jump | Why::Call | Why::Return | Why::Step => ExitKind::Direct(to),
                     Why::Decline => ExitKind::Decline(to),
                     Why::Syscall => ExitKind::Service(to, service::SYSCALL),

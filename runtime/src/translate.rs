@@ -37,6 +37,8 @@ pub mod service {
     pub const LOADS_FP: u32 = 5;
     /// The instruction before the exit's address has loaded another control word than the default.
     pub const CHANGED_FP: u32 = 6;
+    /// The instruction at the exit's address is to be interpreted (guests for other machines).
+    pub const STEP: u32 = 7;
 }
 
 /// Longest block in instructions.

@@ -234,7 +234,7 @@ impl<'a> Selector<'a> {
                 // It can stay there: nothing else comes to the low ones.
                 vreg.class = if self.s.kit.high { VECTORS | HIGH } else { VECTORS };
             }
-            Home::Memory(segment, offset) => {
+            Home::Memory(segment, offset) | Home::Image(segment, offset) => {
                 vreg.remat = true;
                 self.s.remats.insert(v, Remat::Memory(segment, offset));
             }
@@ -895,7 +895,7 @@ impl Selector<'_> {
             match self.homes[slot] {
                 Home::General(r) => self.def_(v, Role::DefFixed(r)),
                 Home::Vector(r) if self.vectors => self.def_(v, Role::DefFixed(VECTOR + r)),
-                Home::Memory(..) | Home::Base(_) => {}
+                Home::Memory(..) | Home::Image(..) | Home::Base(_) => {}
                 home => return Err(unsupported(format_args!("a value in {home:?}"))),
             }
         }
