@@ -156,7 +156,7 @@ pub(super) unsafe extern "C" fn table_set(g: *mut Global, t: *mut Table, key: u6
             Ok(slot) => {
                 (*t.as_ptr()).h.x = 0;
                 *slot = Value(value);
-                gc::barrier_table(&mut *g, t);
+                gc::barrier_store(&mut *g, t, Value(key), Value(value));
                 OK
             }
             Err(_) => AGAIN,

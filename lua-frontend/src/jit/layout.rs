@@ -235,23 +235,22 @@ pub struct Layout {
 impl Layout {
     /// The declarations; `None` cannot happen as long as the tables above are within the limits of the IR.
     pub fn new() -> Option<Layout> {
-        let mut decls = Vec::new();
-        let mut made = None;
-        for size in SIZES {
-            let mut d = Decls::new();
-            d.add_slot("base", Type::I64, None).ok()?;
-            for i in 0..size {
-                d.add_slot(&format!("s{i}"), Type::I64, None).ok()?;
-            }
-            let num = d.add_tag("num", Type::F64, None).ok()?;
-            d.add_tag("other", Type::I64, Some(TAGGED)).ok()?;
-            let mut class = declare_classes(&mut d)?;
-            declare_keyed(&mut d, &mut class)?;
-            let (helper, addresses) = declare_helpers(&mut d, &class)?;
-            made = Some((class, helper, addresses, num));
-            decls.push(Arc::new(d));
+        let mut most = Decls::new();
+        most.add_slot("base", Type::I64, None).ok()?;
+        for i in 0..MOST_WORDS {
+            most.add_slot(&format!("s{i}"), Type::I64, None).ok()?;
         }
-        let (class, helper, addresses, num) = made?;
+        let num = most.add_tag("num", Type::F64, None).ok()?;
+        most.add_tag("other", Type::I64, Some(TAGGED)).ok()?;
+        let mut class = declare_classes(&mut most)?;
+        declare_keyed(&mut most, &mut class)?;
+        let (helper, addresses) = declare_helpers(&mut most, &class)?;
+        let decls = SIZES.iter().map(|size| {
+            let mut d = most.clone();
+            d.slots.truncate(size + 1);
+            Arc::new(d)
+        });
+        let decls = decls.collect();
         Some(Layout { decls, class, helper, addresses, num })
     }
 

@@ -53,8 +53,20 @@ pub enum Home {
     Machine,
     /// The base of a segment register; memory based on it is addressed by the segment.
     Base(Segment),
-    /// 8 bytes of the thread's own memory, `segment:[offset]`.
+    /// The thread's own memory, `segment:[offset]`: 8 bytes, or as many as a vector slot has.
     Memory(Segment, i32),
+    /// Flags in 8 bytes of the thread's own memory, as [`flags_image`] has them.
+    Image(Segment, i32),
+}
+
+/// The form in which [`Home::Image`] keeps packed flags: what the host saves them in cheaply.
+pub fn flags_image(packed: u64) -> u64 {
+    x86_64::exits::image_of(packed)
+}
+
+/// The packed flags of such an image.
+pub fn flags_of_image(image: u64) -> u64 {
+    image >> 8 & 0xd5 | (image & 1) << 11
 }
 
 /// What code generation is told about where the code will live. Implemented by whoever owns the cache and the thread
@@ -82,7 +94,8 @@ pub trait Host {
     fn indirect_tail(&self, at: u64, code: &mut Vec<u8>) -> u32;
 
     /// Registers that the code neither reads nor writes, except as a [`Segment::Register`]: bits 0 to 15 general ones, from
-    /// bit 16 on vector registers. If there is a vector register among them, exits may use it for conversions on the way into memory.
+    /// bit 16 on vector registers. If there is a vector register among them, exits use it for conversions on the way into memory, and no
+    /// slot may be at home in a vector register.
     fn reserved(&self) -> u64 {
         0
     }

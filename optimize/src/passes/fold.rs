@@ -67,6 +67,12 @@ impl Rewriter for Fold {
         {
             return rewrite;
         }
+        if matches!(line.op, Op::Eq | Op::Ne)
+            && line.aty == Type::I64
+            && let Some(rewrite) = other_word(line, cx)
+        {
+            return rewrite;
+        }
         match known(line, cx) {
             Rewrite::Keep => self.matcher.rewrite(line, cx),
             rewrite => rewrite,
@@ -148,6 +154,16 @@ fn known(line: &Inst, cx: &mut Cx<'_>) -> Rewrite {
         Some(value) => Rewrite::Equal(cx.literal(line.ty, value)),
         None => Rewrite::Keep,
     }
+}
+
+/// A boxed word and a literal that is a word of another kind differ.
+fn other_word(line: &Inst, cx: &mut Cx<'_>) -> Option<Rewrite> {
+    let [word, literal, ..] = line.args;
+    let value = cx.int(literal)? as u64;
+    let inner = cx.def(word).filter(|inner| inner.op == Op::Box)?;
+    let tag = TagId(inner.args[1].as_index()? as u8);
+    let has = ir::eval::has_tag(&cx.trace().decls, value, tag);
+    (!has).then(|| Rewrite::Equal(cx.literal(Type::I1, (line.op == Op::Ne).into())))
 }
 
 /// Floats that were 32-bit integers: every such integer is an `f64`, so it comes back as it was, and compares as it did.

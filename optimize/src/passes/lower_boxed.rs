@@ -47,6 +47,10 @@ impl Pass for LowerBoxed {
             }
             self.line(trace, inst, least, &mut lines);
         }
+        // A loop may have nothing in it.
+        if trace.loop_at == Some(old.len() as u32) {
+            loop_at = Some(lines.len() as u32);
+        }
         trace.loop_at = loop_at;
         trace.insts = lines;
         self.lines = old;

@@ -20,7 +20,7 @@ pub(in crate::jit) unsafe extern "C" fn table_append(g: *mut Global, t: *mut Tab
         match table::set_slot(&mut (*g).heap, t, Value::int(i64::from(key))) {
             Ok(slot) => {
                 *slot = Value(value);
-                gc::barrier_table(&mut *g, t);
+                gc::barrier_store(&mut *g, t, Value::NIL, Value(value));
                 OK
             }
             Err(_) => AGAIN,

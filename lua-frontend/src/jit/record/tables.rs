@@ -23,6 +23,9 @@ pub(super) const HMASK: i64 = 24;
 pub(super) const META: i64 = 32;
 pub(super) const NODE_SIZE: i64 = 24;
 pub(super) const NODE_KEY: i64 = 8;
+const NODE_NEXT: i64 = 16;
+/// Most nodes of a chain that is looked through in line.
+const MOST_CHAIN: usize = 3;
 /// Most tables of a chain of `__index`.
 const MOST_LINKS: usize = 8;
 
@@ -177,10 +180,56 @@ impl Recorder {
                 let class = self.layout.class.value_of(key.value);
                 self.load(Type::I64, node, i64::from(i) * NODE_SIZE, class)
             }
+            At::Absent
+                if key.v.value.is_some() && key.value.as_str().is_some() && self.absent(t, p, key.value) =>
+            {
+                return Some((value, self.val_const(Value::NIL)));
+            }
             _ => self.get_by_call(p, key),
         };
         let loaded = self.val_word(word, Kind::Any);
         Some((value, self.with_kind(loaded, Kind::of(value))))
+    }
+
+    /// Guards that a string key is not in the table: what stands in the chain where it would be. False if the chain is long.
+    fn absent(&mut self, t: Gc<Table>, p: Operand, key: Value) -> bool {
+        let Some(s) = key.as_str() else { return false };
+        let class = self.layout.class;
+        if t.node == crate::table::nil_node() {
+            let nodes = self.load(Type::I64, p, NODE, class.tabhash);
+            self.guard_eq(nodes, t.node as u64);
+            return true;
+        }
+        // SAFETY: nodes of the chain are inside the block.
+        let chain: Vec<(i64, Value)> = unsafe {
+            let mut chain = Vec::new();
+            let mut node = t.node.add((s.sid & t.hmask) as usize);
+            while !node.is_null() {
+                chain.push((node.offset_from(t.node) as i64, (*node).key));
+                node = (*node).next;
+            }
+            chain
+        };
+        if chain.len() > MOST_CHAIN {
+            return false;
+        }
+        let mut nodes = Operand::NONE;
+        for &(i, key) in &chain {
+            self.keep(key);
+            nodes = self.node(t, p, key, i as u32);
+        }
+        // Nothing comes behind the last one, and what comes behind the others is in this table.
+        let last = chain.last().map_or(0, |c| c.0);
+        let next = self.load(Type::I64, nodes, last * NODE_SIZE + NODE_NEXT, class.nodekey);
+        self.guard_eq(next, 0);
+        for pair in chain.windows(2) {
+            let next = self.load(Type::I64, nodes, pair[0].0 * NODE_SIZE + NODE_NEXT, class.nodekey);
+            let by = self.b.i64(pair[1].0 * NODE_SIZE);
+            let expected = self.b.bin(O::Add, Type::I64, nodes, by);
+            let same = self.b.bin(O::Eq, Type::I64, next, expected);
+            self.guard(same);
+        }
+        true
     }
 
     fn get_by_call(&mut self, p: Operand, key: Key) -> Operand {

@@ -2,7 +2,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, Encoder};
 use ir::trace::Trace;
-use ir::types::{Cond, Pc, SlotId};
+use ir::types::{Cond, Pc, SlotId, Type};
 
 use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
 use super::asm::integer::{Plain, ShiftX, Unary};
@@ -37,6 +37,8 @@ pub struct Emitter<'a> {
     abi: IndirectAbi,
     /// Where the constants stand.
     pub(super) pool: Label,
+    /// Does anything work on more than 128 bits?
+    has_wide: bool,
     /// Exits whose code stands out of line: record, place, and [`Emitter::wide`] where they leave.
     cold: Vec<(u32, Label, bool)>,
     /// Has something been made that may change bits above 128 in a vector register, or may something have come round a loop?
@@ -73,6 +75,7 @@ impl<'a> Emitter<'a> {
             slots: start + SCRATCH_BYTES,
             scratch: Scratch::new(segment, start, SCRATCH_CELLS).without(host.reserved()),
             abi: host.indirect(),
+            has_wide: trace.insts.iter().any(|i| i.ty == Type::V256 || i.aty == Type::V256),
             cold: Vec::new(),
             wide: false,
             fault_to: Vec::new(),
@@ -739,7 +742,11 @@ impl<'a> Emitter<'a> {
 
     /// Registers that the exit writes and nothing at it reads.
     fn dead_at(&self, record: &ExitRecord) -> u16 {
-        let (mut written, mut read) = (0, 0);
+        // Where no register is a home all of them are dead.
+        let bare = (0..self.trace.decls.slots.len())
+            .all(|s| !matches!(self.host.home(SlotId(s as u16)), Home::General(_)));
+        let (mut written, mut read) =
+            (if bare { 0xffef & !(self.host.reserved() as u16) } else { 0u16 }, 0u16);
         let mut reads = |src: Src| {
             if let From::Reg(r, _) = self.place(src)
                 && r < VECTOR
@@ -764,6 +771,10 @@ impl<'a> Emitter<'a> {
         written & !read
     }
 
+    pub(super) fn is_vector_slot(&self, slot: u16) -> bool {
+        self.trace.decls.slots[usize::from(slot)].ty.is_vector()
+    }
+
     /// The code of an exit, up to and with its jump.
     fn exit_code(&mut self, record: u32, start: u32) -> Result<(), CodegenError> {
         let record: ExitRecord = self.s.exits[record as usize];
@@ -784,8 +795,13 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         let changed = self.exit_vectors(&record)?;
-        if self.s.kit.vex && (changed || wide && !self.s.kit.high) {
+        let guests = (0..self.trace.decls.slots.len())
+            .any(|s| matches!(self.host.home(SlotId(s as u16)), Home::Vector(_)));
+        if self.s.kit.vex && guests && (changed || wide && !self.s.kit.high) {
             self.clear_uppers();
+        } else if self.s.kit.vex && !guests && wide && self.has_wide {
+            // No vector register has anything in it that is needed.
+            self.asm.vzeroupper();
         }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
@@ -799,7 +815,8 @@ impl<'a> Emitter<'a> {
                         None => list.push((from, To::Reg(r))),
                     }
                 }
-                Home::Memory(s, o) => list.push((from, To::Mem(s, o))),
+                Home::Memory(..) if self.is_vector_slot(slot) => {}
+                Home::Memory(s, o) | Home::Image(s, o) => list.push((from, To::Mem(s, o))),
                 Home::Vector(_) => {}
                 home => return Err(CodegenError::Unsupported(format!("an exit that writes {home:?}"))),
             }
@@ -809,6 +826,13 @@ impl<'a> Emitter<'a> {
         }
         let scratch = self.scratch.lending(self.free_at_exits());
         moves::parallel(&mut self.asm, &mut list, scratch)?;
+        if let Some(slot) = record.image
+            && let Home::Image(s, o) = self.host.home(SlotId(slot))
+        {
+            // No register has anything in it that is needed, but the target of an indirect exit, which is another.
+            exits::save_rax(&mut self.asm);
+            self.asm.store(Width::W64, Mem::segment(s, o), Reg::RAX);
+        }
         self.host.before_leaving(record.id, self.asm.buffer());
         let (patch, leaving) = match exit.target {
             Target::Pc(pc) => (self.asm.jmp_field(), Leaving::Direct(pc)),

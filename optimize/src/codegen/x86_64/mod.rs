@@ -1,6 +1,6 @@
 //! The host x86-64.
 //!
-//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_flags`, `select_exits`, `select_native`,
+//! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_shift`, `select_multiply`, `select_flags`, `select_exits`, `select_native`,
 //! `select_call`, `select_vector`
 //! (lines to instructions over virtual registers, last first: [`inst`]), [`crate::regalloc`], [`emit`] (bytes, by
 //! [`asm`]), [`exits`] and [`moves`] (what exits put in place).
@@ -17,6 +17,10 @@ pub mod inst;
 pub mod select;
 
 mod select_int;
+
+mod select_shift;
+
+mod select_multiply;
 
 pub mod select_flags;
 

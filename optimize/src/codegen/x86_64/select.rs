@@ -241,7 +241,7 @@ impl<'a> Selector<'a> {
             }
             // Loaded at entry.
             Home::Memory(..) if !self.host.keeps_homes() => {}
-            Home::Memory(segment, offset) => {
+            Home::Memory(segment, offset) | Home::Image(segment, offset) => {
                 vreg.remat = true;
                 self.s.remats.insert(v, Remat::Memory(segment, offset));
             }
@@ -916,7 +916,7 @@ impl Selector<'_> {
             match self.homes[slot] {
                 Home::General(r) => self.def_(v, Role::DefFixed(r)),
                 Home::Vector(r) if self.vectors => self.def_(v, Role::DefFixed(VECTOR + r)),
-                Home::Memory(..) | Home::Base(_) => {}
+                Home::Memory(..) | Home::Image(..) | Home::Base(_) => {}
                 home => return Err(unsupported(format_args!("a value in {home:?}"))),
             }
         }
