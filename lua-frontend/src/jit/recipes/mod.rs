@@ -76,8 +76,8 @@ fn unnumbered(call: NativeFn) -> Option<Recipe> {
 pub fn library(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
     let recipe = match ffid::name(args.f.ffid()) {
         Some((library, name)) => find(name, library),
-        // SAFETY: a native function without a number is a plain one.
         None if args.f.h.x == FF_NATIVE => {
+            // SAFETY: a native function without a number is a plain one.
             unnumbered(unsafe { (*args.f.as_ptr().cast::<NativeFunc>()).call })
         }
         None => None,
