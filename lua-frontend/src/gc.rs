@@ -508,6 +508,11 @@ impl Global {
             for i in 0..self.anchors.len() {
                 self.mark_value(self.anchors[i]);
             }
+            if !self.jit.is_null() {
+                for i in 0..(*self.jit).kept_count() {
+                    self.mark_value((*self.jit).kept_value(i));
+                }
+            }
             for i in 0..self.gc.queue.len() {
                 self.mark_value(self.gc.queue[i]);
             }

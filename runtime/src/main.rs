@@ -195,6 +195,7 @@ fn start(options: Options) -> ! {
             map: CodeMap::default(),
             translator,
             compiler: None,
+            foreign: None,
             store,
             budget,
         })),
