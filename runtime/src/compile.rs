@@ -10,6 +10,7 @@ use crate::dump;
 use crate::host::X86Host;
 use crate::lift::{Lifter, Refusal};
 use crate::options::Options;
+use crate::process::process;
 use crate::stubs::{self, DeadAtEntry};
 use crate::translate::{Step, service};
 use crate::unread::Read;
@@ -22,7 +23,7 @@ use ir::trace::Trace;
 use ir::types::Pc;
 use optimize::codegen::{self, Code, CodegenError, Leaving};
 use optimize::pass::{Env, Features};
-use optimize::pipeline::{Level, Pipeline};
+use optimize::pipeline::{Level, PassTime, Pipeline};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -87,10 +88,25 @@ pub struct CompileStats {
     pub codegen_ns: u64,
     /// For all of it, per operation as lifted.
     pub ns_per_operation: u64,
+    /// What each pass has cost, in their order.
+    pub passes: Vec<PassStats>,
     /// Bytes of machine code.
     pub code_bytes: u64,
     /// Guest bytes it was made from.
     pub guest_bytes: u64,
+}
+
+/// What one place in the order of passes has cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Nanoseconds.
+    pub ns: u64,
+    /// Lines that it was given.
+    pub lines: u64,
+    /// Rewrites that it did.
+    pub rewrites: u64,
 }
 
 /// The text of one trace for `--dump`.
@@ -112,8 +128,7 @@ pub struct Compiler {
     env: Env,
     host: X86Host,
     codegen: codegen::x86_64::Compiler,
-    /// What was done.
-    pub stats: CompileStats,
+    stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
     /// The IR of each trace after each pass, when `--report` wants it.
@@ -150,6 +165,17 @@ impl Compiler {
             most: options.paths.unwrap_or(u64::MAX),
             always: options.always_optimize,
         }
+    }
+
+    /// What was done, with the cost of each pass.
+    pub fn stats(&self) -> CompileStats {
+        let pass = |t: &PassTime| PassStats {
+            name: t.name,
+            ns: t.time.as_nanos() as u64,
+            lines: t.lines,
+            rewrites: t.rewrites,
+        };
+        CompileStats { passes: self.pipeline.times().iter().map(pass).collect(), ..self.stats.clone() }
     }
 
     /// Makes the trace and puts it in the place of the fragment at its head. `code` holds the bytes of each step; `read` gives code
@@ -287,9 +313,21 @@ fn guess(trace: &Trace) -> usize {
 fn install(
     cache: &mut Cache,
     trace: &Trace,
-    (host, codegen): (&X86Host, &mut codegen::x86_64::Compiler),
+    compiler: (&X86Host, &mut codegen::x86_64::Compiler),
     source: &[(GuestPc, u32)],
     copy: Cost,
+) -> Result<FragId, NoTrace> {
+    install_as(cache, trace, (compiler.0, compiler.1), source, copy, FragmentKind::Trace)
+}
+
+/// The same for any host and kind of fragment.
+pub fn install_as(
+    cache: &mut Cache,
+    trace: &Trace,
+    (host, codegen): (&dyn codegen::Host, &mut codegen::x86_64::Compiler),
+    source: &[(GuestPc, u32)],
+    copy: Cost,
+    kind: FragmentKind,
 ) -> Result<FragId, NoTrace> {
     let pc = source[0].0;
     let (mut room, mut exits) = (guess(trace), 2 * trace.exits.len() + 8);
@@ -317,7 +355,7 @@ fn install(
     prefix.extend_from_slice(&code.bytes);
     Ok(cache.commit(NewFragment {
         pc,
-        kind: FragmentKind::Trace,
+        kind,
         at,
         entry: shift + code.entry,
         code: &prefix,
@@ -360,6 +398,8 @@ fn exits_of(code: &Code, pc: GuestPc, shift: u32) -> Result<Vec<NewExit>, Codege
                 let unknown = || CodegenError::Unsupported("an exit to no address".into());
                 let to = address(to).ok_or_else(unknown)?;
                 match why {
+                    Why::Step if process().foreign => ExitKind::Service(to, service::STEP),
+                    Why::Trap(_) if process().foreign => ExitKind::Service(to, service::STEP),
                     Why::Jump | Why::Call | Why::Return | Why::Step => ExitKind::Direct(to),
                     Why::Decline => ExitKind::Decline(to),
                     Why::Syscall => ExitKind::Service(to, service::SYSCALL),

@@ -227,7 +227,7 @@ fn raise(thread: &mut Thread, fault: Fault) {
 }
 
 /// Copies executable guest bytes from `pc` on, at most `into.len()` and to the end of their mapping.
-fn code_at(shared: &mut Shared, pc: GuestPc, into: &mut [u8]) -> Result<usize, TranslateError> {
+pub fn code_at(shared: &mut Shared, pc: GuestPc, into: &mut [u8]) -> Result<usize, TranslateError> {
     let first = shared.map.range_at(pc.0).ok_or(TranslateError::NotExecutable(pc))?;
     let mut end = first.end;
     // Instructions may run across adjacent mappings.
@@ -361,7 +361,7 @@ fn record(thread: &mut Thread, shared: &mut Shared, pc: GuestPc) -> Result<Optio
 }
 
 /// The path has left the loop of its head: may it be recorded again? Then the head counts a few arrivals.
-fn retry(shared: &mut Shared, r: &Recording, left: &mut HashMap<GuestPc, u8>) -> bool {
+pub fn retry(shared: &mut Shared, r: &Recording, left: &mut HashMap<GuestPc, u8>) -> bool {
     let times = left.entry(r.pc).or_insert(0);
     let again = *times < RETRIES && shared.cache.frag(r.head).live && shared.cache.frag(r.head).pc == r.pc;
     if again {
@@ -384,7 +384,7 @@ const CALLED: u32 = 256;
 /// long one. A short trace without a loop is the tail that several paths share, for example the
 /// dispatch of an interpreter: each path gets its own copy, and with it a branch of its own that the
 /// processor can predict.
-fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
+pub fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
     let f = shared.cache.frag(frag);
     let longest = if called { CALLED } else { SHARED_TAIL };
     f.kind == FragmentKind::Trace
@@ -393,7 +393,7 @@ fn closes(shared: &Shared, frag: FragId, called: bool) -> bool {
 }
 
 /// True when an exit of this fragment leads there.
-fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
+pub fn leaves_to(shared: &Shared, frag: FragId, pc: GuestPc) -> bool {
     shared.cache.frag(frag).exits().any(|e| shared.cache.exit(e).kind == ExitKind::Direct(pc))
 }
 

@@ -96,7 +96,8 @@ impl Lifter {
         self.begin(steps, facts);
         let end = self.body(steps, &code, facts, read)?;
         if end == End::At(head) {
-            self.look_at_body(facts & assume::NO_FAULT_HANDLER == 0);
+            let exact = facts & assume::NO_FAULT_HANDLER == 0;
+            look_at_body(&mut self.b, slots::FLAGS, exact, &mut self.changed, &mut self.read);
             self.begin(steps, facts);
             for k in 0..self.read.len() {
                 self.b.get(self.read[k]);
@@ -136,52 +137,6 @@ impl Lifter {
         if !self.seen {
             self.b.assume("NoContext", &[]);
         }
-    }
-
-    /// After the body was lifted once: which slots need a parameter, which are read. `exact`: all of them are seen at
-    /// the head, should the first instruction fault.
-    fn look_at_body(&mut self, exact: bool) {
-        self.changed.clear();
-        self.read.clear();
-        let trace = self.b.trace();
-        for i in &trace.insts {
-            if i.op == Op::Slot
-                && let Some(slot) = i.args[0].as_index()
-            {
-                self.read.push(SlotId(slot as u16));
-            }
-        }
-        // An exit inherits the binds of those before it: what the first binds all of them do.
-        let mut always = Vec::new();
-        if let Some(exit) = trace.exits.first()
-            && !exact
-        {
-            trace.for_each_bind(exit.id, |bind| always.push(bind.slot));
-        }
-        // But what may be anything there is not inherited: do all up to the first that says what it is bind it?
-        for exit in &trace.exits {
-            let (mut bound, mut any) = (false, false);
-            trace.for_each_bind(exit.id, |bind| {
-                bound |= bind.slot == slots::FLAGS;
-                any |= bind.slot == slots::FLAGS && bind.value.is_any();
-            });
-            if !bound {
-                always.retain(|s| *s != slots::FLAGS);
-            }
-            if !any {
-                break;
-            }
-        }
-        // As if there were one more at the end.
-        let last = self.b.exit(Pc::Addr(0), ExitKind::Jump);
-        let trace = self.b.trace();
-        let only = trace.exits.len() == 1 && !exact;
-        trace.for_each_bind(last, |bind| {
-            if self.read.contains(&bind.slot) || !only && !always.contains(&bind.slot) {
-                self.changed.push(bind.slot);
-            }
-        });
-        self.changed.sort_unstable();
     }
 
     /// Lifts all steps.
@@ -273,6 +228,58 @@ impl Lifter {
         let cond = self.b.bin(Op::Eq, Type::I64, target, recorded);
         self.b.guard(cond, exit);
     }
+}
+
+/// After the body of a loop was lifted once: which slots need a parameter, which are read. `exact`: all of them are seen at
+/// the head, should the first instruction fault.
+pub fn look_at_body(
+    b: &mut Builder,
+    flags: SlotId,
+    exact: bool,
+    changed: &mut Vec<SlotId>,
+    read: &mut Vec<SlotId>,
+) {
+    changed.clear();
+    read.clear();
+    let trace = b.trace();
+    for i in &trace.insts {
+        if i.op == Op::Slot
+            && let Some(slot) = i.args[0].as_index()
+        {
+            read.push(SlotId(slot as u16));
+        }
+    }
+    // An exit inherits the binds of those before it: what the first binds all of them do.
+    let mut always = Vec::new();
+    if let Some(exit) = trace.exits.first()
+        && !exact
+    {
+        trace.for_each_bind(exit.id, |bind| always.push(bind.slot));
+    }
+    // But what may be anything there is not inherited: do all up to the first that says what it is bind it?
+    for exit in &trace.exits {
+        let (mut bound, mut any) = (false, false);
+        trace.for_each_bind(exit.id, |bind| {
+            bound |= bind.slot == flags;
+            any |= bind.slot == flags && bind.value.is_any();
+        });
+        if !bound {
+            always.retain(|s| *s != flags);
+        }
+        if !any {
+            break;
+        }
+    }
+    // As if there were one more at the end.
+    let last = b.exit(Pc::Addr(0), ExitKind::Jump);
+    let trace = b.trace();
+    let only = trace.exits.len() == 1 && !exact;
+    trace.for_each_bind(last, |bind| {
+        if read.contains(&bind.slot) || !only && !always.contains(&bind.slot) {
+            changed.push(bind.slot);
+        }
+    });
+    changed.sort_unstable();
 }
 
 /// May the instruction store to memory? True for some that only read it.

@@ -196,6 +196,7 @@ fn start(options: Options) -> ! {
             map: CodeMap::default(),
             translator,
             compiler: None,
+            foreign: None,
             store,
             budget,
         })),

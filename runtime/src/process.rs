@@ -23,6 +23,8 @@ pub struct Shared {
     pub compiler: Option<Compiler>,
     /// What earlier processes translated, and what later ones need not.
     pub store: crate::store::Store,
+    /// Translates code of guests for other machines.
+    pub foreign: Option<Box<crate::foreign::block::Compiler>>,
     /// What traces may cost.
     pub budget: crate::budget::Budget,
 }

@@ -1,5 +1,6 @@
 // hazard: C++ exceptions through many frames, with destructors, rethrow, in hot loops and in threads.
 // flags: -O2
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <stdexcept>
 #include <string>

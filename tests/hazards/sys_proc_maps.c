@@ -1,5 +1,4 @@
 // hazard: /proc/self/maps shows the program, its libraries, heap and stack, and nothing foreign that is executable.
-// machines: x86-64 aarch64
 #include "hazard.h"
 static int has(unsigned long a, const char *perm, const char *name) {
   char line[600];

@@ -1,4 +1,5 @@
 // hazard: vdso calls and time keep working and agree with the system calls.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <sys/times.h>
 int main(void) {

@@ -2,6 +2,7 @@
 // Each thread works through arrays of variables in loops long enough to be traced; a pass that moves a load up past another,
 // forwards a store of one thread's past a load, or keeps a shared value in a register shows here. Both ends count only what
 // no x86 CPU can show, so the output does not depend on how many processors there are.
+// machines: x86-64 aarch64
 #include "hazard.h"
 #include <stdatomic.h>
 

@@ -1,4 +1,5 @@
 // hazard: 64 threads compute in the same code at once, each with its own state.
+// machines: x86-64 aarch64
 #include "hazard.h"
 static uint64_t work(uint64_t seed) {
   uint64_t h = seed;

@@ -27,7 +27,7 @@ use ir::types::{ClassId, HelperId, Pc, Type, Wide, ZERO};
 use rustc_hash::FxHashMap;
 
 /// Instructions of a block.
-const MAX_BLOCK: usize = 32;
+pub const MAX_BLOCK: usize = 32;
 /// Bytes of an instruction.
 const WORD: u64 = 4;
 const MAX_BYTES: usize = MAX_BLOCK * WORD as usize;
@@ -96,8 +96,12 @@ pub fn run(thread: &mut Thread) -> Left {
     })
 }
 
+/// Interprets the basic block at `pc`, up to [`MAX_BLOCK`] instructions.
+pub fn block(thread: &mut Thread) -> Left {
+    with_tier(thread, |tier, thread| tier.block(thread))
+}
+
 /// Executes the instruction at `pc`, and `pc` goes on.
-#[expect(dead_code, reason = "for generated code, which is to come")]
 pub fn step(thread: &mut Thread) -> Left {
     with_tier(thread, |tier, thread| match tier.single(thread.context.pc) {
         Ok(trace) => tier.execute(thread, &trace),

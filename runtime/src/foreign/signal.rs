@@ -15,6 +15,7 @@
 
 use super::load;
 use super::state::sync_fpsr;
+use crate::assume;
 use crate::signal::{self, Arrived, Fault, KernelAction, on_altstack, read_guest, write_guest};
 use crate::syscall::memory;
 use crate::thread::{AltStack, Thread};
@@ -239,10 +240,14 @@ pub fn sigreturn(thread: &mut Thread) {
     let fp = frame::RECORDS + vectors;
     state.fpsr = u64::from(get32(&f, fp + 8));
     state.fpcr = u64::from(get32(&f, fp + 12));
+    let unusual = state.fpcr != 0;
     for (i, v) in state.v.iter_mut().enumerate() {
         let mut b = [0; 16];
         b.copy_from_slice(&f[fp + 16 + i * 16..][..16]);
         *v = u128::from_le_bytes(b);
+    }
+    if unusual {
+        assume::revoke(assume::FP_DEFAULT);
     }
     thread.context.pc = get(&f, frame::PC);
     let saved = AltStack {

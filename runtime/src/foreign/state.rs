@@ -1,12 +1,13 @@
 //! The registers of an AArch64 guest's thread, as generated code keeps them.
 //!
-//! The pc is `Context::pc`. Condition flags have the form of the IR ([`decode::aarch64::packed`]). Flags that floating point
+//! The pc is `Context::pc`. Condition flags have the form in which generated code keeps them. Flags that floating point
 //! instructions have raised in generated code stand in `MXCSR` until [`sync_fpsr`] adds them to `fpsr`.
 
 use crate::thread::Thread;
 use decode::aarch64::{nzcv, packed, slots};
 use ir::interp::State;
 use ir::types::ZERO;
+use optimize::codegen::{flags_image, flags_of_image};
 
 /// Registers of one thread.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,7 @@ pub struct GuestState {
     pub x: [u64; 31],
     /// Stack pointer.
     pub sp: u64,
-    /// Condition flags as the slot [`slots::FLAGS`] has them.
+    /// Condition flags of the slot [`slots::FLAGS`], as [`flags_image`] has them.
     pub flags: u64,
     /// FPCR.
     pub fpcr: u64,
@@ -39,7 +40,7 @@ impl Default for GuestState {
         GuestState {
             x: [0; 31],
             sp: 0,
-            flags: packed(0),
+            flags: flags_image(packed(0)),
             fpcr: 0,
             fpsr: 0,
             tpidr: 0,
@@ -54,12 +55,12 @@ impl Default for GuestState {
 impl GuestState {
     /// N, Z, C and V as in PSTATE (bits 31 to 28).
     pub fn nzcv(&self) -> u32 {
-        nzcv(self.flags) << 28
+        nzcv(flags_of_image(self.flags)) << 28
     }
 
     /// Sets N, Z, C and V from PSTATE.
     pub fn set_nzcv(&mut self, pstate: u32) {
-        self.flags = packed(pstate >> 28);
+        self.flags = flags_image(packed(pstate >> 28));
     }
 
     /// The slots of a trace get these values.
@@ -83,7 +84,7 @@ impl GuestState {
             *x = slots.get(slots::x(i as u8));
         }
         let [sp, flags, fpcr, fpsr, tpidr, ex_addr, ex_lo, ex_hi] = self.others().map(|(s, _)| slots.get(s));
-        (self.sp, self.flags, self.fpcr, self.fpsr) = (sp, flags, fpcr, fpsr);
+        (self.sp, self.flags, self.fpcr, self.fpsr) = (sp, flags_image(flags), fpcr, fpsr);
         (self.tpidr, self.ex_addr, self.ex_lo, self.ex_hi) = (tpidr, ex_addr, ex_lo, ex_hi);
         for (i, v) in self.v.iter_mut().enumerate() {
             let w = slots.get_wide(slots::v(i as u8));
@@ -94,7 +95,7 @@ impl GuestState {
     fn others(&self) -> [(ir::types::SlotId, u64); 8] {
         [
             (slots::SP, self.sp),
-            (slots::FLAGS, self.flags),
+            (slots::FLAGS, flags_of_image(self.flags)),
             (slots::FPCR, self.fpcr),
             (slots::FPSR, self.fpsr),
             (slots::TPIDR, self.tpidr),
@@ -106,7 +107,18 @@ impl GuestState {
 }
 
 /// Adds the floating point flags raised since the last time to `fpsr`.
-pub fn sync_fpsr(_thread: &mut Thread) {}
+pub fn sync_fpsr(thread: &mut Thread) {
+    // IE, ZE, OE, UE, PE are IOC, DZC, OFC, UFC, IXC; denormal operands raise nothing while they are not flushed.
+    const PAIRS: [(u32, u64); 5] = [(1, 1), (4, 2), (8, 4), (16, 8), (32, 16)];
+    // SAFETY: the thread's own area, where MXCSR stands at 24 in every format.
+    let mxcsr = unsafe { &mut *thread.context.xsave.add(24).cast::<u32>() };
+    for (bit, raised) in PAIRS {
+        if *mxcsr & bit != 0 {
+            thread.context.foreign.fpsr |= raised;
+        }
+    }
+    *mxcsr &= !0x3f;
+}
 
 #[cfg(test)]
 mod tests {

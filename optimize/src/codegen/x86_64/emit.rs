@@ -2,7 +2,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, Encoder};
 use ir::trace::Trace;
-use ir::types::{Cond, Pc, SlotId};
+use ir::types::{Cond, Pc, SlotId, Type};
 
 use super::super::{Code, CodeExit, CodegenError, FaultRange, Home, Host, IndirectAbi, Leaving, Segment};
 use super::asm::integer::{Plain, ShiftX, Unary};
@@ -37,6 +37,8 @@ pub struct Emitter<'a> {
     abi: IndirectAbi,
     /// Where the constants stand.
     pub(super) pool: Label,
+    /// Does anything work on more than 128 bits?
+    has_wide: bool,
     /// Exits whose code stands out of line: record, place, and [`Emitter::wide`] where they leave.
     cold: Vec<(u32, Label, bool)>,
     /// Has something been made that may change bits above 128 in a vector register, or may something have come round a loop?
@@ -71,8 +73,9 @@ impl<'a> Emitter<'a> {
             code: Code::default(),
             segment,
             slots: start + SCRATCH_BYTES,
-            scratch: Scratch { segment, start, count: SCRATCH_CELLS },
+            scratch: Scratch::new(segment, start, SCRATCH_CELLS).without(host.reserved()),
             abi: host.indirect(),
+            has_wide: trace.insts.iter().any(|i| i.ty == Type::V256 || i.aty == Type::V256),
             cold: Vec::new(),
             wide: false,
             fault_to: Vec::new(),
@@ -169,6 +172,13 @@ impl<'a> Emitter<'a> {
             super::asm::Base::None
         };
         let index = m.index.map(|s| (self.reg_at(line, k), Scale::of(1 << s).unwrap_or(Scale::X1)));
+        if let Some(Segment::Register(r)) = m.segment {
+            // Selection leaves a place for it.
+            return match base {
+                super::asm::Base::Reg(b) => Mem::indexed(b, Reg(r), Scale::X1, m.disp),
+                _ => Mem { segment: None, base: super::asm::Base::Reg(Reg(r)), index, disp: m.disp },
+            };
+        }
         Mem { segment: m.segment, base, index, disp: m.disp }
     }
 
@@ -178,6 +188,7 @@ impl<'a> Emitter<'a> {
 
     fn from(&self, vreg: u32, loc: Loc) -> From {
         match loc {
+            Loc::Reg(r) if r >= VECTOR => From::Vector(r - VECTOR),
             Loc::Reg(r) => From::Reg(r, Tweak::None),
             Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i), Tweak::None),
             _ => match self.s.remats.get(&vreg) {
@@ -555,6 +566,10 @@ impl<'a> Emitter<'a> {
             MOp::Mfence => self.asm.plain(Plain::Mfence),
             MOp::Vector(op) => self.vector_line(line, inst, op),
             MOp::Native => self.native(inst)?,
+            MOp::Call(to, helper) => {
+                self.call(to);
+                self.host.behind_call(helper, self.asm.buffer());
+            }
         }
         self.fault(inst, start);
         Ok(())
@@ -620,6 +635,20 @@ impl<'a> Emitter<'a> {
                 Ok(())
             }
             Err(e) => Err(CodegenError::Unsupported(e.to_string())),
+        }
+    }
+
+    fn call(&mut self, to: u64) {
+        let from = self.asm.at() + u64::from(self.asm.offset()) + 5;
+        match i32::try_from(to.wrapping_sub(from) as i64) {
+            Ok(distance) => {
+                self.asm.raw(&[0xe8]);
+                self.asm.raw(&distance.to_le_bytes());
+            }
+            Err(_) => {
+                self.asm.mov_imm(Reg(0), to);
+                self.asm.raw(&[0xff, 0xd0]);
+            }
         }
     }
 
@@ -700,9 +729,24 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// General registers that are no slot's home: nobody needs what they hold once the exit has read it.
+    fn free_at_exits(&self) -> u16 {
+        let mut homes = 1 << self.abi.target;
+        for slot in 0..self.trace.decls.slots.len() {
+            if let Home::General(r) = self.host.home(SlotId(slot as u16)) {
+                homes |= 1 << r;
+            }
+        }
+        !homes
+    }
+
     /// Registers that the exit writes and nothing at it reads.
     fn dead_at(&self, record: &ExitRecord) -> u16 {
-        let (mut written, mut read) = (0, 0);
+        // Where no register is a home all of them are dead.
+        let bare = (0..self.trace.decls.slots.len())
+            .all(|s| !matches!(self.host.home(SlotId(s as u16)), Home::General(_)));
+        let (mut written, mut read) =
+            (if bare { 0xffef & !(self.host.reserved() as u16) } else { 0u16 }, 0u16);
         let mut reads = |src: Src| {
             if let From::Reg(r, _) = self.place(src)
                 && r < VECTOR
@@ -727,6 +771,10 @@ impl<'a> Emitter<'a> {
         written & !read
     }
 
+    pub(super) fn is_vector_slot(&self, slot: u16) -> bool {
+        self.trace.decls.slots[usize::from(slot)].ty.is_vector()
+    }
+
     /// The code of an exit, up to and with its jump.
     fn exit_code(&mut self, record: u32, start: u32) -> Result<(), CodegenError> {
         let record: ExitRecord = self.s.exits[record as usize];
@@ -747,8 +795,13 @@ impl<'a> Emitter<'a> {
         flags_done?;
         self.exit_float_flags(record.flags);
         let changed = self.exit_vectors(&record)?;
-        if self.s.kit.vex && (changed || wide && !self.s.kit.high) {
+        let guests = (0..self.trace.decls.slots.len())
+            .any(|s| matches!(self.host.home(SlotId(s as u16)), Home::Vector(_)));
+        if self.s.kit.vex && guests && (changed || wide && !self.s.kit.high) {
             self.clear_uppers();
+        } else if self.s.kit.vex && !guests && wide && self.has_wide {
+            // No vector register has anything in it that is needed.
+            self.asm.vzeroupper();
         }
         let mut list: Vec<(From, To)> = Vec::with_capacity(20);
         for i in record.items.0..record.items.1 {
@@ -762,7 +815,8 @@ impl<'a> Emitter<'a> {
                         None => list.push((from, To::Reg(r))),
                     }
                 }
-                Home::Memory(s, o) => list.push((from, To::Mem(s, o))),
+                Home::Memory(..) if self.is_vector_slot(slot) => {}
+                Home::Memory(s, o) | Home::Image(s, o) => list.push((from, To::Mem(s, o))),
                 Home::Vector(_) => {}
                 home => return Err(CodegenError::Unsupported(format!("an exit that writes {home:?}"))),
             }
@@ -770,7 +824,16 @@ impl<'a> Emitter<'a> {
         if let Some(target) = record.target {
             list.push((self.place(target), To::Reg(self.abi.target)));
         }
-        moves::parallel(&mut self.asm, &mut list, self.scratch)?;
+        let scratch = self.scratch.lending(self.free_at_exits());
+        moves::parallel(&mut self.asm, &mut list, scratch)?;
+        if let Some(slot) = record.image
+            && let Home::Image(s, o) = self.host.home(SlotId(slot))
+        {
+            // No register has anything in it that is needed, but the target of an indirect exit, which is another.
+            exits::save_rax(&mut self.asm);
+            self.asm.store(Width::W64, Mem::segment(s, o), Reg::RAX);
+        }
+        self.host.before_leaving(record.id, self.asm.buffer());
         let (patch, leaving) = match exit.target {
             Target::Pc(pc) => (self.asm.jmp_field(), Leaving::Direct(pc)),
             Target::Value(_) => {

@@ -94,6 +94,7 @@ impl Emitter<'_> {
                 Some(Remat::Pool(at, bytes)) => {
                     VFrom::Mem(Mem::label(self.pool).offset(*at as i32), u32::from(*bytes))
                 }
+                Some(Remat::Memory(s, o)) => VFrom::Mem(Mem::segment(*s, *o), self.bytes_of(vreg)),
                 _ => VFrom::Zero,
             },
         }
@@ -152,8 +153,7 @@ impl Emitter<'_> {
         let mut staged = Vec::new();
         for m in moves.iter_mut() {
             let through = match (m.from, m.to) {
-                (VFrom::Mem(..) | VFrom::Zero, VTo::Mem(_)) => true,
-                (VFrom::Mem(f, _), VTo::Reg(_)) => written.contains(&f),
+                (VFrom::Mem(f, _), _) => written.contains(&f),
                 _ => false,
             };
             if through {
@@ -299,8 +299,17 @@ impl Emitter<'_> {
         let mut lanes: Vec<(Xmm, VFrom, Lane)> = Vec::new();
         for i in record.items.0..record.items.1 {
             let item = self.s.items[i as usize];
-            let Home::Vector(home) = self.host_home(SlotId(item.slot)) else { continue };
-            let to = Xmm(home);
+            let to = match self.host_home(SlotId(item.slot)) {
+                Home::Vector(home) => Xmm(home),
+                Home::Memory(s, o) if self.is_vector_slot(item.slot) => {
+                    if let Src::Opnd(i) = item.src {
+                        let (from, bytes) = self.exit_from(i);
+                        moves.push(VMove { from, to: VTo::Mem(Mem::segment(s, o)), bytes });
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             match item.src {
                 Src::Opnd(o) => {
                     // A value shorter than the slot is zero above (VEX), or leaves what is there (legacy).

@@ -91,6 +91,8 @@ pub struct ExitRecord {
     pub items: (u32, u32),
     /// The flags.
     pub flags: FlagsAt,
+    /// The slot in memory that gets an image of them.
+    pub image: Option<u16>,
     /// Where it goes, if that is computed.
     pub target: Option<Src>,
 }

@@ -54,6 +54,7 @@ impl Selector<'_> {
             return Ok(());
         }
         match inst.op {
+            Op::Ffma if self.s.kit.vex => self.fused(inst, v, pick(ty, row::VFMADD231SS, row::VFMADD231SD)),
             Op::Fsqrt => self.low(inst, v, What::Low(pick(ty, row::SQRTSS, row::SQRTSD))),
             Op::Fround => {
                 let imm = round_imm(inst.attr);
@@ -92,6 +93,15 @@ impl Selector<'_> {
             _ => return Err(self.refuse(inst)),
         }
         Ok(())
+    }
+
+    /// `a·b + c`
+    pub(super) fn fused(&mut self, inst: &Inst, v: u32, op: V) {
+        let ty = if inst.op == Op::Ffma { inst.aty } else { inst.ty };
+        let args = inst.args;
+        let (a, c) = (self.vec(args[0], ty), self.vec(args[2], ty));
+        let last = self.last(args[1], ty, false);
+        self.plain(v, What::Fused(op), ty, &[c, a], Some(last));
     }
 
     /// An operation on one source that writes the low lane only.

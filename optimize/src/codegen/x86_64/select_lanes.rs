@@ -140,6 +140,9 @@ impl Selector<'_> {
             return Ok(());
         }
         match inst.op {
+            Op::VFfma if self.s.kit.vex => {
+                self.fused(inst, v, float_row(lane, row::VFMADD231PS, row::VFMADD231PD))
+            }
             Op::VSplat => self.splat_op(inst, v)?,
             Op::VShuffle => self.shuffle(inst, v)?,
             Op::VBlend => self.blend(inst, v),

@@ -51,6 +51,8 @@ pub enum What {
     Un(V),
     /// `op a` by a choice.
     UnImm(V, u8),
+    /// `a + b op c`, the first source being the destination (always a VEX instruction).
+    Fused(V),
     /// `op a` on the low lane; the rest comes from elsewhere.
     Low(V),
     /// [`What::Low`] by a choice.
@@ -110,7 +112,7 @@ impl VOp {
     /// Must the result have the register of the first operand in this encoding, and may it have that of the second instead?
     pub fn reuses(self, vex: bool) -> Option<bool> {
         match self.what {
-            What::Select(_) => Some(false),
+            What::Select(_) | What::Fused(_) => Some(false),
             What::Sym(_) if !vex => Some(true),
             What::Bin(_) | What::BinImm(..) | What::Shift(..) | What::Insert(_) | What::Blend(_) if !vex => {
                 Some(false)
@@ -176,6 +178,8 @@ fn in_high(inst: &ir::trace::Inst) -> bool {
             | Op::Fle
             | Op::Funo
             | Op::Fround
+            | Op::Ffma
+            | Op::VFfma
             | Op::FlagsFcmp
     )
 }
@@ -189,6 +193,8 @@ impl Kit {
         let above = |bit: Option<usize>, part: Type| bit.unwrap_or(0) + part.bits() as usize > 128;
         let needs = trace.insts.iter().any(|i| match i.op {
             Op::Slot | Op::Phi | Op::Pick | Op::Native | Op::Call | Op::Trunc => i.ty == Type::V256,
+            // There is no other encoding of it.
+            Op::Ffma | Op::VFfma => true,
             Op::Insert => i.ty == Type::V256 || above(i.args[2].as_index(), i.aty),
             Op::Extract => i.ty == Type::V256 || above(i.args[1].as_index(), i.ty),
             _ => wide(i.ty) || wide(i.aty),
@@ -359,7 +365,9 @@ impl Kit {
             What::Ones => asm.sse(row::PCMPEQD, dst, dst),
             What::Flags(v) => asm.sse(v, place(0).xmm(), last.xrm()),
             // Selection makes these with VEX only.
-            What::PutPart(..) | What::GetPart(..) => debug_assert!(false, "wide parts in legacy code"),
+            What::PutPart(..) | What::GetPart(..) | What::Fused(_) => {
+                debug_assert!(false, "wide parts in legacy code")
+            }
             What::Select(cond) => {
                 start(asm, place(0));
                 let over = asm.jcc_short(cond.negate());
@@ -391,6 +399,10 @@ impl Kit {
             What::Bin(v) | What::Sym(v) => asm.avx(v, length, dst, a.xmm(), last.xrm()),
             What::BinImm(v, imm) if wide => asm.evex_imm(v, 2, dst, a.xmm(), last.xrm(), imm),
             What::BinImm(v, imm) => asm.avx_imm(v, length, dst, a.xmm(), last.xrm(), imm),
+            What::Fused(v) => {
+                self.copy(asm, 16 << op.length, dst, a.xmm());
+                asm.avx(v, length, dst, place(1).xmm(), last.xrm());
+            }
             What::Un(v) if wide => asm.evex_un(v, 2, dst, last.xrm()),
             What::Un(v) => asm.avx_un(v, length, dst, last.xrm()),
             What::UnImm(v, imm) => asm.avx_un_imm(v, length, dst, last.xrm(), imm),
@@ -490,7 +502,7 @@ impl Kit {
                 self.copy(asm, 16 << op.length, dst, last.xmm());
                 asm.land(over);
             }
-            What::Blend(_) => asm.no_evex(),
+            What::Blend(_) | What::Fused(_) => asm.no_evex(),
         }
     }
 
