@@ -379,6 +379,27 @@ impl Cx {
             .position(|o| o.as_bytes() == s)
             .ok_or_else(|| self.arg_error(i, &format!("invalid option '{}'", String::from_utf8_lossy(s))))
     }
+    /// Appends to a buffer; for those that a script can make grow without limit.
+    ///
+    /// # Errors
+    /// `not enough memory`
+    #[inline]
+    pub fn append(self, out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Throw> {
+        self.make_room(out, bytes.len())?;
+        out.extend_from_slice(bytes);
+        Ok(())
+    }
+    /// Makes sure that a buffer can take `n` more bytes.
+    ///
+    /// # Errors
+    /// `not enough memory`
+    #[inline]
+    pub fn make_room(self, out: &mut Vec<u8>, n: usize) -> Result<(), Throw> {
+        if out.capacity() - out.len() < n && out.try_reserve(n).is_err() {
+            return Err(error::memory(self));
+        }
+        Ok(())
+    }
     /// Refuses string lengths beyond the limit.
     ///
     /// # Errors
@@ -503,6 +524,13 @@ impl Cx {
     /// A C data object with `size` zeroed bytes.
     pub fn cdata(self, ctype: u32, size: usize) -> Gc<CData> {
         vm::func::new_cdata(self, ctype, size)
+    }
+    /// As [`Cx::cdata`], for sizes that scripts choose.
+    ///
+    /// # Errors
+    /// `not enough memory`
+    pub fn try_cdata(self, ctype: u32, size: usize) -> Result<Gc<CData>, Throw> {
+        vm::func::try_cdata(self, ctype, size).ok_or_else(|| error::memory(self))
     }
     /// Marks a userdata or cdata as one whose finalizer must run.
     pub fn set_finalizer(self, v: Value) {
@@ -682,6 +710,11 @@ impl Cx {
         mode: &str,
         env: Option<Gc<Table>>,
     ) -> Result<Gc<Func>, Throw> {
+        // The compiler's own buffers are a few times the source.
+        const LARGE: usize = 1 << 20;
+        if chunk.len() > LARGE {
+            self.make_room(&mut Vec::new(), chunk.len().saturating_mul(4))?;
+        }
         let p = crate::compile::load(self, chunk, name, mode)?;
         Ok(self.closure(p, env))
     }

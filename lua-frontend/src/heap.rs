@@ -181,6 +181,8 @@ pub struct Heap {
     pub large: Vec<*mut Chunk>,
     /// Empty chunks.
     pool: Vec<*mut Chunk>,
+    /// Chunks set aside in a large heap, for what is allocated between a failure and the error that follows from it.
+    reserve: Vec<*mut Chunk>,
     /// A page that takes writes after a failed allocation.
     sink: *mut u8,
 }
@@ -228,6 +230,7 @@ impl Heap {
             chunks: Vec::new(),
             large: Vec::new(),
             pool: Vec::new(),
+            reserve: Vec::new(),
             sink: ptr::null_mut(),
         }
     }
@@ -351,19 +354,36 @@ impl Heap {
         }
     }
 
+    /// Keeps an empty chunk: in the reserve, if the heap is large and that is not full, else in the pool.
+    fn keep(&mut self, c: *mut Chunk) {
+        const RESERVE: usize = 12;
+        const LARGE_HEAP: usize = 64;
+        if self.chunks.len() >= LARGE_HEAP && self.reserve.len() < RESERVE {
+            self.reserve.push(c);
+        } else {
+            self.pool.push(c);
+        }
+    }
+
     fn new_chunk(&mut self, space: Space, class: usize) -> *mut Chunk {
         let c = match self.pool.pop() {
             Some(c) => c,
             None => {
                 const BATCH: usize = 16;
                 let n = if self.chunks.len() < 64 { 4 } else { BATCH };
-                let m = map_aligned(n * CHUNK);
+                let mut m = map_aligned(n * CHUNK);
                 if m.is_null() {
-                    return ptr::null_mut();
+                    m = map_aligned(CHUNK);
+                } else {
+                    for i in (1..n).rev() {
+                        // SAFETY: inside the new mapping.
+                        self.keep(unsafe { m.add(i * CHUNK) }.cast());
+                    }
                 }
-                for i in (1..n).rev() {
-                    // SAFETY: inside the new mapping.
-                    self.pool.push(unsafe { m.add(i * CHUNK) }.cast());
+                if m.is_null() {
+                    let Some(c) = self.reserve.pop() else { return ptr::null_mut() };
+                    self.fail();
+                    m = c.cast();
                 }
                 m.cast()
             }
@@ -449,12 +469,13 @@ impl Heap {
             }
         }
         let mut kept = Vec::with_capacity(self.chunks.len());
+        let mut empty = Vec::new();
         for &c in &self.chunks {
             // SAFETY: listed chunks are mapped.
             unsafe {
                 let current = self.current[(*c).space as usize][(*c).class as usize] == c;
                 if !current && (*c).mark.iter().all(|&w| w == 0) && (*c).space == Space::Object {
-                    self.pool.push(c);
+                    empty.push(c);
                     continue;
                 }
                 (*c).unswept = true;
@@ -463,6 +484,9 @@ impl Heap {
             kept.push(c);
         }
         self.chunks = kept;
+        for c in empty {
+            self.keep(c);
+        }
     }
 
     /// Gives up to `n` empty chunks back to the system, unless they are few. Each costs some microseconds.
@@ -539,12 +563,13 @@ impl Default for Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        for &c in self.chunks.iter().chain(&self.large).chain(&self.pool) {
+        for &c in self.chunks.iter().chain(&self.large) {
             // SAFETY: listed chunks are mapped and the heap goes away with all its objects.
-            unsafe {
-                let bytes = if self.pool.contains(&c) { CHUNK } else { (*c).bytes };
-                libc::munmap(c.cast(), bytes);
-            }
+            unsafe { libc::munmap(c.cast(), (*c).bytes) };
+        }
+        for &c in self.pool.iter().chain(&self.reserve) {
+            // SAFETY: as above; empty chunks have one size.
+            unsafe { libc::munmap(c.cast(), CHUNK) };
         }
     }
 }

@@ -60,6 +60,8 @@ pub mod bcsave;
 
 pub mod capi;
 
+pub mod fuzz;
+
 pub mod stdlib;
 
 pub mod cli;

@@ -47,3 +47,31 @@ fn coroutines_are_interrupted() {
     assert!(err.contains("interrupted!"), "{err}");
     assert_eq!(status, Some(1));
 }
+
+#[test]
+fn without_memory_there_is_an_error() {
+    let chunks = [
+        "return ('x'):rep(2^31 - 300)",
+        "local s = ('x'):rep(1e8) return (s:gsub('.', 'yyyy'))",
+        "local b = require('string.buffer').new() while true do b:put(('x'):rep(1e6)) end",
+        "return string.format('%s%s%s%s', ('x'):rep(6e7), ('y'):rep(6e7), ('z'):rep(6e7), ('z'):rep(6e7))",
+        "return require('ffi').new('char[?]', 2^30)",
+        "return io.open('/dev/zero'):read('*a')",
+        "return assert(loadstring('return \"' .. ('x'):rep(1e8) .. '\"'))",
+        "local s = 'x' while true do s = s .. s end",
+    ];
+    for chunk in chunks {
+        let script = format!("print(pcall(assert(loadstring([=[{chunk}]=]))))");
+        let out = Command::new("sh")
+            .args(["-c", "ulimit -v 400000; exec \"$0\" -e \"$1\"", env!("CARGO_BIN_EXE_rjit"), &script])
+            .output()
+            .expect("a shell");
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(
+            text.contains("not enough memory"),
+            "{chunk}: {text}{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        assert_eq!(out.status.code(), Some(0), "{chunk}");
+    }
+}

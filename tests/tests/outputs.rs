@@ -1,10 +1,12 @@
 //! What `dynrun` writes besides the program's own output: `--stats`, `--report`, `--events`, `--timeline`, `--drcov`, `--dump`,
 //! `--perf-map`, `--jitdump`. Each is read back the way its reader would, for a program with one hot function that
-//! writes two lines and ends with status 3; these must be as without the option.
+//! writes two lines and ends with status 3; these must be as without the option. What the walkthrough in the documentation
+//! shows is compared with what is written, too, and what a process needs besides the program is counted.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode, Output, Stdio};
 
 use e2e_tests::suite;
 use libtest_mimic::{Failed, Trial};
@@ -83,6 +85,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("gdb", gdb),
     ("unwritable", unwritable),
     ("without", without),
+    ("memory", memory),
+    ("walkthrough", walkthrough),
 ];
 
 fn main() -> ExitCode {
@@ -359,4 +363,131 @@ fn without(c: &Context<'_>) -> Result<(), Failed> {
     }
     let wrong = Command::new(c.dynrun).args(["--without=nothing", "true"]).output()?;
     need(wrong.status.code() == Some(2), format!("{wrong:?}"))
+}
+
+/// Memory that is the runtime's own, counted rather than timed: a third of slack over what was measured.
+fn memory(c: &Context<'_>) -> Result<(), Failed> {
+    /// KiB of written pages in a small program that waits for input, beyond those of the same program natively.
+    const WRITTEN: u64 = 4200;
+    /// Bytes of host code, and of code memory in use, for 100 bytes of guest code.
+    const HOST: u64 = 220;
+    const CACHE: u64 = 430;
+    let native = written(Command::new("/bin/cat"))?;
+    let mut command = Command::new(c.dynrun);
+    suite::surroundings(&mut command, c.dir);
+    command.args(["--no-persist", "/bin/cat"]);
+    let ours = written(command)?;
+    need(ours < native + WRITTEN, format!("{ours} KiB are written, natively {native}"))?;
+    c.good(&["--no-persist", "-O1", "--stats=s.json"])?;
+    let s: Value = serde_json::from_str(&c.read("s.json")?)?;
+    let bytes = |group: &str, name: &str| s[group][name].as_u64().ok_or("a figure is missing");
+    let (guest, host) = (bytes("code", "guest_bytes")?, bytes("code", "host_bytes")?);
+    let cache = bytes("memory", "cache_bytes")?;
+    need(host * 100 < guest * HOST, format!("{guest} bytes of guest code became {host}"))?;
+    need(cache * 100 < guest * CACHE, format!("{guest} bytes of guest code take {cache}"))
+}
+
+/// KiB of pages that a process has written when it has echoed one line.
+fn written(mut command: Command) -> Result<u64, Failed> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (mut stdin, stdout) = (stdin.ok_or("no pipe")?, stdout.ok_or("no pipe")?);
+    stdin.write_all(b"line\n")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", child.id()))?;
+    drop(stdin);
+    child.wait()?;
+    let dirty = text.lines().filter(|l| l.starts_with("Private_Dirty:") || l.starts_with("Shared_Dirty:"));
+    Ok(dirty.filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).sum())
+}
+
+/// The listings of the program's own code in `docs/walkthrough.md`, up to the section about -O3, are what `--dump` writes.
+fn walkthrough(c: &Context<'_>) -> Result<(), Failed> {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/walkthrough.md");
+    let document = fs::read_to_string(document)?;
+    let (document, _) = document.split_once("\n## 9. ").ok_or("the section about -O3 is missing")?;
+    let indented = document.lines().skip_while(|l| !l.starts_with("    #include"));
+    let source: Vec<&str> = indented.take_while(|l| l.is_empty() || l.starts_with("    ")).collect();
+    fs::write(c.dir.join("loop.c"), source.join("\n"))?;
+    let compiler = Command::new("gcc")
+        .args(["-O1", "-fno-toplevel-reorder", "-o", "loop", "loop.c"])
+        .current_dir(c.dir)
+        .status()?;
+    need(compiler.success(), "gcc failed")?;
+    let options = ["-O1", "--no-aslr", "--no-persist", "--hot=60", "--dump=all", "./loop"];
+    let mut command = Command::new(c.dynrun);
+    suite::surroundings(&mut command, c.dir);
+    let dump = String::from_utf8_lossy(&command.args(options).output()?.stderr).into_owned();
+    let made: Vec<Listing> = dump.split("\n\n").filter_map(Listing::of_program).collect();
+    let shown: Vec<Listing> = document.split("```\n").filter_map(Listing::of_program).collect();
+    need(shown.len() >= 3, "the listings are missing")?;
+    for want in &shown {
+        let same = made.iter().find(|m| m.what == want.what);
+        let got = same.ok_or_else(|| format!("{} is not in the dump", want.what))?;
+        let other_compiler = !want.guest.is_empty() && got.guest != want.guest;
+        let other_processor = want.host.iter().any(|i| i.starts_with("rorx"))
+            && !fs::read_to_string("/proc/cpuinfo")?.contains(" bmi2 ");
+        if other_compiler || other_processor {
+            continue;
+        }
+        // Data stands behind the code.
+        let host = got.host.get(..want.host.len());
+        need(
+            host == Some(&want.host),
+            format!(
+                "docs/walkthrough.md shows of {}\n{:#?}\nand it is\n{:#?}",
+                want.what, want.host, got.host
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+/// A fragment in a dump, without what is different in each run: addresses, and what is there for alignment.
+struct Listing {
+    /// Its kind and the last digits of its address.
+    what: String,
+    guest: Vec<String>,
+    host: Vec<String>,
+}
+
+impl Listing {
+    /// Reads one; `None` when it is something else, or of code that is not the program's.
+    fn of_program(text: &str) -> Option<Listing> {
+        let (first, rest) = text.trim_start_matches('\n').split_once('\n')?;
+        let (fragment, pc) = first.split_once(" for 0x")?;
+        let kind = fragment.split(' ').next().filter(|k| ["block", "trace"].contains(k))?;
+        let page = pc.strip_prefix("5555")?.get(..5)?;
+        let what = format!("{kind} {}", pc.get(9..)?);
+        let mut listing = Listing { what, guest: Vec::new(), host: Vec::new() };
+        let mut host = false;
+        for line in rest.lines().take_while(|l| *l != "  exits" && *l != "```") {
+            host |= line.starts_with("  host");
+            let Some((_, instruction)) = line.strip_prefix("    0x").and_then(|l| l.split_once("  ")) else {
+                continue;
+            };
+            let filling = ["nop", "xchg %ax,%ax", "int3", "("].iter().any(|f| instruction.starts_with(f));
+            if !filling {
+                let list = if host { &mut listing.host } else { &mut listing.guest };
+                list.push(without_addresses(instruction));
+            }
+        }
+        // Of all that the program's file has, the page with its text.
+        (page.ends_with('5')).then_some(listing)
+    }
+}
+
+/// Long numbers are addresses, or what is to be subtracted from one; the table of indirect branches is the base of a jump.
+fn without_addresses(instruction: &str) -> String {
+    let mut out = String::new();
+    let mut rest = instruction;
+    while let Some(at) = rest.find("0x") {
+        let digits = rest[at + 2..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        let end = at + 2 + digits;
+        out += &rest[..at];
+        out += if digits > 8 || rest[end..].starts_with("(,%rdx,8)") { "ADDRESS" } else { &rest[at..end] };
+        rest = &rest[end..];
+    }
+    out + rest
 }

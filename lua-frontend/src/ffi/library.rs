@@ -473,7 +473,7 @@ fn ffi_new(cx: Cx) -> NativeResult {
     let Some(size) = size else {
         return Err(cx.arg_error(1, "size of C type is unknown or too large"));
     };
-    let cdata = ffi.new_cdata(cx, ty, size);
+    let cdata = cx.try_cdata(ty, size as usize)?;
     let values: Vec<Value> = cx.args().get(first - 1..).unwrap_or_default().to_vec();
     cx.push(cdata);
     ffi.initialize(cx, raw, size, cdata.data(), &values)?;

@@ -20,7 +20,7 @@ pub(crate) fn put_formatted(cx: Cx, out: &mut Vec<u8>, mut arg: usize) -> Result
     let fmt = cx.check_str(arg)?;
     for piece in Parser::new(fmt.bytes()) {
         match piece {
-            Piece::Literal(s) => out.extend_from_slice(s),
+            Piece::Literal(s) => cx.append(out, s)?,
             Piece::Bad(s) => {
                 let mut msg = b"invalid option '".to_vec();
                 msg.extend_from_slice(super::c_str(s));
@@ -75,11 +75,11 @@ fn convert(cx: Cx, out: &mut Vec<u8>, spec: &Spec, arg: usize) -> Result<(), Thr
                 v
             };
             if let Some(s) = v.as_str() {
-                put_text(out, spec, s.bytes());
+                put_text(cx, out, spec, s.bytes())?;
             } else if let Some(s) = super::buffer::contents(cx, v) {
-                put_text(out, spec, s);
+                put_text(cx, out, spec, s)?;
             } else {
-                put_text(out, spec, cx.tostring_raw(v).bytes());
+                put_text(cx, out, spec, cx.tostring_raw(v).bytes())?;
             }
         }
         _ => numfmt::put_float(out, spec, cx.check_number(arg)?),
@@ -87,10 +87,13 @@ fn convert(cx: Cx, out: &mut Vec<u8>, spec: &Spec, arg: usize) -> Result<(), Thr
     Ok(())
 }
 
-fn put_text(out: &mut Vec<u8>, spec: &Spec, s: &[u8]) {
+fn put_text(cx: Cx, out: &mut Vec<u8>, spec: &Spec, s: &[u8]) -> Result<(), Throw> {
+    // A quoted byte takes up to four; the width of a plain one is at most 99.
+    cx.make_room(out, if spec.conv == b'q' { s.len() * 4 + 2 } else { s.len() + 99 })?;
     if spec.conv == b'q' {
         strfmt::put_quoted(out, s);
     } else {
         strfmt::put_str(out, spec, s);
     }
+    Ok(())
 }

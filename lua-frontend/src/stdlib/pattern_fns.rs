@@ -148,7 +148,7 @@ pub(crate) fn gsub(cx: Cx) -> NativeResult {
         match found {
             Some(e) if e > s => s = e,
             _ if s < subject.len() => {
-                out.push(subject[s]);
+                cx.append(&mut out, &subject[s..=s])?;
                 s += 1;
             }
             _ => break,
@@ -157,7 +157,7 @@ pub(crate) fn gsub(cx: Cx) -> NativeResult {
             break;
         }
     }
-    out.extend_from_slice(&subject[s..]);
+    cx.append(&mut out, &subject[s..])?;
     cx.check_len(out.len())?;
     cx.ret2(cx.str(&out), count)
 }
@@ -176,16 +176,16 @@ fn substitute(
     while let Some(&c) = text.get(i) {
         i += 1;
         if c != b'%' {
-            out.push(c);
+            cx.append(out, &[c])?;
             continue;
         }
         // A `%` at the end stands for a zero byte, the one behind the text.
         let c = text.get(i).copied().unwrap_or(0);
         i += 1;
         match c {
-            b'0' => out.extend_from_slice(&subject[s..e]),
+            b'0' => cx.append(out, &subject[s..e])?,
             b'1'..=b'9' => match m.capture(usize::from(c - b'1'), s, e).map_err(|e| failed(cx, e))? {
-                Capture::Text(a, b) => out.extend_from_slice(&subject[a..b]),
+                Capture::Text(a, b) => cx.append(out, &subject[a..b])?,
                 Capture::Position(p) => crate::numfmt::put_int(out, p as i64),
             },
             _ => out.push(c),
@@ -217,8 +217,11 @@ fn replace(
         cx.get(repl, key)?
     };
     if v.is_falsy() {
-        out.extend_from_slice(&subject[s..e]);
-    } else if !put_text(out, v) {
+        cx.append(out, &subject[s..e])?;
+        return Ok(());
+    }
+    cx.make_room(out, v.as_str().map_or(32, |s| s.len()))?;
+    if !put_text(out, v) {
         return Err(cx.error(format!("invalid replacement value (a {})", v.type_name())));
     }
     Ok(())

@@ -183,9 +183,20 @@ pub fn try_userdata(cx: Cx, size: usize) -> Result<Gc<UserData>, Throw> {
     Ok(new_userdata(cx, crate::object::UD_PLAIN, None, size, None))
 }
 
-/// A cdata.
+/// A cdata. The process ends if the system has no memory for it: large ones are made by [`try_cdata`].
 pub fn new_cdata(cx: Cx, ctype: u32, size: usize) -> Gc<CData> {
+    try_cdata(cx, ctype, size).unwrap_or_else(|| {
+        eprintln!("rjit: not enough memory");
+        std::process::abort()
+    })
+}
+
+/// A cdata, if the system has memory for it.
+pub fn try_cdata(cx: Cx, ctype: u32, size: usize) -> Option<Gc<CData>> {
     let p: *mut CData = cx.g().heap.alloc(Space::Object, size_of::<CData>() + size).cast();
+    if p.is_null() {
+        return None;
+    }
     // SAFETY: a fresh cell with room for the payload.
     unsafe {
         p.write(CData {
@@ -195,7 +206,7 @@ pub fn new_cdata(cx: Cx, ctype: u32, size: usize) -> Gc<CData> {
         });
         ptr::write_bytes(p.add(1).cast::<u8>(), 0, size);
     }
-    Gc::from_ptr(p)
+    Some(Gc::from_ptr(p))
 }
 
 /// A prototype from its parts.
