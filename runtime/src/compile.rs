@@ -23,7 +23,7 @@ use ir::trace::Trace;
 use ir::types::Pc;
 use optimize::codegen::{self, Code, CodegenError, Leaving};
 use optimize::pass::{Env, Features};
-use optimize::pipeline::{Level, Pipeline};
+use optimize::pipeline::{Level, PassTime, Pipeline};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -88,10 +88,25 @@ pub struct CompileStats {
     pub codegen_ns: u64,
     /// For all of it, per operation as lifted.
     pub ns_per_operation: u64,
+    /// What each pass has cost, in their order.
+    pub passes: Vec<PassStats>,
     /// Bytes of machine code.
     pub code_bytes: u64,
     /// Guest bytes it was made from.
     pub guest_bytes: u64,
+}
+
+/// What one place in the order of passes has cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Nanoseconds.
+    pub ns: u64,
+    /// Lines that it was given.
+    pub lines: u64,
+    /// Rewrites that it did.
+    pub rewrites: u64,
 }
 
 /// The text of one trace for `--dump`.
@@ -113,8 +128,7 @@ pub struct Compiler {
     env: Env,
     host: X86Host,
     codegen: codegen::x86_64::Compiler,
-    /// What was done.
-    pub stats: CompileStats,
+    stats: CompileStats,
     /// Texts for `--dump`, when asked for.
     pub listings: Option<Vec<Listing>>,
     /// The IR of each trace after each pass, when `--report` wants it.
@@ -151,6 +165,17 @@ impl Compiler {
             most: options.paths.unwrap_or(u64::MAX),
             always: options.always_optimize,
         }
+    }
+
+    /// What was done, with the cost of each pass.
+    pub fn stats(&self) -> CompileStats {
+        let pass = |t: &PassTime| PassStats {
+            name: t.name,
+            ns: t.time.as_nanos() as u64,
+            lines: t.lines,
+            rewrites: t.rewrites,
+        };
+        CompileStats { passes: self.pipeline.times().iter().map(pass).collect(), ..self.stats.clone() }
     }
 
     /// Makes the trace and puts it in the place of the fragment at its head. `code` holds the bytes of each step; `read` gives code

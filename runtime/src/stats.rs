@@ -454,7 +454,7 @@ pub fn collect() -> Statistics {
             hot: read(&p.counts.hot),
             signals: read(&p.counts.signals),
         },
-        optimizer: shared.compiler.as_ref().map(|c| c.stats.clone()),
+        optimizer: shared.compiler.as_ref().map(|c| c.stats()),
         lookups: Lookups { total: read(&p.counts.lookups), misses: read(&p.counts.not_found) },
         dropped: Dropped {
             invalidated: s.invalidated,
@@ -580,6 +580,16 @@ impl Statistics {
                 o.ns_per_operation
             ),
         );
+        let mut dear: Vec<_> = o.passes.iter().filter(|p| p.ns > 0).collect();
+        dear.sort_by_key(|p| std::cmp::Reverse(p.ns));
+        let dear: Vec<String> = dear
+            .iter()
+            .take(5)
+            .map(|p| format!("{} {:.1} ms ({} ns a line)", p.name, ms(p.ns), p.ns / p.lines.max(1)))
+            .collect();
+        if !dear.is_empty() {
+            row("dearest passes", dear.join(", "));
+        }
         for (why, n) in &o.refused {
             row("refused", format!("{n} × {why}"));
         }

@@ -3,9 +3,9 @@
 //! Arithmetic on 8 and 16 bits is done at 32 bits where only the low bits of the operands count; comparisons and what needs clean or
 //! sign-extended operands says so.
 
-use ir::op::{Op, OpEffect};
+use ir::op::Op;
 use ir::trace::Inst;
-use ir::types::{Cond, Operand, Type};
+use ir::types::{Cond, Flag, Operand, Type};
 use smallvec::SmallVec;
 
 use super::super::CodegenError;
@@ -13,13 +13,11 @@ use super::asm::integer::{Bmi, Count};
 use super::asm::{Alu, Shift, Width};
 use super::inst::MOp;
 use super::prepare::{is_general, is_vector};
-use super::select::{Address, Selector, Val, unsupported};
-use super::select_flags::{wide_of, width_of};
+use super::select::{Address, Selector, unsupported};
+use super::select_flags::{Request, Setter, wide_of, width_of};
 use crate::regalloc::Role;
 
 const RAX: u8 = 0;
-const RCX: u8 = 1;
-const RDX: u8 = 2;
 
 impl<'a> Selector<'a> {
     /// Makes a value that is needed, of an operation without effects or a load.
@@ -335,362 +333,13 @@ impl<'a> Selector<'a> {
         self.binary(MOp::Alu(Alu::And), inst, v, true);
     }
 
-    // --- shifts ------------------------------------------------------------------------------------
-
-    /// The largest number an operand can be, as far as its definition tells.
-    fn at_most(&self, o: Operand, ty: Type, depth: u32) -> u64 {
-        if let Some(i) = self.literal(o, ty) {
-            return i as u64 & ty.mask64();
-        }
-        let Some(inst) = self.def_of(o) else { return ty.mask64() };
-        match inst.op {
-            Op::And if depth < 4 => {
-                self.at_most(inst.args[0], ty, depth + 1).min(self.at_most(inst.args[1], ty, depth + 1))
-            }
-            Op::Zext if is_general(inst.aty) => self.at_most(inst.args[0], inst.aty, depth + 1),
-            Op::Trunc if is_general(inst.aty) => {
-                self.at_most(inst.args[0], inst.aty, depth + 1).min(ty.mask64())
-            }
-            Op::Clz | Op::Ctz | Op::Popcnt => ty.bits().into(),
-            _ => ty.mask64(),
-        }
-    }
-
-    fn shift(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
-        let (ty, bits) = (inst.aty, u64::from(inst.aty.bits()));
-        let op = match inst.op {
-            Op::Shl => Shift::Shl,
-            Op::Shr => Shift::Shr,
-            _ => Shift::Sar,
-        };
-        let wide = wide_of(ty);
-        // Right shifts look at the upper bits.
-        let a = match inst.op {
-            Op::Shl => None,
-            Op::Shr => Some(false),
-            _ => Some(true),
-        };
-        if let Some(n) = self.literal(inst.args[1], ty) {
-            let n = n as u64 & ty.mask64();
-            if n >= bits && op != Shift::Sar {
-                return self.constant(0, v);
-            }
-            let n = n.min(bits - 1);
-            let src = self.extended_later(inst.args[0], ty, a);
-            self.begin(MOp::ShiftImm(op), wide);
-            self.cur().imm = n as i64;
-            self.src(src.0, Role::Any);
-            self.def_(v, Role::Reuse(false));
-            self.end(0);
-            self.extend_now(src, inst.args[0], ty, a);
-            return Ok(());
-        }
-        let count_bits = if wide == Width::W64 { 64 } else { 32 };
-        let max = self.at_most(inst.args[1], ty, 0);
-        let src = self.extended_later(inst.args[0], ty, a);
-        if max < count_bits {
-            let n = self.reg(inst.args[1], ty);
-            self.begin(MOp::ShiftX(op), wide);
-            self.src(src.0, Role::Any);
-            self.src(n, Role::Use);
-            self.def_(v, Role::Def);
-            self.end(0);
-            self.extend_now(src, inst.args[0], ty, a);
-            return Ok(());
-        }
-        // Any amount: 0 (or all sign bits) when it is too large.
-        let n = self.zero_extended_later(inst.args[1], ty);
-        if op == Shift::Sar {
-            // min(n, width - 1)
-            let least = self.new_general();
-            let limit = self.int_vreg(bits - 1);
-            self.begin(MOp::ShiftX(op), wide);
-            self.src(src.0, Role::Any);
-            self.src(least, Role::Use);
-            self.def_(v, Role::Def);
-            self.end(0);
-            self.flush(self.here + 1);
-            self.begin(MOp::Cmov(Cond::A), Width::W32);
-            self.src(n.0, Role::Any);
-            self.src(limit, Role::Use);
-            self.def_(least, Role::Reuse(false));
-            self.end(0);
-            self.begin_raw(MOp::Cmp, wide);
-            self.src(n.0, Role::Any);
-            self.cur().imm = bits as i64 - 1;
-            self.end(0);
-        } else {
-            let shifted = self.new_general();
-            let zero = self.int_vreg(0);
-            self.flush(self.here + 1);
-            self.begin(MOp::Cmov(Cond::A), wide);
-            self.src(shifted, Role::Any);
-            self.src(zero, Role::Use);
-            self.def_(v, Role::Reuse(false));
-            self.end(0);
-            self.begin_raw(MOp::Cmp, wide);
-            self.src(n.0, Role::Any);
-            self.cur().imm = bits as i64 - 1;
-            self.end(0);
-            self.begin(MOp::ShiftX(op), wide);
-            self.src(src.0, Role::Any);
-            self.src(n.0, Role::Use);
-            self.def_(shifted, Role::Def);
-            self.end(0);
-        }
-        self.extend_now(n, inst.args[1], ty, Some(false));
-        self.extend_now(src, inst.args[0], ty, a);
-        Ok(())
-    }
-
-    fn constant(&mut self, value: u64, v: u32) -> Result<(), CodegenError> {
+    pub(super) fn constant(&mut self, value: u64, v: u32) -> Result<(), CodegenError> {
         let c = self.int_vreg(value);
         self.begin(MOp::Copy, Width::W64);
         self.src(c, Role::Any);
         self.def_(v, Role::Def);
         self.end(0);
         Ok(())
-    }
-
-    /// An operand whose upper bits count, at a narrow type: the register it will be extended into, if it has to be. The
-    /// extension stands above the use, so it is made after it, by [`Selector::extend_now`].
-    fn extended_later(&mut self, o: Operand, ty: Type, signed: Option<bool>) -> (u32, bool) {
-        let needs = match signed {
-            None => false,
-            Some(_) if matches!(ty, Type::I32 | Type::I64) => false,
-            Some(true) => true,
-            Some(false) => o.as_value().is_some_and(|v| !self.s.facts.clean[v.index()]),
-        };
-        if !needs {
-            return (self.reg(o, ty), false);
-        }
-        match self.val(o, ty) {
-            Val::Imm(i) => (self.int_vreg(i as u64), false),
-            Val::Reg(_) => (self.new_general(), true),
-        }
-    }
-
-    fn extend_now(&mut self, made: (u32, bool), o: Operand, ty: Type, signed: Option<bool>) {
-        if !made.1 {
-            return;
-        }
-        if signed == Some(true) {
-            self.sext(o, ty, Type::I64, made.0);
-        } else {
-            self.zext(o, ty, made.0);
-        }
-    }
-
-    /// As [`Selector::extended_later`] for an operand all of whose 64 bits will be looked at.
-    fn zero_extended_later(&mut self, o: Operand, ty: Type) -> (u32, bool) {
-        match o.as_value() {
-            Some(v) if ty != Type::I64 && !self.s.facts.clean[v.index()] => (self.new_general(), true),
-            _ => (self.reg(o, ty), false),
-        }
-    }
-
-    /// The operand, zero-extended to 64 bits, made just above what was selected last.
-    fn zero_extended(&mut self, o: Operand, ty: Type) -> Extended {
-        let made = self.zero_extended_later(o, ty);
-        Extended { made, o, ty }
-    }
-
-    fn count(&mut self, op: Count, a: Extended, width: Width, v: u32) {
-        self.begin(MOp::Count(op), width);
-        self.src(a.made.0, Role::Any);
-        self.def_(v, Role::Def);
-        self.end(0);
-        self.extend_now(a.made, a.o, a.ty, Some(false));
-    }
-
-    fn rotate(&mut self, inst: &Inst, v: u32) {
-        let op = if inst.op == Op::Rol { Shift::Rol } else { Shift::Ror };
-        let (ty, width) = (inst.aty, width_of(inst.aty));
-        let a = self.reg(inst.args[0], ty);
-        match self.literal(inst.args[1], ty) {
-            Some(n) => {
-                self.begin(MOp::ShiftImm(op), width);
-                self.cur().imm = n & i64::from(ty.bits() - 1);
-                self.src(a, Role::Any);
-            }
-            None => {
-                let n = self.reg(inst.args[1], ty);
-                self.begin(MOp::ShiftCl(op), width);
-                self.src(a, Role::Any);
-                self.src(n, Role::Fixed(RCX));
-            }
-        }
-        self.def_(v, Role::Reuse(false));
-        self.end(0);
-    }
-
-    fn shift_right(&mut self, from: u32, to: u32, by: i64, width: Width) {
-        self.begin(MOp::ShiftImm(Shift::Shr), width);
-        self.cur().imm = by;
-        self.src(from, Role::Any);
-        self.def_(to, Role::Reuse(false));
-        self.end(0);
-    }
-
-    // --- multiplication, division, counts ------------------------------------------------------------
-
-    fn mul_high(&mut self, inst: &Inst, v: u32) {
-        let signed = inst.op == Op::Smulh;
-        let ty = inst.aty;
-        if matches!(ty, Type::I8 | Type::I16) {
-            // The product at 32 bits holds it all.
-            let (a, b) = (self.new_general(), self.new_general());
-            let product = self.new_general();
-            self.shift_right(product, v, ty.bits().into(), Width::W32);
-            self.begin(MOp::Imul, Width::W32);
-            self.src(a, Role::Any);
-            self.src(b, Role::Any);
-            self.def_(product, Role::Reuse(true));
-            self.end(0);
-            for (o, t) in [(inst.args[0], a), (inst.args[1], b)] {
-                if signed {
-                    self.sext(o, ty, Type::I64, t);
-                } else {
-                    self.zext(o, ty, t);
-                }
-            }
-            return;
-        }
-        let (a, b) = (self.reg(inst.args[0], ty), self.reg(inst.args[1], ty));
-        self.begin(MOp::MulWide(signed), width_of(ty));
-        self.src(a, Role::Fixed(RAX));
-        self.src(b, Role::Any);
-        self.def_(v, Role::DefFixed(RDX));
-        self.end(1 << RAX);
-    }
-
-    /// `udivw` and its kin: the dividend in two halves.
-    fn divide_wide(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
-        let signed = matches!(inst.op, Op::Sdivw | Op::Sremw);
-        let rest = matches!(inst.op, Op::Uremw | Op::Sremw);
-        let ty = inst.aty;
-        if ty == Type::I8 {
-            // ax = high:low; quotient in al, remainder in ah.
-            let (both, low, high) = (self.new_general(), self.new_general(), self.new_general());
-            let divisor = self.reg(inst.args[2], ty);
-            let ax = if rest { self.new_general() } else { v };
-            if rest {
-                self.shift_right(ax, v, 8, Width::W32);
-            }
-            self.begin(MOp::Div8(signed), Width::W8);
-            self.src(both, Role::Fixed(RAX));
-            self.src(divisor, Role::Use);
-            self.def_(ax, Role::DefFixed(RAX));
-            self.end_faulting(0);
-            self.alu3(Alu::Or, both, low, high);
-            self.zext(inst.args[1], ty, low);
-            let a = self.reg(inst.args[0], ty);
-            self.step(MOp::ShiftImm(Shift::Shl), high, a, 8);
-            return Ok(());
-        }
-        // Quotient and remainder of the same operands come from one instruction.
-        let other = self.partner(inst, v);
-        let [high, low, divisor] = [0, 1, 2].map(|k| self.reg(inst.args[k], ty));
-        self.begin(MOp::Div(signed), width_of(ty));
-        self.src(low, Role::Fixed(RAX));
-        self.src(high, Role::Fixed(RDX));
-        self.src(divisor, Role::Any);
-        let (quotient, remainder) = if rest { (other, Some(v)) } else { (Some(v), other) };
-        let mut clobbers = 0;
-        match quotient {
-            Some(q) => self.def_(q, Role::DefFixed(RAX)),
-            None => clobbers |= 1 << RAX,
-        }
-        match remainder {
-            Some(r) => self.def_(r, Role::DefFixed(RDX)),
-            None => clobbers |= 1 << RDX,
-        }
-        self.end_faulting(clobbers);
-        Ok(())
-    }
-
-    /// The value right before this line that the same division makes, if it is needed; it is made here then.
-    fn partner(&mut self, inst: &Inst, v: u32) -> Option<u32> {
-        let before = self.trace.insts.get(self.here.checked_sub(1)? as usize)?;
-        let pairs = [(Op::Udivw, Op::Uremw), (Op::Sdivw, Op::Sremw)];
-        let fits =
-            pairs.iter().any(|(q, r)| before.op == *q && inst.op == *r || before.op == *r && inst.op == *q);
-        let w = before.res.0;
-        let used = inst.args.iter().any(|o| o.as_value() == Some(before.res));
-        let same = fits && !used && before.aty == inst.aty && before.args == inst.args && w != v;
-        if !same || !self.is_live(w) || self.pending_uses(w) {
-            return None;
-        }
-        self.done = w;
-        Some(w)
-    }
-
-    /// Is there a division of the same operands next to this one whose result is used?
-    fn faults_elsewhere(&self, inst: &Inst) -> bool {
-        let near = [self.here.wrapping_sub(1), self.here + 1];
-        near.iter().filter_map(|i| self.trace.insts.get(*i as usize)).any(|other| {
-            let f = &self.s.facts;
-            let signed = |op| matches!(op, Op::Sdivw | Op::Sremw | Op::Sdiv | Op::Srem);
-            other.op.info().effect == OpEffect::Fault
-                && signed(other.op) == signed(inst.op)
-                && other.aty == inst.aty
-                && other.args == inst.args
-                && (f.uses[other.res.index()] > 0 || f.in_exit[other.res.index()])
-        })
-    }
-
-    /// Division of operands of one width.
-    fn divide(&mut self, inst: &Inst, v: u32) -> Result<(), CodegenError> {
-        let ty = inst.aty;
-        let signed = matches!(inst.op, Op::Sdiv | Op::Srem);
-        let rest = matches!(inst.op, Op::Urem | Op::Srem);
-        if !matches!(ty, Type::I32 | Type::I64) {
-            return Err(unsupported(format_args!("{} of {ty}", inst.op.name())));
-        }
-        let high = self.new_general();
-        let (low, divisor) = (self.reg(inst.args[0], ty), self.reg(inst.args[1], ty));
-        self.begin(MOp::Div(signed), width_of(ty));
-        self.src(low, Role::Fixed(RAX));
-        self.src(high, Role::Fixed(RDX));
-        self.src(divisor, Role::Any);
-        self.def_(v, Role::DefFixed(if rest { RDX } else { RAX }));
-        self.end_faulting(if rest { 1 << RAX } else { 1 << RDX });
-        if signed {
-            self.begin(MOp::ShiftImm(Shift::Sar), width_of(ty));
-            self.cur().imm = i64::from(ty.bits() - 1);
-            self.src(low, Role::Any);
-            self.def_(high, Role::Reuse(false));
-            self.end(0);
-            Ok(())
-        } else {
-            self.constant(0, high)
-        }
-    }
-
-    fn ctz(&mut self, inst: &Inst, v: u32) {
-        let ty = inst.aty;
-        if matches!(ty, Type::I32 | Type::I64) {
-            let a = Extended { made: (self.reg(inst.args[0], ty), false), o: inst.args[0], ty };
-            return self.count(Count::Tzcnt, a, width_of(ty), v);
-        }
-        // A one bit above the operand gives the width for zero.
-        let guarded = self.new_general();
-        let a = self.reg(inst.args[0], ty);
-        let set = Extended { made: (guarded, false), o: inst.args[0], ty };
-        self.count(Count::Tzcnt, set, Width::W32, v);
-        self.step32(MOp::Alu(Alu::Or), guarded, a, 1 << ty.bits());
-    }
-
-    fn clz(&mut self, inst: &Inst, v: u32) {
-        let ty = inst.aty;
-        if matches!(ty, Type::I32 | Type::I64) {
-            let a = Extended { made: (self.reg(inst.args[0], ty), false), o: inst.args[0], ty };
-            return self.count(Count::Lzcnt, a, width_of(ty), v);
-        }
-        let all = self.new_general();
-        self.step32(MOp::Alu(Alu::Sub), v, all, i64::from(32 - ty.bits()));
-        let a = self.zero_extended(inst.args[0], ty);
-        self.count(Count::Lzcnt, a, Width::W32, all);
     }
 
     /// `to = from op literal`, at 32 bits.
@@ -739,6 +388,13 @@ impl<'a> Selector<'a> {
             }
             return Ok(());
         }
+        if let Some(equal) = self.def_of(inst.args[0]).copied()
+            && equal.op == Op::Feq
+            && equal.aty == Type::F64
+        {
+            self.guard_feq(&equal, id);
+            return Ok(());
+        }
         let (request, cond) = self.condition(inst.args[0]);
         self.make_room(&request);
         self.begin(MOp::Jcc(cond.negate()), Width::W64);
@@ -746,6 +402,19 @@ impl<'a> Selector<'a> {
         self.end(0);
         self.want(request);
         Ok(())
+    }
+
+    /// Leaves unless two floats are equal: where they differ, and where they are not ordered.
+    fn guard_feq(&mut self, equal: &Inst, id: ir::types::ExitId) {
+        let setter = Setter::Float(equal.args[0], equal.args[1]);
+        let request = Request { setter, ty: equal.aty, need: Flag::MASK as u16 };
+        self.make_room(&request);
+        for cond in [Cond::P, Cond::Ne] {
+            self.begin(MOp::Jcc(cond), Width::W64);
+            self.exit(id);
+            self.end(0);
+        }
+        self.want(request);
     }
 
     // --- width and parts ---------------------------------------------------------------------------
@@ -852,6 +521,7 @@ impl<'a> Selector<'a> {
             Op::At => Ok(()),
             Op::Guard => self.guard(inst),
             Op::Native => self.native(inst),
+            Op::Call => self.call(inst),
             Op::Store if is_vector(inst.aty) => self.vector_store(inst),
             Op::Store if self.store_part(inst) => Ok(()),
             Op::Store => self.store(inst),
@@ -1000,11 +670,4 @@ struct Terms {
     index: Option<(u32, u8)>,
     disp: i64,
     folded: u32,
-}
-
-/// An operand that may have to be zero-extended first, into the register of `made`.
-struct Extended {
-    made: (u32, bool),
-    o: Operand,
-    ty: Type,
 }
