@@ -179,16 +179,20 @@ impl AliasTable {
                 up[i] |= up[p.index()];
             }
         }
-        let declared_disjoint = |a: usize, b: usize| {
-            classes[a].disjoint.iter().any(|d| d.index() == b)
-                || classes[b].disjoint.iter().any(|d| d.index() == a)
-        };
-        let members = |set: u64| (0..n).filter(move |i| set >> i & 1 != 0);
+        // apart[i]: classes declared disjoint from i, by either of the two.
+        let mut apart = vec![0u64; n];
+        for i in 0..n {
+            for d in classes[i].disjoint.iter().filter(|d| d.index() < n) {
+                apart[i] |= 1 << d.index();
+                apart[d.index()] |= 1 << i;
+            }
+        }
         let mut rows = vec![0u64; n];
         for a in 0..n {
+            let inherited = (0..n).filter(|x| up[a] >> x & 1 != 0).fold(0, |m, x| m | apart[x]);
             for b in 0..n {
                 let related = up[a] >> b & 1 != 0 || up[b] >> a & 1 != 0;
-                let disjoint = members(up[a]).any(|x| members(up[b]).any(|y| declared_disjoint(x, y)));
+                let disjoint = inherited & up[b] != 0;
                 if related || !disjoint {
                     rows[a] |= 1 << b;
                 }

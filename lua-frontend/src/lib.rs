@@ -30,6 +30,8 @@ pub mod vm;
 
 pub mod gc;
 
+pub mod jit;
+
 pub mod error;
 
 pub mod debug;

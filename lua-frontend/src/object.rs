@@ -276,6 +276,8 @@ pub struct Proto {
     pub sizevars: u32,
     /// First trace that starts in this prototype; 0 for none.
     pub trace: u32,
+    /// A counter for each instruction ([`crate::jit::hot`]).
+    pub hot: *mut u16,
 }
 
 impl Proto {

@@ -217,6 +217,18 @@ pub struct Global {
     pub stack_limit: usize,
     /// Set from signal handlers: raise "interrupted!" soon.
     pub interrupt: std::sync::atomic::AtomicBool,
+    /// The trace compiler; null before it is used.
+    pub jit: *mut crate::jit::Jit,
+    /// Is it on?
+    pub jit_on: bool,
+    /// Rounds until a loop is hot.
+    pub hotloop: u16,
+    /// Calls until a function is hot.
+    pub hotcall: u16,
+    /// Where the trace that runs keeps the base of its first frame.
+    pub jit_base: *mut usize,
+    /// The error that a trace leaves with.
+    pub jit_throw: Option<Throw>,
     /// Where an error leaves the C function that is running; null if none is ([`crate::capi`]).
     pub c_jump: *mut crate::capi::jump::Jump,
     /// The error that left a C function.
@@ -258,6 +270,9 @@ impl Drop for Lua {
         // SAFETY: `g` came from `Box::into_raw` and no coroutine of it runs any more.
         unsafe {
             crate::gc::close(self.g);
+            if !(*self.g).jit.is_null() {
+                drop(Box::from_raw((*self.g).jit));
+            }
             drop(Box::from_raw(self.g));
         }
         self.g = ptr::null_mut();
@@ -298,6 +313,12 @@ impl Lua {
             buf: Vec::new(),
             stack_limit: crate::vm::call::stack_limit(),
             interrupt: std::sync::atomic::AtomicBool::new(false),
+            jit: ptr::null_mut(),
+            jit_on: false,
+            hotloop: 56,
+            hotcall: 112,
+            jit_base: ptr::null_mut(),
+            jit_throw: None,
             c_jump: ptr::null_mut(),
             c_error: Throw::Run,
             c_yield: None,

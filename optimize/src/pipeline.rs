@@ -63,11 +63,12 @@ impl Pipeline {
     /// The passes of this level.
     pub fn new(level: Level) -> Pipeline {
         let passes: Vec<Box<dyn Pass>> = match level {
-            Level::None => Vec::new(),
+            Level::None => vec![Box::new(passes::lower_boxed::LowerBoxed::default())],
             Level::Quick => vec![
                 passes::forward(),
                 Box::new(passes::load_forward::LoadForward::new()),
                 Box::new(passes::dce::Dce::default()),
+                Box::new(passes::lower_boxed::LowerBoxed::default()),
             ],
             // In this order. A pass may stand here more than once.
             Level::Full => vec![
@@ -81,6 +82,7 @@ impl Pipeline {
                 Box::new(passes::param_sink::ParamSink::default()),
                 passes::forward(),
                 Box::new(passes::hoist::Hoist::default()),
+                Box::new(passes::lower_boxed::LowerBoxed::default()),
                 passes::forward(),
                 Box::new(passes::dead_store::DeadStore::default()),
                 Box::new(passes::dce::Dce::default()),

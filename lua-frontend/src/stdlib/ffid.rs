@@ -45,6 +45,12 @@ pub fn number(prefix: &str, name: &str) -> Option<u8> {
     u8::try_from(found + 2).ok()
 }
 
+/// The library and the name of a number; functions of the base library are of `_G`.
+pub fn name(number: u32) -> Option<(&'static str, &'static str)> {
+    let n = NAMES.split(' ').nth(number.checked_sub(2)? as usize)?;
+    Some(n.rsplit_once('.').unwrap_or(("_G", n)))
+}
+
 /// Is it one of the metamethods of cdata?
 pub fn is_cdata_metamethod(n: u32) -> bool {
     let at = |name| number("ffi.meta", name).map_or(0, u32::from);

@@ -17,8 +17,8 @@ pub fn open(cx: Cx) {
         cx,
         "jit",
         &[
-            ("on", on_off),
-            ("off", on_off),
+            ("on", on),
+            ("off", off),
             ("flush", flush),
             ("status", status),
             ("security", security),
@@ -48,8 +48,20 @@ fn check_target(cx: Cx) -> Result<(), Throw> {
     }
 }
 
-fn on_off(cx: Cx) -> NativeResult {
+fn on(cx: Cx) -> NativeResult {
+    on_off(cx, true)
+}
+
+fn off(cx: Cx) -> NativeResult {
+    on_off(cx, false)
+}
+
+/// Without arguments the compiler; else a function, with `true` behind it those inside it too, which nothing depends on here.
+fn on_off(cx: Cx, on: bool) -> NativeResult {
     check_target(cx)?;
+    if cx.arg(1).is_nil() {
+        crate::jit::hot::turn(cx, on);
+    }
     cx.ret0()
 }
 
@@ -61,7 +73,7 @@ fn flush(cx: Cx) -> NativeResult {
 }
 
 fn status(cx: Cx) -> NativeResult {
-    cx.ret1(false)
+    cx.ret1(cx.g().jit_on)
 }
 
 fn security(cx: Cx) -> NativeResult {
@@ -90,44 +102,12 @@ fn attach(cx: Cx) -> NativeResult {
     cx.ret0()
 }
 
-const FLAGS: [&str; 11] =
-    ["fold", "cse", "dce", "fwd", "dse", "narrow", "loop", "abc", "sink", "fuse", "fma"];
-const PARAMETERS: [&str; 15] = [
-    "maxtrace",
-    "maxrecord",
-    "maxirconst",
-    "maxside",
-    "maxsnap",
-    "minstitch",
-    "hotloop",
-    "hotexit",
-    "tryside",
-    "instunroll",
-    "loopunroll",
-    "callunroll",
-    "recunroll",
-    "sizemcode",
-    "maxmcode",
-];
-
-/// Accepts the optimisation flags and parameters that exist.
+/// Levels, flags and parameters.
 fn opt_start(cx: Cx) -> NativeResult {
     for i in 1..=cx.nargs() {
         let s = cx.check_str(i)?.bytes();
         let text = String::from_utf8_lossy(super::c_str(s));
-        let level = matches!(text.as_bytes(), [b'0'..=b'9']);
-        let flag = text
-            .strip_prefix(['+', '-'])
-            .or_else(|| text.strip_prefix("no-"))
-            .or_else(|| text.strip_prefix("no"))
-            .unwrap_or(&text);
-        let parameter = text.split_once('=').is_some_and(|(name, n)| {
-            let value: Result<u64, _> = if n.is_empty() { Ok(0) } else { n.parse() };
-            PARAMETERS.contains(&name)
-                && n.bytes().all(|c| c.is_ascii_digit())
-                && value.is_ok_and(|n| n <= i32::MAX as u64)
-        });
-        if !level && !FLAGS.contains(&flag) && !parameter {
+        if !crate::jit::hot::set_option(cx, &text) {
             return Err(cx.error(format!("unknown or malformed optimization flag '{text}'")));
         }
     }

@@ -3,7 +3,7 @@
 use crate::api::{Cx, NativeResult};
 use crate::prng::Prng;
 
-mod c {
+pub(crate) mod libm {
     //! The C library's functions that Rust does not have, or has with results of its own.
     unsafe extern "C" {
         pub safe fn ldexp(x: f64, e: i32) -> f64;
@@ -86,17 +86,17 @@ unary! {
     floor => f64::floor;
     ceil => f64::ceil;
     sqrt => f64::sqrt;
-    log10 => |x| c::log10(x);
-    exp => |x| c::exp(x);
-    sin => |x| c::sin(x);
-    cos => |x| c::cos(x);
-    tan => |x| c::tan(x);
-    asin => |x| c::asin(x);
-    acos => |x| c::acos(x);
-    atan => |x| c::atan(x);
-    sinh => |x| c::sinh(x);
-    cosh => |x| c::cosh(x);
-    tanh => |x| c::tanh(x);
+    log10 => |x| libm::log10(x);
+    exp => |x| libm::exp(x);
+    sin => |x| libm::sin(x);
+    cos => |x| libm::cos(x);
+    tan => |x| libm::tan(x);
+    asin => |x| libm::asin(x);
+    acos => |x| libm::acos(x);
+    atan => |x| libm::atan(x);
+    sinh => |x| libm::sinh(x);
+    cosh => |x| libm::cosh(x);
+    tanh => |x| libm::tanh(x);
     deg => |x| x * 57.29577951308232;
     rad => |x| x * 0.017453292519943295;
 }
@@ -104,26 +104,26 @@ unary! {
 fn log(cx: Cx) -> NativeResult {
     let x = cx.check_number(1)?;
     if cx.nargs() < 2 {
-        return cx.ret1(c::log(x));
+        return cx.ret1(libm::log(x));
     }
     let base = cx.check_number(2)?;
     // A product with the reciprocal, as LuaJIT's compiled code has it: the last bit differs from a quotient.
-    cx.ret1(c::log2(x) * (1.0 / c::log2(base)))
+    cx.ret1(libm::log2(x) * (1.0 / libm::log2(base)))
 }
 
 fn atan2(cx: Cx) -> NativeResult {
     let (y, x) = (cx.check_number(1)?, cx.check_number(2)?);
-    cx.ret1(c::atan2(y, x))
+    cx.ret1(libm::atan2(y, x))
 }
 
 fn pow(cx: Cx) -> NativeResult {
     let (x, y) = (cx.check_number(1)?, cx.check_number(2)?);
-    cx.ret1(c::pow(x, y))
+    cx.ret1(libm::pow(x, y))
 }
 
 fn fmod(cx: Cx) -> NativeResult {
     let (x, y) = (cx.check_number(1)?, cx.check_number(2)?);
-    cx.ret1(c::fmod(x, y))
+    cx.ret1(libm::fmod(x, y))
 }
 
 fn ldexp(cx: Cx) -> NativeResult {
@@ -131,7 +131,7 @@ fn ldexp(cx: Cx) -> NativeResult {
     // Infinity times zero is not a number.
     let undefined = e.is_nan() || e.is_infinite() && if e > 0.0 { x == 0.0 } else { x.is_infinite() };
     // Beyond this range the result is zero or infinity anyway.
-    cx.ret1(if undefined { f64::NAN } else { c::ldexp(x, e.trunc().clamp(-10_000.0, 10_000.0) as i32) })
+    cx.ret1(if undefined { f64::NAN } else { libm::ldexp(x, e.trunc().clamp(-10_000.0, 10_000.0) as i32) })
 }
 
 fn frexp(cx: Cx) -> NativeResult {
@@ -203,5 +203,5 @@ fn randomseed(cx: Cx) -> NativeResult {
 
 /// `x ^ y`, as the operator computes it.
 pub fn power(x: f64, y: f64) -> f64 {
-    c::pow(x, y)
+    libm::pow(x, y)
 }

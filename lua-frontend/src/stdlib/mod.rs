@@ -15,6 +15,8 @@ pub mod buffer;
 pub mod coroutine;
 pub mod debug;
 pub mod ffid;
+
+pub(crate) use math::libm;
 pub mod format;
 pub mod io;
 pub mod jit;

@@ -193,6 +193,8 @@ unsafe fn new_closure(l: *mut Thread, g: *mut Global, proto: *mut Proto, base: *
         let n = (*proto).sizeuv as usize;
         let p: *mut LuaFunc = (*g).heap.alloc(Space::Object, size_of::<LuaFunc>() + n * 8).cast();
         let parent = (*base.sub(2)).ptr::<LuaFunc>();
+        // Traces guard the function where there is one of the prototype, and the prototype where there are several.
+        (*proto).h.x = (*proto).h.x.saturating_add(1);
         p.write(LuaFunc {
             f: Func {
                 h: Header { kind: Kind::Func as u8, flags: 0, x: 0, y: n as u8, n: 0 },

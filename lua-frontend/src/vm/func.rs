@@ -222,7 +222,8 @@ pub fn new_proto(cx: Cx, parts: &ProtoParts) -> Result<Gc<Proto>, Throw> {
     let names = parts.uvnames.len() * 8;
     let lines = align8(parts.lines.len() * 4);
     let uv = align8(parts.uv.len() * 2);
-    let size = size_of::<Proto>() + bc + k + vars + names + lines + uv;
+    let hot = align8(parts.bc.len() * 2);
+    let size = size_of::<Proto>() + bc + k + vars + names + lines + uv + hot;
     let p: *mut u8 = cx.g().heap.alloc(Space::Object, size);
     if p.is_null() {
         return Err(error::memory(cx));
@@ -235,6 +236,8 @@ pub fn new_proto(cx: Cx, parts: &ProtoParts) -> Result<Gc<Proto>, Throw> {
         let at_names = at_vars.cast::<u8>().add(vars).cast::<*mut Str>();
         let at_lines = at_names.cast::<u8>().add(names).cast::<u32>();
         let at_uv = at_lines.cast::<u8>().add(lines).cast::<u16>();
+        let at_hot = at_uv.cast::<u8>().add(uv).cast::<u16>();
+        ptr::write_bytes(at_hot, 0, parts.bc.len());
         ptr::copy_nonoverlapping(parts.bc.as_ptr(), at_bc, parts.bc.len());
         for (i, &v) in parts.kgc.iter().enumerate() {
             *at_k.add(parts.kgc.len() - 1 - i) = v;
@@ -269,6 +272,7 @@ pub fn new_proto(cx: Cx, parts: &ProtoParts) -> Result<Gc<Proto>, Throw> {
             vars: at_vars,
             sizevars: parts.vars.len() as u32,
             trace: 0,
+            hot: at_hot,
         });
         Ok(Gc::from_ptr(p.cast()))
     }

@@ -46,14 +46,17 @@ pub unsafe fn interrupt(g: *mut Global) {
 fn install(cx: Cx) {
     let g = cx.g();
     let on = g.hookmask & 15 != 0;
+    if !g.jit.is_null() {
+        // SAFETY: the compiler lives as long as the state.
+        unsafe { (*g.jit).abandon("hooks") };
+    }
+    if !on {
+        // SAFETY: the live state.
+        unsafe { crate::jit::hot::install(g) };
+        return;
+    }
     for (i, h) in g.dispatch.iter_mut().enumerate().take(HANDLERS) {
-        *h = if !on {
-            TABLE[i]
-        } else if is_head(i) {
-            hook_head
-        } else {
-            hook_ins
-        };
+        *h = if is_head(i) { hook_head } else { hook_ins };
     }
     if g.interrupt.load(Ordering::SeqCst) {
         // It came while the table was being written.

@@ -34,7 +34,7 @@ pub mod call;
 
 pub mod coroutine;
 
-mod arith;
+pub mod arith;
 
 mod compare;
 
@@ -42,9 +42,9 @@ mod data;
 
 mod tables;
 
-mod flow;
+pub(crate) mod flow;
 
-mod calls;
+pub(crate) mod calls;
 
 pub mod concat;
 
@@ -63,7 +63,8 @@ use crate::object::{Proto, Thread};
 use crate::state::Global;
 use crate::value::Value;
 
-pub(crate) use unwind::{handled, raise};
+pub use arith::{compute, modulo};
+pub(crate) use unwind::{handled, overflow, raise};
 
 /// Slots above `maxstack` that natives and metamethod frames may use without asking.
 pub const STACK_EXTRA: usize = 48;
@@ -93,10 +94,14 @@ pub(crate) const FAILED: u64 = 1;
 /// Virtual registers while they are not arguments.
 #[repr(C)]
 pub struct Regs {
-    l: *mut Thread,
-    base: *mut Value,
-    k: *mut Value,
-    pc: *const Ins,
+    /// The coroutine.
+    pub(crate) l: *mut Thread,
+    /// The base.
+    pub(crate) base: *mut Value,
+    /// The constants.
+    pub(crate) k: *mut Value,
+    /// The next instruction.
+    pub(crate) pc: *const Ins,
 }
 
 impl Default for Regs {

@@ -24,15 +24,17 @@ pub mod x86_64;
 use crate::pass::Features;
 use ir::snapshot::ExitKind;
 use ir::trace::Trace;
-use ir::types::{ExitId, Pc, SlotId};
+use ir::types::{ExitId, HelperId, Pc, SlotId};
 
-/// A segment register whose base addresses host-side memory.
+/// A register that addresses memory of the thread.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Segment {
     /// `fs`
     Fs,
     /// `gs`
     Gs,
+    /// This general register, which the host reserves ([`Host::reserved`]).
+    Register(u8),
 }
 
 /// Where a state slot lives when a fragment is entered and left. Register numbers are those of encodings.
@@ -90,6 +92,35 @@ pub trait Host {
     /// Appends the code that goes on at the guest address in [`IndirectAbi::target`]; returns the offset (in
     /// `code`) of the field to patch. `at` is the host address of `code[0]`.
     fn indirect_tail(&self, at: u64, code: &mut Vec<u8>) -> u32;
+
+    /// Registers that the code neither reads nor writes, except as a [`Segment::Register`]: bits 0 to 15 general ones, from
+    /// bit 16 on vector registers. If there is a vector register among them, exits use it for conversions on the way into memory, and no
+    /// slot may be at home in a vector register.
+    fn reserved(&self) -> u64 {
+        0
+    }
+
+    /// The address of a helper. Calls follow the System V convention: up to six general and eight `f64` arguments; the stack
+    /// pointer is aligned to 16 and must be reserved. A helper that raises returns a second word, in `rdx`, that is not zero when it did.
+    fn helper(&self, helper: HelperId) -> Option<u64> {
+        let _ = helper;
+        None
+    }
+
+    /// Appends code that runs behind a call of this helper, before its results are looked at. It changes reserved registers only, and no flags.
+    fn behind_call(&self, helper: HelperId, code: &mut Vec<u8>) {
+        let _ = (helper, code);
+    }
+
+    /// Do homes in memory keep what they hold at entry until the trace leaves? Not if lines of the trace write there.
+    fn keeps_homes(&self) -> bool {
+        true
+    }
+
+    /// Appends code that runs when this exit is taken, after all slots are at their homes.
+    fn before_leaving(&self, exit: ExitId, code: &mut Vec<u8>) {
+        let _ = (exit, code);
+    }
 }
 
 /// See [`Host::indirect`].

@@ -62,6 +62,17 @@ impl Rewriter for Fold {
         if matches!(line.op, Op::Box | Op::Unbox | Op::HasTag) {
             return tagged(line, cx);
         }
+        if matches!(line.op, Op::Ftosi | Op::Feq | Op::Flt | Op::Fle)
+            && let Some(rewrite) = converted(line, cx)
+        {
+            return rewrite;
+        }
+        if matches!(line.op, Op::Eq | Op::Ne)
+            && line.aty == Type::I64
+            && let Some(rewrite) = other_word(line, cx)
+        {
+            return rewrite;
+        }
         match known(line, cx) {
             Rewrite::Keep => self.matcher.rewrite(line, cx),
             rewrite => rewrite,
@@ -145,6 +156,45 @@ fn known(line: &Inst, cx: &mut Cx<'_>) -> Rewrite {
     }
 }
 
+/// A boxed word and a literal that is a word of another kind differ.
+fn other_word(line: &Inst, cx: &mut Cx<'_>) -> Option<Rewrite> {
+    let [word, literal, ..] = line.args;
+    let value = cx.int(literal)? as u64;
+    let inner = cx.def(word).filter(|inner| inner.op == Op::Box)?;
+    let tag = TagId(inner.args[1].as_index()? as u8);
+    let has = ir::eval::has_tag(&cx.trace().decls, value, tag);
+    (!has).then(|| Rewrite::Equal(cx.literal(Type::I1, (line.op == Op::Ne).into())))
+}
+
+/// Floats that were 32-bit integers: every such integer is an `f64`, so it comes back as it was, and compares as it did.
+fn converted(line: &Inst, cx: &mut Cx<'_>) -> Option<Rewrite> {
+    let [a, b, ..] = line.args;
+    let integer = |cx: &mut Cx<'_>, o: Operand| {
+        if let Some(bits) = cx.trace().literal_bits(o, Type::F64) {
+            let (float, whole) = (f64::from_bits(bits[0]), f64::from_bits(bits[0]) as i32);
+            return (f64::from(whole) == float).then(|| cx.literal(Type::I32, whole.into()));
+        }
+        let inner = cx.def(o)?;
+        (inner.op == Op::Sitof && inner.aty == Type::I32).then_some(inner.args[0])
+    };
+    if line.aty != Type::F64 {
+        return None;
+    }
+    let x = integer(cx, a)?;
+    let op = match line.op {
+        Op::Ftosi if line.ty == Type::I32 => return Some(Rewrite::Equal(x)),
+        Op::Ftosi if line.ty == Type::I64 => {
+            return Some(Rewrite::Replace(Inst::new(Op::Sext, Type::I32, Type::I64, 0, &[x])));
+        }
+        Op::Feq => Op::Eq,
+        Op::Flt => Op::Slt,
+        Op::Fle => Op::Sle,
+        _ => return None,
+    };
+    let y = integer(cx, b)?;
+    Some(Rewrite::Replace(Inst::new(op, Type::I32, Type::I1, 0, &[x, y])))
+}
+
 /// Boxed words, by the rules of `docs/ir.md`: `has_tag(box x, t)` is 1 for every `x`, and 0 for another kind; `unbox(box x)` is `x` for integers of up
 /// to 32 bits. For floats it is `x` unless `x` is a NaN that looks like a tagged word; arithmetic makes none of words that are not.
 fn tagged(line: &Inst, cx: &mut Cx<'_>) -> Rewrite {
@@ -193,7 +243,8 @@ fn is_plain_number(cx: &Cx<'_>, o: Operand, depth: usize) -> bool {
     match line.op {
         Op::Fadd | Op::Fsub | Op::Fmul | Op::Fdiv => all(2),
         Op::Fsqrt | Op::Fround => all(1),
-        Op::Sitof | Op::Uitof => true,
+        // Helpers give none.
+        Op::Sitof | Op::Uitof | Op::Call => true,
         _ => false,
     }
 }

@@ -41,6 +41,8 @@ pub mod param_sink;
 
 pub mod vectorize;
 
+pub mod lower_boxed;
+
 /// The rewriters of the forward sweep, in the order in which a line is offered to them.
 pub fn rewriters() -> Vec<Box<dyn Rewriter>> {
     vec![
@@ -68,6 +70,7 @@ pub fn all() -> Vec<Box<dyn Pass>> {
         Box::new(split::Split::default()),
         Box::new(param_sink::ParamSink::default()),
         Box::new(dce::Dce::default()),
+        Box::new(lower_boxed::LowerBoxed::default()),
     ];
     for r in rewriters() {
         all.push(Box::new(Forward::new(r.name(), vec![r])));

@@ -34,7 +34,7 @@ const MOST_DIFFERENT: usize = 2;
 /// Operations that cost nothing more behind the head than in front of the edge.
 fn may_sink(op: Op) -> bool {
     let is_flags = op >= Op::FlagsAdd && op <= Op::FlagsFcmp;
-    let conversions = [Op::Zext, Op::Sext, Op::Bitcast, Op::Insert, Op::Box];
+    let conversions = [Op::Zext, Op::Sext, Op::Bitcast, Op::Insert, Op::Box, Op::Sitof];
     is_flags || conversions.contains(&op)
 }
 

@@ -73,7 +73,7 @@ impl<'a> Emitter<'a> {
             code: Code::default(),
             segment,
             slots: start + SCRATCH_BYTES,
-            scratch: Scratch { segment, start, count: SCRATCH_CELLS },
+            scratch: Scratch::new(segment, start, SCRATCH_CELLS).without(host.reserved()),
             abi: host.indirect(),
             has_wide: trace.insts.iter().any(|i| i.ty == Type::V256 || i.aty == Type::V256),
             cold: Vec::new(),
@@ -172,6 +172,13 @@ impl<'a> Emitter<'a> {
             super::asm::Base::None
         };
         let index = m.index.map(|s| (self.reg_at(line, k), Scale::of(1 << s).unwrap_or(Scale::X1)));
+        if let Some(Segment::Register(r)) = m.segment {
+            // Selection leaves a place for it.
+            return match base {
+                super::asm::Base::Reg(b) => Mem::indexed(b, Reg(r), Scale::X1, m.disp),
+                _ => Mem { segment: None, base: super::asm::Base::Reg(Reg(r)), index, disp: m.disp },
+            };
+        }
         Mem { segment: m.segment, base, index, disp: m.disp }
     }
 
@@ -181,6 +188,7 @@ impl<'a> Emitter<'a> {
 
     fn from(&self, vreg: u32, loc: Loc) -> From {
         match loc {
+            Loc::Reg(r) if r >= VECTOR => From::Vector(r - VECTOR),
             Loc::Reg(r) => From::Reg(r, Tweak::None),
             Loc::Spill(i) => From::Mem(self.segment, self.slot_offset(i), Tweak::None),
             _ => match self.s.remats.get(&vreg) {
@@ -558,6 +566,10 @@ impl<'a> Emitter<'a> {
             MOp::Mfence => self.asm.plain(Plain::Mfence),
             MOp::Vector(op) => self.vector_line(line, inst, op),
             MOp::Native => self.native(inst)?,
+            MOp::Call(to, helper) => {
+                self.call(to);
+                self.host.behind_call(helper, self.asm.buffer());
+            }
         }
         self.fault(inst, start);
         Ok(())
@@ -623,6 +635,20 @@ impl<'a> Emitter<'a> {
                 Ok(())
             }
             Err(e) => Err(CodegenError::Unsupported(e.to_string())),
+        }
+    }
+
+    fn call(&mut self, to: u64) {
+        let from = self.asm.at() + u64::from(self.asm.offset()) + 5;
+        match i32::try_from(to.wrapping_sub(from) as i64) {
+            Ok(distance) => {
+                self.asm.raw(&[0xe8]);
+                self.asm.raw(&distance.to_le_bytes());
+            }
+            Err(_) => {
+                self.asm.mov_imm(Reg(0), to);
+                self.asm.raw(&[0xff, 0xd0]);
+            }
         }
     }
 
@@ -703,12 +729,24 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// General registers that are no slot's home: nobody needs what they hold once the exit has read it.
+    fn free_at_exits(&self) -> u16 {
+        let mut homes = 1 << self.abi.target;
+        for slot in 0..self.trace.decls.slots.len() {
+            if let Home::General(r) = self.host.home(SlotId(slot as u16)) {
+                homes |= 1 << r;
+            }
+        }
+        !homes
+    }
+
     /// Registers that the exit writes and nothing at it reads.
     fn dead_at(&self, record: &ExitRecord) -> u16 {
         // Where no register is a home all of them are dead.
         let bare = (0..self.trace.decls.slots.len())
             .all(|s| !matches!(self.host.home(SlotId(s as u16)), Home::General(_)));
-        let (mut written, mut read) = (if bare { 0xffef } else { 0u16 }, 0u16);
+        let (mut written, mut read) =
+            (if bare { 0xffef & !(self.host.reserved() as u16) } else { 0u16 }, 0u16);
         let mut reads = |src: Src| {
             if let From::Reg(r, _) = self.place(src)
                 && r < VECTOR
@@ -786,7 +824,8 @@ impl<'a> Emitter<'a> {
         if let Some(target) = record.target {
             list.push((self.place(target), To::Reg(self.abi.target)));
         }
-        moves::parallel(&mut self.asm, &mut list, self.scratch)?;
+        let scratch = self.scratch.lending(self.free_at_exits());
+        moves::parallel(&mut self.asm, &mut list, scratch)?;
         if let Some(slot) = record.image
             && let Home::Image(s, o) = self.host.home(SlotId(slot))
         {
@@ -794,6 +833,7 @@ impl<'a> Emitter<'a> {
             exits::save_rax(&mut self.asm);
             self.asm.store(Width::W64, Mem::segment(s, o), Reg::RAX);
         }
+        self.host.before_leaving(record.id, self.asm.buffer());
         let (patch, leaving) = match exit.target {
             Target::Pc(pc) => (self.asm.jmp_field(), Leaving::Direct(pc)),
             Target::Value(_) => {

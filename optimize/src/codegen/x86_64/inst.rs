@@ -8,7 +8,7 @@ use super::asm::integer::{Bmi, Count};
 use super::asm::{Alu, Shift, Width};
 use super::vinst::VOp;
 use crate::regalloc::NONE;
-use ir::types::Cond;
+use ir::types::{Cond, HelperId};
 
 /// A host operation. Where a second source is missing it is the memory operand if there is one, else [`MInst::imm`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +103,8 @@ pub enum MOp {
     Vector(VOp),
     /// The instruction with these bytes of the trace's native.
     Native,
+    /// Calls the helper at this address; sources and results are where the convention wants them.
+    Call(u64, HelperId),
 }
 
 impl MOp {

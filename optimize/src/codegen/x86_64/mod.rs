@@ -1,12 +1,12 @@
 //! The host x86-64.
 //!
 //! In the order data flows: [`prepare`] (one sweep over the trace), [`select`] with its parts `select_int`, `select_shift`, `select_multiply`, `select_flags`, `select_exits`, `select_native`,
-//! `select_vector`
+//! `select_call`, `select_vector`
 //! (lines to instructions over virtual registers, last first: [`inst`]), [`crate::regalloc`], [`emit`] (bytes, by
 //! [`asm`]), [`exits`] and [`moves`] (what exits put in place).
 //!
-//! All sixteen general registers belong to the guest. Nothing is reserved: values that find no register live in the thread's
-//! spill area, whose first cells are scratch memory for exits.
+//! All sixteen general registers belong to the guest, except those that the host reserves ([`super::Host::reserved`]). Values that
+//! find no register live in the thread's spill area, whose first cells are scratch memory for exits.
 
 pub mod prepare;
 
@@ -27,6 +27,8 @@ pub mod select_flags;
 mod select_exits;
 
 mod select_native;
+
+mod select_call;
 
 mod select_vector;
 
@@ -92,7 +94,7 @@ impl Compiler {
         let scratch = emit::SCRATCH_BYTES;
         let area = u32::try_from(end - start - scratch)
             .map_err(|_| CodegenError::TooLarge("the spill area is too small".into()))?;
-        let registers = select::GENERAL | self.selected.vector_registers;
+        let registers = (select::GENERAL | self.selected.vector_registers) & !host.reserved();
         self.allocator
             .run(&mut self.selected.program, registers, 1 << select::RSP, area, &mut self.allocation)
             .map_err(|e| CodegenError::TooLarge(e.to_string()))?;

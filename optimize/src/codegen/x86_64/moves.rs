@@ -5,7 +5,9 @@
 //! that are free for it now.
 
 use super::super::{CodegenError, Segment};
-use super::asm::{Asm, Mem, Reg, Rm, Width, integer::SegBase};
+use super::asm::integer::SegBase;
+use super::asm::vector::{self as row, Cross};
+use super::asm::{Asm, Mem, Reg, Rm, Width, Xmm};
 use smallvec::SmallVec;
 
 /// What is done to a value on the way.
@@ -19,6 +21,8 @@ pub enum Tweak {
     Zext(Width),
     /// The low part is sign-extended.
     Sext(Width),
+    /// The signed integer of this width becomes a 64-bit float.
+    Float(Width),
 }
 
 impl Tweak {
@@ -30,6 +34,7 @@ impl Tweak {
             Tweak::Plus(k) => i.wrapping_add(k as i64 as u64),
             Tweak::Zext(w) => i << bits(w) >> bits(w),
             Tweak::Sext(w) => ((i << bits(w)) as i64 >> bits(w)) as u64,
+            Tweak::Float(w) => (((i << bits(w)) as i64 >> bits(w)) as f64).to_bits(),
         }
     }
 }
@@ -45,6 +50,8 @@ pub enum From {
     Int(u64),
     /// The base of a segment.
     Base(Segment),
+    /// The low 64 bits of a vector register.
+    Vector(u8),
 }
 
 /// Where a value goes.
@@ -65,9 +72,31 @@ pub struct Scratch {
     pub start: i32,
     /// Cells.
     pub count: i32,
+    /// Registers that are never borrowed.
+    kept: u16,
+    /// Registers whose content nobody needs once the moves have read it.
+    lent: u16,
+    /// A vector register for conversions.
+    vector: u8,
 }
 
 impl Scratch {
+    /// Cells of scratch memory.
+    pub fn new(segment: Segment, start: i32, count: i32) -> Scratch {
+        Scratch { segment, start, count, kept: 1 << 4, lent: 0, vector: 0 }
+    }
+
+    /// These registers (as in [`super::super::Host::reserved`]) are left alone; a vector register among them serves for conversions.
+    pub fn without(self, reserved: u64) -> Scratch {
+        let vector = (reserved >> 16).trailing_zeros().min(31) as u8;
+        Scratch { kept: self.kept | reserved as u16, vector, ..self }
+    }
+
+    /// These registers are free once the moves have read them.
+    pub fn lending(self, registers: u16) -> Scratch {
+        Scratch { lent: registers & !self.kept, ..self }
+    }
+
     /// Memory of a cell.
     pub fn cell(&self, i: i32) -> (Segment, i32) {
         (self.segment, self.start + 8 * i)
@@ -78,12 +107,20 @@ fn mem(segment: Segment, offset: i32) -> Mem {
     Mem::segment(segment, offset)
 }
 
-/// Puts a value into a register.
-pub fn load(asm: &mut Asm, to: u8, from: From) {
+/// Converts an integer to a float.
+fn convert(asm: &mut Asm, vector: u8, width: Width, from: Rm) {
+    asm.sse(row::XORPS, Xmm(vector), Xmm(vector));
+    asm.sse_from(Cross::Cvtsi2sd, width, Xmm(vector), from);
+}
+
+/// Puts a value into a register. `vector` is for conversions.
+fn load_by(asm: &mut Asm, to: u8, from: From, vector: u8) {
     let (to, tweak, rm) = match from {
         From::Int(i) => return asm.mov_imm(Reg(to), i),
         From::Base(Segment::Fs) => return asm.segment_base(SegBase::Rdfsbase, Reg(to)),
         From::Base(Segment::Gs) => return asm.segment_base(SegBase::Rdgsbase, Reg(to)),
+        From::Base(Segment::Register(r)) => return asm.mov(Width::W64, Reg(to), Reg(r)),
+        From::Vector(r) => return asm.sse_to(Cross::MovFrom, Width::W64, Reg(to), Xmm(r)),
         From::Reg(r, tweak) => (Reg(to), tweak, Rm::Reg(Reg(r))),
         From::Mem(s, o, tweak) => (Reg(to), tweak, Rm::Mem(mem(s, o))),
     };
@@ -97,7 +134,16 @@ pub fn load(asm: &mut Asm, to: u8, from: From) {
         }
         (Tweak::Zext(w), rm) => asm.movzx(w, to, rm),
         (Tweak::Sext(w), rm) => asm.movsx(w, Width::W64, to, rm),
+        (Tweak::Float(w), rm) => {
+            convert(asm, vector, w, rm);
+            asm.sse_to(Cross::MovFrom, Width::W64, to, Xmm(vector));
+        }
     }
+}
+
+/// Puts a value into a register; it is not one that has to be converted.
+pub fn load(asm: &mut Asm, to: u8, from: From) {
+    load_by(asm, to, from, 0);
 }
 
 /// Performs the moves. The first two cells of scratch are for callers around this, and for a register in need.
@@ -113,12 +159,12 @@ pub fn parallel(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) ->
     if moves.iter().any(|(_, to)| matches!(to, To::Mem(..))) {
         into_memory(asm, moves, scratch)?;
     }
-    among_registers(asm, moves);
+    among_registers(asm, moves, scratch.vector);
     for (from, to) in moves.iter() {
         if let To::Reg(r) = *to
             && !matches!(from, From::Reg(..))
         {
-            load(asm, r, *from);
+            load_by(asm, r, *from, scratch.vector);
         }
     }
     Ok(())
@@ -135,11 +181,13 @@ fn into_memory(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) -> 
         To::Reg(r) if sources & 1 << r == 0 && *r != 4 => Some(*r),
         _ => None,
     });
-    let t = spare.or_else(|| (0..16u8).find(|r| sources & 1 << r == 0 && *r != 4));
+    let spare = spare.or_else(|| (0..16u8).find(|r| !sources & u32::from(scratch.lent) & 1 << r != 0));
+    let t = spare.or_else(|| (0..16u8).find(|r| (sources | u32::from(scratch.kept)) & 1 << r == 0));
     let (s, o) = scratch.cell(1);
     let save = mem(s, o);
     let direct = |from: From| match from {
-        From::Reg(_, Tweak::None) => true,
+        From::Reg(_, Tweak::None | Tweak::Float(_)) | From::Vector(_) => true,
+        From::Mem(_, _, Tweak::Float(_)) => true,
         From::Int(i) => i32::try_from(i as i64).is_ok(),
         _ => false,
     };
@@ -168,7 +216,7 @@ fn into_memory(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) -> 
                 return Err(CodegenError::TooLarge("moves through memory".into()));
             }
             let (c, d) = scratch.cell(cell);
-            load(asm, t, From::Mem(a, b, tweak));
+            load_by(asm, t, From::Mem(a, b, tweak), scratch.vector);
             asm.store(Width::W64, mem(c, d), Reg(t));
             *from = From::Mem(c, d, Tweak::None);
             cell += 1;
@@ -178,9 +226,19 @@ fn into_memory(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) -> 
         let To::Mem(a, b) = *to else { return true };
         match *from {
             From::Reg(r, Tweak::None) if !(from_copy && r == t) => asm.store(Width::W64, mem(a, b), Reg(r)),
+            From::Vector(r) => asm.sse(row::MOVSD_STORE, Xmm(r), mem(a, b)),
+            From::Reg(_, Tweak::Float(w)) | From::Mem(_, _, Tweak::Float(w)) => {
+                let rm = match read(*from) {
+                    From::Reg(r, _) => Rm::Reg(Reg(r)),
+                    From::Mem(s, o, _) => Rm::Mem(mem(s, o)),
+                    _ => return false,
+                };
+                convert(asm, scratch.vector, w, rm);
+                asm.sse(row::MOVSD_STORE, Xmm(scratch.vector), mem(a, b));
+            }
             From::Int(i) if direct(*from) => asm.store_imm(Width::W64, mem(a, b), i as i32),
             from => {
-                load(asm, t, read(from));
+                load_by(asm, t, read(from), scratch.vector);
                 asm.store(Width::W64, mem(a, b), Reg(t));
             }
         }
@@ -192,7 +250,7 @@ fn into_memory(asm: &mut Asm, moves: &mut Vec<(From, To)>, scratch: Scratch) -> 
     Ok(())
 }
 
-fn among_registers(asm: &mut Asm, moves: &[(From, To)]) {
+fn among_registers(asm: &mut Asm, moves: &[(From, To)], vector: u8) {
     let mut pending: SmallVec<[(u8, Tweak, u8); 16]> = moves
         .iter()
         .filter_map(|m| if let (From::Reg(a, k), To::Reg(b)) = *m { Some((a, k, b)) } else { None })
@@ -203,7 +261,7 @@ fn among_registers(asm: &mut Asm, moves: &[(From, To)]) {
         match free {
             Some(i) => {
                 let (a, k, b) = pending.swap_remove(i);
-                load(asm, b, From::Reg(a, k));
+                load_by(asm, b, From::Reg(a, k), vector);
             }
             None => {
                 // A cycle: put the first one right by an exchange.
@@ -284,7 +342,7 @@ mod tests {
 
     #[test]
     fn moves_happen_at_once() {
-        let scratch = Scratch { segment: Segment::Gs, start: 0, count: 24 };
+        let scratch = Scratch::new(Segment::Gs, 0, 24);
         for seed in 0..3000 {
             let mut r = Random(seed);
             let mut moves = Vec::new();
@@ -316,7 +374,7 @@ mod tests {
                     From::Reg(r, tweak) => tweak.of(before.regs[r as usize]),
                     From::Mem(_, o, tweak) => tweak.of(before.memory[&i64::from(o)]),
                     From::Int(i) => i,
-                    From::Base(_) => 0,
+                    From::Base(_) | From::Vector(_) => 0,
                 };
                 match *to {
                     To::Reg(r) => expected.regs[r as usize] = value,

@@ -94,6 +94,7 @@ pub struct Selected {
 /// One walk.
 pub struct Selector<'a> {
     pub(super) trace: &'a Trace,
+    pub(super) host: &'a dyn Host,
     pub(super) s: &'a mut Selected,
     /// The address of the code.
     at: u64,
@@ -108,6 +109,8 @@ pub struct Selector<'a> {
     /// Sums that addresses of the current instruction need: result, and its two operands.
     pre: Vec<(u32, u32, u32)>,
     pub(super) homes: Vec<Home>,
+    /// Slots that are not at home in memory.
+    pub(super) elsewhere: Vec<usize>,
     /// Slots at home in vector registers that values may be in, by slot.
     pub(super) managed: Vec<bool>,
     pub(super) binds: Vec<Operand>,
@@ -173,6 +176,7 @@ impl<'a> Selector<'a> {
         let homes: Vec<Home> = (0..trace.decls.slots.len()).map(|i| host.home(SlotId(i as u16))).collect();
         let mut selector = Selector {
             trace,
+            host,
             s,
             at,
             here: 0,
@@ -183,6 +187,7 @@ impl<'a> Selector<'a> {
             pre: Vec::new(),
             binds: vec![Operand::NONE; homes.len()],
             managed: vec![false; homes.len()],
+            elsewhere: (0..homes.len()).filter(|&s| !matches!(homes[s], Home::Memory(..))).collect(),
             homes,
             recipes: Vec::new(),
             error: None,
@@ -234,6 +239,8 @@ impl<'a> Selector<'a> {
                 // It can stay there: nothing else comes to the low ones.
                 vreg.class = if self.s.kit.high { VECTORS | HIGH } else { VECTORS };
             }
+            // Loaded at entry.
+            Home::Memory(..) if !self.host.keeps_homes() => {}
             Home::Memory(segment, offset) | Home::Image(segment, offset) => {
                 vreg.remat = true;
                 self.s.remats.insert(v, Remat::Memory(segment, offset));
@@ -885,6 +892,20 @@ impl Selector<'_> {
             && self.is_live(v)
         {
             self.save_flags(v);
+        }
+        if !self.host.keeps_homes() {
+            for slot in 0..self.homes.len() {
+                let v = self.s.entries[slot];
+                if let Home::Memory(segment, disp) = self.homes[slot]
+                    && v != NONE
+                    && self.is_live(v)
+                {
+                    self.begin(MOp::Load, Width::W64);
+                    self.mem(&Address { segment: Some(segment), disp, ..Address::default() });
+                    self.def_(v, Role::Def);
+                    self.end(0);
+                }
+            }
         }
         self.begin(MOp::Entry, Width::W64);
         for slot in 0..self.homes.len() {

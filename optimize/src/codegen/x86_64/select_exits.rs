@@ -52,6 +52,27 @@ impl Selector<'_> {
                 let width = width_of(inst.aty);
                 if inst.op == Op::Zext { Tweak::Zext(width) } else { Tweak::Sext(width) }
             }
+            // The bits of floats, and of integers as floats, where the conversion is for exits only.
+            Op::Bitcast
+                if self.s.facts.uses[root as usize] == 0
+                    && inst.aty == Type::F64
+                    && inst.ty == Type::I64
+                    && self.host.reserved() >> 16 != 0 =>
+            {
+                let float = self.root(inst.args[0].as_value()?);
+                let from = self.def(float).filter(|i| {
+                    i.op == Op::Sitof
+                        && matches!(i.aty, Type::I32 | Type::I64)
+                        && i.ty == Type::F64
+                        && self.s.facts.uses[float as usize] == 1
+                });
+                let Some(from) = from else {
+                    return (!self.s.program.vregs[float as usize].remat).then_some((float, Tweak::None));
+                };
+                let x = self.root(from.args[0].as_value()?);
+                let tweak = Tweak::Float(width_of(from.aty));
+                return (!self.s.program.vregs[x as usize].remat).then_some((x, tweak));
+            }
             _ => return None,
         };
         let x = self.root(inst.args[0].as_value()?);
@@ -70,11 +91,33 @@ impl Selector<'_> {
             return;
         };
         let mut binds = std::mem::take(&mut self.binds);
-        binds.fill(Operand::NONE);
-        self.trace.for_each_bind(id, |b| binds[b.slot.index()] = b.value);
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        for &slot in &elsewhere {
+            binds[slot] = Operand::NONE;
+        }
         let first = self.s.items.len() as u32;
+        let moved = !self.host.keeps_homes();
+        let trace = self.trace;
+        trace.for_each_bind(id, |b| {
+            let slot = b.slot.index();
+            if !matches!(self.homes[slot], Home::Memory(..)) {
+                binds[slot] = b.value;
+            } else if !b.value.is_any()
+                && (moved || b.value.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]))
+            {
+                let ty = trace.decls.slots[slot].ty;
+                let src = if is_vector(ty) {
+                    let v = self.vec(b.value, ty);
+                    Src::Opnd(self.exit_operand(v))
+                } else {
+                    self.exit_src(b.value, ty)
+                };
+                self.s.items.push(ExitItem { slot: slot as u16, src });
+            }
+        });
         let (mut flags, mut image) = (FlagsAt::Keep, None);
-        for (slot, &bound) in binds.iter().enumerate() {
+        for &slot in &elsewhere {
+            let bound = binds[slot];
             if bound.is_any() {
                 continue;
             }
@@ -94,17 +137,6 @@ impl Selector<'_> {
                     self.s.items.push(ExitItem { slot: slot as u16, src });
                 }
                 Home::Flags => flags = self.exit_flags(slot, bound),
-                Home::Memory(..) if !bound.is_none() => {
-                    if bound.as_value().is_none_or(|v| self.root(v) != self.s.entries[slot]) {
-                        let src = if is_vector(ty) {
-                            let v = self.vec(bound, ty);
-                            Src::Opnd(self.exit_operand(v))
-                        } else {
-                            self.exit_src(bound, ty)
-                        };
-                        self.s.items.push(ExitItem { slot: slot as u16, src });
-                    }
-                }
                 Home::Image(..) if !bound.is_none() => {
                     let entry = self.s.entries[slot];
                     if bound.as_value().is_some_and(|v| self.root(v) == entry) {
@@ -126,6 +158,7 @@ impl Selector<'_> {
                 home => self.exit_elsewhere(slot, home, bound),
             }
         }
+        self.elsewhere = elsewhere;
         let target = match exit.target {
             Target::Pc(_) => None,
             Target::Value(o) => Some(self.exit_src(o, Type::I64)),

@@ -5,7 +5,7 @@
 
 use ir::op::Op;
 use ir::trace::Inst;
-use ir::types::{Operand, Type};
+use ir::types::{Cond, Flag, Operand, Type};
 use smallvec::SmallVec;
 
 use super::super::CodegenError;
@@ -14,7 +14,7 @@ use super::asm::{Alu, Shift, Width};
 use super::inst::MOp;
 use super::prepare::{is_general, is_vector};
 use super::select::{Address, Selector, unsupported};
-use super::select_flags::{wide_of, width_of};
+use super::select_flags::{Request, Setter, wide_of, width_of};
 use crate::regalloc::Role;
 
 const RAX: u8 = 0;
@@ -388,6 +388,13 @@ impl<'a> Selector<'a> {
             }
             return Ok(());
         }
+        if let Some(equal) = self.def_of(inst.args[0]).copied()
+            && equal.op == Op::Feq
+            && equal.aty == Type::F64
+        {
+            self.guard_feq(&equal, id);
+            return Ok(());
+        }
         let (request, cond) = self.condition(inst.args[0]);
         self.make_room(&request);
         self.begin(MOp::Jcc(cond.negate()), Width::W64);
@@ -395,6 +402,19 @@ impl<'a> Selector<'a> {
         self.end(0);
         self.want(request);
         Ok(())
+    }
+
+    /// Leaves unless two floats are equal: where they differ, and where they are not ordered.
+    fn guard_feq(&mut self, equal: &Inst, id: ir::types::ExitId) {
+        let setter = Setter::Float(equal.args[0], equal.args[1]);
+        let request = Request { setter, ty: equal.aty, need: Flag::MASK as u16 };
+        self.make_room(&request);
+        for cond in [Cond::P, Cond::Ne] {
+            self.begin(MOp::Jcc(cond), Width::W64);
+            self.exit(id);
+            self.end(0);
+        }
+        self.want(request);
     }
 
     // --- width and parts ---------------------------------------------------------------------------
@@ -501,6 +521,7 @@ impl<'a> Selector<'a> {
             Op::At => Ok(()),
             Op::Guard => self.guard(inst),
             Op::Native => self.native(inst),
+            Op::Call => self.call(inst),
             Op::Store if is_vector(inst.aty) => self.vector_store(inst),
             Op::Store if self.store_part(inst) => Ok(()),
             Op::Store => self.store(inst),

@@ -385,10 +385,11 @@ impl Asm {
     #[inline]
     fn segment(buf: &mut Buf, rm: &Place) {
         if let Place::Mem(Mem { segment: Some(segment), .. }) = rm {
-            buf.push(match segment {
-                Segment::Fs => 0x64,
-                Segment::Gs => 0x65,
-            });
+            match segment {
+                Segment::Fs => buf.push(0x64),
+                Segment::Gs => buf.push(0x65),
+                Segment::Register(_) => debug_assert!(false, "a register is a base"),
+            }
         }
     }
 

@@ -121,6 +121,9 @@ impl Mem {
 
     /// `segment:[disp]`
     pub fn segment(segment: Segment, disp: i32) -> Mem {
+        if let Segment::Register(r) = segment {
+            return Mem::base(Reg(r), disp);
+        }
         Mem { segment: Some(segment), base: Base::None, index: None, disp }
     }
 

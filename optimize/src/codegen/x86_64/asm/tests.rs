@@ -72,6 +72,7 @@ fn gpr(reg: Reg, width: Width) -> Register {
 fn same_memory(i: &Instruction, mem: &Mem, text: &str) {
     let segment = match mem.segment {
         None => Register::None,
+        Some(Segment::Register(_)) => unreachable!(),
         Some(Segment::Fs) => Register::FS,
         Some(Segment::Gs) => Register::GS,
     };

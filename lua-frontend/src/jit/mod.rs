@@ -1,0 +1,442 @@
+//! The trace compiler of `rjit`: hot paths of Lua through the shared trace core.
+//!
+//! In the order data flows: [`hot`] (counters at loops and function heads), [`record`] (the path that runs becomes a trace; [`recipes`]
+//! for library functions), [`compile`] (passes, code generation, cache; [`host`], [`layout`], [`helpers`] say what those are told about Lua),
+//! [`enter`] (into the code and out of it). This file holds what there is ([`Jit`]) and decides what to record.
+//!
+//! Terms
+//! - A *root* begins at a loop instruction or behind the head of a function, where the interpreter enters it. A *side trace* begins at an exit of
+//!   another trace, and is entered from there only.
+//! - A *place* is where an exit goes on. It has a number, the *key*, and so has each root; fragments and exits are known to the cache by keys.
+//! - A trace keeps alive what it embeds.
+//!
+//! At an exit the stack is as the interpreter would have it, and the interpreter goes on at the place's instruction, which it runs itself even
+//! if a root begins there: so there is progress.
+
+pub mod compile;
+pub mod enter;
+pub mod helpers;
+pub mod host;
+pub mod hot;
+pub mod layout;
+pub mod options;
+pub mod recipes;
+pub mod record;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::bytecode::Ins;
+use crate::error::Throw;
+use crate::object::{Proto, Thread};
+use crate::state::Global;
+use crate::value::Value;
+use compile::Compiler;
+use layout::Layout;
+use options::Options;
+use record::{Finished, Limits, Place, PlaceKind, Recorded, Recorder, Roots, Start};
+
+/// What there is of a place or root.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    place: Place,
+    /// Times that an exit to it was taken.
+    count: u32,
+    /// Recordings begun at it.
+    tries: u32,
+    /// The root at which its trace goes on, by its key.
+    link: Option<u64>,
+    /// The root of the tree that it is part of.
+    tree: u64,
+}
+
+/// A trace in the cache.
+#[derive(Debug)]
+pub struct Trace {
+    /// Its key: that of the root, or of the exit at which it begins.
+    pub key: u64,
+    /// Where it begins.
+    pub start: *const Ins,
+    /// Does it begin at an exit?
+    pub is_side: bool,
+    /// Does it go round?
+    pub is_loop: bool,
+    /// Its exits: number in the cache and key.
+    exits: Vec<(fragcache::ExitId, u64)>,
+    /// Its entry.
+    entry: fragcache::HostPc,
+    /// Bytes of code.
+    pub len: u32,
+}
+
+/// What the interpreter does after a look at the compiler.
+#[derive(Clone, Copy, Debug)]
+pub enum Action {
+    /// What it was about to do.
+    Interpret,
+    /// Go on there.
+    Resume(*mut Value, *const Ins),
+    /// Raise this error in the library function at this base.
+    Raise(*mut Value, Throw),
+}
+
+/// What is being recorded.
+struct Recording {
+    recorder: Recorder,
+    /// The key of the root or of the exit.
+    key: u64,
+    is_side: bool,
+    /// The first key of its places.
+    first: u64,
+}
+
+/// Counts, for `-jv`-like summaries and tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Traces made.
+    pub traces: u64,
+    /// Of them, side traces.
+    pub side: u64,
+    /// Recordings that gave none.
+    pub aborts: u64,
+    /// Entries from the interpreter.
+    pub entries: u64,
+    /// Bytes of code.
+    pub bytes: u64,
+}
+
+/// See the module.
+pub struct Jit {
+    /// What was set.
+    pub options: Options,
+    layout: Arc<Layout>,
+    compiler: Option<Compiler>,
+    /// Keys of roots by instruction.
+    roots: Roots,
+    /// By key.
+    nodes: Vec<Node>,
+    /// Traces by key.
+    traces: FxHashMap<u64, Trace>,
+    /// Side traces by the key of their root.
+    sides: FxHashMap<u64, u32>,
+    /// Keys of places by exit of the cache.
+    exits: FxHashMap<u32, u64>,
+    /// What traces embed.
+    pub kept: Vec<Value>,
+    recording: Option<Box<Recording>>,
+    /// Heads at which recording gave nothing: how often they are passed over, and how often they still are.
+    penalties: FxHashMap<*const Ins, (u32, u32)>,
+    /// Counts.
+    pub stats: Stats,
+    /// Dump to standard error (`RJIT_DUMP`).
+    dump: bool,
+}
+
+impl Jit {
+    /// A compiler with nothing compiled; `None` where there is no code generator.
+    pub fn new(options: Options) -> Option<Jit> {
+        if !cfg!(target_arch = "x86_64") {
+            return None;
+        }
+        Some(Jit {
+            options,
+            layout: Arc::new(Layout::new()?),
+            compiler: None,
+            roots: Roots::default(),
+            nodes: Vec::new(),
+            traces: FxHashMap::default(),
+            sides: FxHashMap::default(),
+            exits: FxHashMap::default(),
+            kept: Vec::new(),
+            recording: None,
+            penalties: FxHashMap::default(),
+            stats: Stats::default(),
+            dump: std::env::var_os("RJIT_DUMP").is_some(),
+        })
+    }
+
+    /// How many objects traces embed, with those of the recording.
+    pub fn kept_count(&self) -> usize {
+        self.kept.len() + self.recording.as_ref().map_or(0, |r| r.recorder.kept().len())
+    }
+
+    /// One of them.
+    pub fn kept_value(&self, i: usize) -> Value {
+        let recorded = || self.recording.as_ref().and_then(|r| r.recorder.kept().get(i - self.kept.len()));
+        self.kept.get(i).or_else(recorded).copied().unwrap_or(Value::NIL)
+    }
+
+    /// Is something being recorded?
+    pub fn is_recording(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    fn limits(&self) -> Limits {
+        let o = &self.options;
+        Limits { instructions: o.maxrecord, unroll: o.loopunroll, calls: o.callunroll.max(1) }
+    }
+
+    fn new_node(&mut self, pc: *const Ins) -> u64 {
+        let place = Place { pc, moved: 0, kind: PlaceKind::Resume };
+        let key = self.nodes.len() as u64;
+        self.nodes.push(Node { place, count: 0, tries: 0, link: None, tree: key });
+        key
+    }
+
+    /// The interpreter is hot at an instruction, about to run it.
+    ///
+    /// # Safety
+    /// These are the interpreter's registers.
+    pub unsafe fn arrive(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        pc: *const Ins,
+    ) -> Action {
+        if self.recording.is_some() {
+            return Action::Interpret;
+        }
+        if let Some(key) = self.roots.get(&pc) {
+            let Some(trace) = self.traces.get(key) else { return Action::Interpret };
+            let entry = trace.entry;
+            // SAFETY: the entry of a live fragment; the stack has room for the frame, as the function's head has seen.
+            return unsafe { self.run(g, l, base, entry.0) };
+        }
+        // SAFETY: `pc` is in the running function.
+        unsafe { reset_counter(base, pc) };
+        if let Some((_, left)) = self.penalties.get_mut(&pc)
+            && *left > 0
+        {
+            *left -= 1;
+            return Action::Interpret;
+        }
+        if self.traces.len() < self.options.maxtrace as usize {
+            // SAFETY: as the caller promised.
+            unsafe { self.begin(g, l, base, pc, None) };
+        }
+        Action::Interpret
+    }
+
+    /// Runs traces until the interpreter has something to do.
+    unsafe fn run(&mut self, g: *mut Global, l: *mut Thread, base: *mut Value, entry: usize) -> Action {
+        self.stats.entries += 1;
+        // SAFETY: by the caller's promise. The compiler is not touched while the trace runs except through `g`.
+        let (exit, base) = unsafe {
+            let outer = (*g).jit_base;
+            let mut cell = base as usize;
+            (*g).jit_base = &raw mut cell;
+            let left = enter::run(entry, &raw mut cell);
+            (*g).jit_base = outer;
+            left
+        };
+        let base = base as *mut Value;
+        let Some(&key) = self.exits.get(&exit) else { return Action::Interpret };
+        let node = &mut self.nodes[key as usize];
+        let place = node.place;
+        if place.kind == PlaceKind::Raise {
+            // SAFETY: the helper has left the error.
+            let e = unsafe { (*g).jit_throw.take() }.unwrap_or(Throw::Run);
+            return Action::Raise(base, e);
+        }
+        if place.kind == PlaceKind::Resume {
+            node.count += 1;
+            let sides = self.sides.get(&node.tree).copied().unwrap_or(0);
+            if node.count >= self.options.hotexit
+                && node.tries < self.options.tryside
+                && sides < self.options.maxside
+            {
+                node.count = 0;
+                node.tries += 1;
+                // SAFETY: the state at the exit is the interpreter's.
+                unsafe { self.begin(g, l, base, place.pc, Some(key)) };
+            }
+        }
+        Action::Resume(base, place.pc)
+    }
+
+    /// Begins to record at an instruction; `at` is the exit of a side trace.
+    unsafe fn begin(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        pc: *const Ins,
+        at: Option<u64>,
+    ) {
+        // SAFETY: a Lua function runs.
+        unsafe {
+            if (*g).hookmask != 0 || (*crate::vm::proto_at(base)).pflags & crate::bytecode::flags::NOJIT != 0
+            {
+                return;
+            }
+        }
+        let key = at.unwrap_or_else(|| self.new_node(pc));
+        let first = self.nodes.len() as u64;
+        let tree = at.map_or(key, |at| self.nodes[at as usize].tree);
+        let start = Start { g, l, base, pc, is_side: at.is_some(), first_key: first, own_key: key, tree };
+        let recorder = Recorder::new(self.layout.clone(), start, self.limits());
+        self.recording = Some(Box::new(Recording { recorder, key, is_side: at.is_some(), first }));
+        // SAFETY: the live state.
+        unsafe { hot::install(g) };
+    }
+
+    /// An instruction is about to run while something is recorded.
+    ///
+    /// # Safety
+    /// These are the interpreter's registers.
+    pub unsafe fn observe(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        pc: *const Ins,
+        ins: Ins,
+        n: usize,
+    ) {
+        let Some(recording) = &mut self.recording else { return };
+        // SAFETY: as promised.
+        match unsafe { recording.recorder.step(l, base, pc, ins, n, &self.roots) } {
+            Recorded::Going => return,
+            Recorded::Done(finished) => {
+                let Some(recording) = self.recording.take() else { return };
+                self.install(&recording, *finished);
+            }
+            Recorded::Failed(why) => {
+                let Some(recording) = self.recording.take() else { return };
+                self.failed(&recording, why);
+            }
+        }
+        // SAFETY: the live state.
+        unsafe { hot::install(g) };
+    }
+
+    /// Gives up what is being recorded.
+    pub fn abandon(&mut self, why: &'static str) {
+        if let Some(recording) = self.recording.take() {
+            self.failed(&recording, why);
+        }
+    }
+
+    fn failed(&mut self, recording: &Recording, why: &str) {
+        self.stats.aborts += 1;
+        if self.dump {
+            eprintln!("---- abort {}: {why}", recording.key);
+        }
+        if !recording.is_side {
+            let pc = self.nodes[recording.key as usize].place.pc;
+            let (times, left) = self.penalties.entry(pc).or_default();
+            *times = (*times * 2 + 1).min(1 << 12);
+            *left = *times;
+        }
+    }
+
+    fn install(&mut self, recording: &Recording, finished: Finished) {
+        let key = recording.key;
+        debug_assert_eq!(recording.first as usize, self.nodes.len());
+        let tree = self.nodes[key as usize].tree;
+        for place in &finished.places {
+            self.nodes.push(Node { place: *place, count: 0, tries: 0, link: None, tree });
+        }
+        if let (Some(link), Some(last)) = (finished.link, self.nodes.last_mut()) {
+            // The last place is that of the end.
+            last.link = Some(link);
+        }
+        let mut trace = finished.trace;
+        trace.name = format!("t{key}");
+        if self.dump {
+            eprintln!("---- trace {key} side={} link={:?}\n{trace}", recording.is_side, finished.link);
+        }
+        if self.compiler.is_none() {
+            match Compiler::new(self.options.level, (self.options.maxmcode as usize) << 10) {
+                Ok(c) => self.compiler = Some(c),
+                Err(_) => return self.failed(recording, "no memory for code"),
+            }
+        }
+        let Some(compiler) = &mut self.compiler else { return };
+        let nodes = &self.nodes;
+        let place = |key: u64| match nodes.get(key as usize) {
+            Some(node) => (node.place.moved, node.link.unwrap_or(key)),
+            None => (0, key),
+        };
+        let made =
+            compiler.compile(&mut trace, &self.layout, key, !finished.calls_with_stack, place, |_, _| {});
+        if self.dump {
+            eprintln!("---- optimised {key}\n{trace}");
+        }
+        let made = match made {
+            Ok(made) => made,
+            Err(e) => {
+                let why = e.to_string();
+                return self.failed(recording, &why);
+            }
+        };
+        if self.dump
+            && let Ok(path) = std::env::var("RJIT_CODE")
+        {
+            let code = compiler.cache.frag(made.frag);
+            // SAFETY: code of a live fragment.
+            let bytes = unsafe { std::slice::from_raw_parts(code.start.0 as *const u8, made.len as usize) };
+            let _ = std::fs::write(format!("{path}/t{key}.bin"), bytes);
+        }
+        self.kept.extend(finished.kept);
+        for &(exit, to) in &made.exits {
+            self.exits.insert(exit.0, to);
+        }
+        if recording.is_side {
+            // All the ways out that lead to where it begins now lead into it.
+            for trace in self.traces.values() {
+                for &(exit, to) in &trace.exits {
+                    if to == key {
+                        compiler.cache.link(exit, made.frag);
+                    }
+                }
+            }
+            *self.sides.entry(tree).or_default() += 1;
+            self.stats.side += 1;
+        } else {
+            self.roots.insert(self.nodes[key as usize].place.pc, key);
+        }
+        self.stats.traces += 1;
+        self.stats.bytes += u64::from(made.len);
+        let start = self.nodes[key as usize].place.pc;
+        if !recording.is_side {
+            // SAFETY: the function is kept.
+            unsafe { mark_root(start, finished.proto) };
+        }
+        self.traces.insert(
+            key,
+            Trace {
+                key,
+                start,
+                is_side: recording.is_side,
+                is_loop: finished.is_loop,
+                exits: made.exits,
+                entry: made.entry,
+                len: made.len,
+            },
+        );
+    }
+}
+
+/// The counter of an instruction: that of the head stands for the first instruction behind it, unless that is a loop.
+unsafe fn counter(proto: *const Proto, pc: *const Ins) -> *mut u16 {
+    // SAFETY: `pc` is an instruction of the prototype, which has a counter each.
+    unsafe {
+        let at = pc.offset_from((*proto).bc()) as usize;
+        let at = if at == 1 && !hot::is_loop(*pc) { 0 } else { at };
+        (*proto).hot.add(at)
+    }
+}
+
+unsafe fn reset_counter(base: *mut Value, pc: *const Ins) {
+    // SAFETY: the running function is a Lua function and `pc` points into it.
+    unsafe { *counter(crate::vm::proto_at(base), pc) = 0 }
+}
+
+/// The counter says that a root begins there.
+unsafe fn mark_root(pc: *const Ins, proto: *const Proto) {
+    // SAFETY: by the caller's promise.
+    unsafe { *counter(proto, pc) = u16::MAX }
+}
