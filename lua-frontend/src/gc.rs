@@ -62,10 +62,12 @@ const STEPS_AT_ONCE: usize = 4;
 /// Bytes marked by a step at the usual speed.
 const MARK_PER_STEP: usize = 96 * 1024;
 /// Buckets of the interning table swept by a step.
-const BUCKETS_PER_STEP: usize = 2048;
+const BUCKETS_PER_STEP: usize = 8192;
 /// Most minor cycles between two full ones, so that old garbage (weak entries, finalizers) is found even if the heap does
 /// not grow.
 const MAX_MINORS: u32 = 16;
+/// So many changed objects need no round of their own.
+const FEW: usize = 256;
 /// Rounds of marking before the atomic end of a cycle.
 const MAX_ROUNDS: u32 = 3;
 /// Chunks swept by a step.
@@ -775,7 +777,8 @@ impl Global {
                         // What has been changed meanwhile is looked at again some times before the end, which must be
                         // short.
                         self.gc.rounds += 1;
-                        if self.gc.rounds > MAX_ROUNDS || mark > MARK_PER_STEP * 100 {
+                        let few = self.gc.touched.len() <= FEW;
+                        if few || self.gc.rounds > MAX_ROUNDS || mark > MARK_PER_STEP * 100 {
                             self.atomic();
                         } else {
                             self.mark_roots();

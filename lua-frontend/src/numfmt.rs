@@ -82,7 +82,7 @@ pub fn put_number(out: &mut Vec<u8>, n: f64) {
     let i = n as i64;
     if i as f64 == n && i.unsigned_abs() < 100_000_000_000_000 && (i != 0 || n.is_sign_positive()) {
         put_int(out, i);
-    } else {
+    } else if !put_usual(out, n) {
         put_float(out, &Spec { conv: b'g', precision: Some(14), ..Spec::default() }, n);
     }
 }
@@ -150,6 +150,19 @@ pub fn num_to_i32(n: f64) -> i32 {
 pub fn put_float(out: &mut Vec<u8>, spec: &Spec, n: f64) {
     if n.is_finite() {
         let sign = spec.sign(n.is_sign_negative());
+        if spec.conv == b'f' && !spec.left && !spec.zero && !spec.alt {
+            // The usual case needs no second buffer.
+            let start = out.len();
+            out.extend(sign);
+            if put_fixed(out, n.abs(), spec.precision.unwrap_or(6)) {
+                let pad = spec.width.saturating_sub(out.len() - start);
+                if pad > 0 {
+                    out.splice(start..start, std::iter::repeat_n(b' ', pad));
+                }
+                return;
+            }
+            out.truncate(start);
+        }
         let mut body = Vec::with_capacity(32);
         let mut hex_prefix: &[u8] = b"";
         match spec.conv {
@@ -160,7 +173,9 @@ pub fn put_float(out: &mut Vec<u8>, spec: &Spec, n: f64) {
             b'e' => put_exponent(&mut body, spec, n.abs(), spec.precision.unwrap_or(6)),
             b'f' => {
                 let precision = spec.precision.unwrap_or(6);
-                let _ = write!(body, "{:.precision$}", n.abs());
+                if !put_fixed(&mut body, n.abs(), precision) {
+                    let _ = write!(body, "{:.precision$}", n.abs());
+                }
                 if precision == 0 && spec.alt {
                     body.push(b'.');
                 }
@@ -198,6 +213,94 @@ pub fn put_float(out: &mut Vec<u8>, spec: &Spec, n: f64) {
         }
     }
 }
+
+/// `n * 10^places`, rounded half to even, if that is exact to compute in 128 bits and fits 64.
+///
+/// A double is `m * 2^e` with `m < 2^53`, so for `e < 0` the product is `m * 10^places` shifted right, whose lost bits say
+/// how to round.
+fn scaled(n: f64, places: usize) -> Option<u64> {
+    /// As many places keep `m * 10^places` below 2^128.
+    const MOST: usize = 22;
+    let bits = n.to_bits();
+    let (exponent, mantissa) = ((bits >> 52 & 0x7ff) as i32, bits & ((1 << 52) - 1));
+    if exponent == 0 || places > MOST {
+        return if bits == 0 { Some(0) } else { None };
+    }
+    let (m, e) = (u128::from(mantissa | 1 << 52), exponent - 1075);
+    let product = m * 10u128.pow(places as u32);
+    let rounded = match -e {
+        0 => product,
+        shift @ 1..=127 => {
+            let (whole, lost) = (product >> shift, product & ((1 << shift) - 1));
+            let half = 1u128 << (shift - 1);
+            whole + u128::from(lost > half || (lost == half && whole & 1 == 1))
+        }
+        _ => return None,
+    };
+    u64::try_from(rounded).ok()
+}
+
+/// `%.Nf` of a number that is not negative; false if it is not one of the usual ones.
+fn put_fixed(body: &mut Vec<u8>, n: f64, precision: usize) -> bool {
+    let Some(all) = scaled(n, precision).filter(|_| precision <= 15) else { return false };
+    let one = 10u64.pow(precision as u32);
+    put_decimal(body, all / one);
+    if precision > 0 {
+        body.push(b'.');
+        let mut fraction = all % one;
+        let start = body.len();
+        body.resize(start + precision, b'0');
+        for digit in body[start..].iter_mut().rev() {
+            *digit = b'0' + (fraction % 10) as u8;
+            fraction /= 10;
+        }
+    }
+    true
+}
+
+/// `%.14g` of a number that is not an integer; false if it is not one of the usual ones.
+fn put_usual(out: &mut Vec<u8>, n: f64) -> bool {
+    const DIGITS: u32 = 14;
+    let size = n.abs();
+    if !(1e-4..1e13).contains(&size) {
+        return false;
+    }
+    // Places behind the point such that 14 digits remain; one more than needed at most.
+    let mut exponent = -4i32;
+    while size >= POWERS[(exponent + 5) as usize] {
+        exponent += 1;
+    }
+    let mut places = (DIGITS as i32 - 1 - exponent) as usize;
+    let Some(mut all) = scaled(size, places) else { return false };
+    if all >= 10u64.pow(DIGITS) {
+        // Rounded up to one more digit, which is a power of ten.
+        all /= 10;
+        places -= 1;
+    }
+    while places > 0 && all.is_multiple_of(10) {
+        all /= 10;
+        places -= 1;
+    }
+    if n.is_sign_negative() {
+        out.push(b'-');
+    }
+    let start = out.len();
+    put_decimal(out, all);
+    let digits = out.len() - start;
+    if places == 0 {
+        return true;
+    }
+    if digits <= places {
+        // 0.00123: zeros in front.
+        out.splice(start..start, std::iter::repeat_n(b'0', places + 1 - digits));
+    }
+    out.insert(out.len() - places, b'.');
+    true
+}
+
+/// `10^(i - 4)`, the nearest doubles.
+const POWERS: [f64; 18] =
+    [1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13];
 
 /// The decimal exponent of `n` rounded to `precision + 1` digits, and these digits with a point behind the first.
 fn digits_of(n: f64, precision: usize) -> (Vec<u8>, i32) {
@@ -346,6 +449,46 @@ mod tests {
             assert_eq!(text(n), want);
         }
         assert_eq!(text(-f64::NAN), "nan");
+    }
+
+    /// The quick ways give what the general ones do.
+    #[test]
+    fn quick_ways() {
+        let mut x = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = || {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x
+        };
+        let mut taken = 0;
+        for i in 0..60_000u64 {
+            let n = match i % 6 {
+                0 => f64::from_bits(random()),
+                1 => (random() >> 11) as f64 / (1u64 << (random() % 80).min(63)) as f64,
+                2 => (random() % 1_000_000) as f64 / 1000.0,
+                3 => (random() % 100_000) as f64 + 0.5,
+                4 => 10f64.powi((random() % 24) as i32 - 8) * (1.0 - 1e-15 * (random() % 3) as f64),
+                _ => (random() % 4096) as f64 / 64.0,
+            };
+            if !n.is_finite() {
+                continue;
+            }
+            let mut quick = Vec::new();
+            if put_usual(&mut quick, n) {
+                let spec = Spec { conv: b'g', precision: Some(14), ..Spec::default() };
+                assert_eq!(String::from_utf8(quick).ok(), Some(fmt(spec, n)), "{n:?}");
+                taken += 1;
+            }
+            let precision = (random() % 17) as usize;
+            let mut quick = Vec::new();
+            if put_fixed(&mut quick, n.abs(), precision) {
+                let text = String::from_utf8(quick).ok();
+                assert_eq!(text, Some(format!("{:.precision$}", n.abs())), "{n:?} {precision}");
+                taken += 1;
+            }
+        }
+        assert!(taken > 50_000, "{taken}");
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod stats;
 mod store;
 mod stubs;
 mod syscall;
+mod target;
 mod thread;
 mod translate;
 mod unread;

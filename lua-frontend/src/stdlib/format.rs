@@ -8,10 +8,18 @@ use crate::strfmt::{self, Parser, Piece};
 
 /// `string.format(fmt, ...)`
 pub(crate) fn format(cx: Cx) -> NativeResult {
-    let mut out = Vec::new();
+    // The shared buffer; whoever needs it meanwhile finds an empty one.
+    let mut out = std::mem::take(&mut cx.g().buf);
+    out.clear();
     put_formatted(cx, &mut out, 1)?;
     cx.check_len(out.len())?;
-    cx.ret1(cx.str(&out))
+    let s = cx.str(&out);
+    // A huge one is not kept.
+    const KEPT: usize = 1 << 16;
+    if out.capacity() <= KEPT {
+        cx.g().buf = out;
+    }
+    cx.ret1(s)
 }
 
 /// Appends argument `arg` as a format with the arguments behind it.

@@ -210,24 +210,42 @@ impl Translator {
                 ]);
             }
         } else {
-            let mut load = Instruction::default();
-            load.set_code(Code::Mov_r64_rm64);
-            load.set_op0_register(Register::RCX);
-            load.set_op1_kind(OpKind::Memory);
-            load.set_memory_base(i.memory_base());
-            load.set_memory_index(i.memory_index());
-            load.set_memory_index_scale(i.memory_index_scale());
-            load.set_memory_displacement64(i.memory_displacement64());
-            load.set_memory_displ_size(i.memory_displ_size());
-            load.set_segment_prefix(i.segment_prefix());
-            load.set_len(i.len());
-            load.set_ip(i.ip());
-            let _ = bytes;
-            self.with_reachable_operand(&load);
+            self.load_target_from_memory(i, bytes);
         }
         if i.flow_control() == FlowControl::IndirectCall {
             self.push_return(i.next_ip());
         }
+    }
+
+    fn load_target_from_memory(&mut self, i: &Instruction, bytes: &[u8]) {
+        if let Some(load) = bytes.get(..i.len()).and_then(crate::target::load) {
+            let at = self.code.len();
+            if !i.is_ip_rel_memory_operand() {
+                self.code.extend_from_slice(load.bytes());
+                return;
+            }
+            let end = (self.at + at + load.bytes().len()) as u64;
+            if let Ok(d) = i32::try_from(i.ip_rel_memory_address().wrapping_sub(end) as i64) {
+                let field = at + load.displacement;
+                self.code.extend_from_slice(load.bytes());
+                self.code[field..field + 4].copy_from_slice(&d.to_le_bytes());
+                self.depends_relative(field, i.ip(), i.ip_rel_memory_address());
+                return;
+            }
+        }
+        let mut load = Instruction::default();
+        load.set_code(Code::Mov_r64_rm64);
+        load.set_op0_register(Register::RCX);
+        load.set_op1_kind(OpKind::Memory);
+        load.set_memory_base(i.memory_base());
+        load.set_memory_index(i.memory_index());
+        load.set_memory_index_scale(i.memory_index_scale());
+        load.set_memory_displacement64(i.memory_displacement64());
+        load.set_memory_displ_size(i.memory_displ_size());
+        load.set_segment_prefix(i.segment_prefix());
+        load.set_len(i.len());
+        load.set_ip(i.ip());
+        self.with_reachable_operand(&load);
     }
 
     /// Hashes rcx and jumps through the table. rdx is not spilled yet.
