@@ -3,6 +3,10 @@
 //! `tostring(print)` is `function: builtin#29`, and tracebacks name functions without a name `[builtin#29]`. Scripts
 //! and test suites compare such output, so the numbers are those of LuaJIT: the position in the list below, from 2 on.
 
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+
 use crate::api::Cx;
 use crate::object::Func;
 use crate::value::Gc;
@@ -36,19 +40,22 @@ buffer.method.set buffer.method.put buffer.method.putf buffer.method.get buffer.
 buffer.method.reserve buffer.method.commit buffer.method.ref buffer.method.encode buffer.method.decode \
 buffer.method.__gc buffer.method.__tostring buffer.method.__len buffer.new buffer.encode buffer.decode";
 
+/// Library and name of each, in the order of their numbers.
+fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    NAMES.split(' ').map(|n| n.rsplit_once('.').unwrap_or(("_G", n)))
+}
+
 /// The number of a function of a library; `None` if it has none.
 pub fn number(prefix: &str, name: &str) -> Option<u8> {
-    let found = NAMES.split(' ').position(|n| match n.rsplit_once('.') {
-        Some((p, f)) => p == prefix && f == name,
-        None => (prefix == "_G" || prefix.is_empty()) && n == name,
-    })?;
-    u8::try_from(found + 2).ok()
+    static NUMBERS: OnceLock<FxHashMap<(&str, &str), u8>> = OnceLock::new();
+    let numbers = NUMBERS.get_or_init(|| names().zip(2..).collect());
+    let prefix = if prefix.is_empty() { "_G" } else { prefix };
+    numbers.get(&(prefix, name)).copied()
 }
 
 /// The library and the name of a number; functions of the base library are of `_G`.
 pub fn name(number: u32) -> Option<(&'static str, &'static str)> {
-    let n = NAMES.split(' ').nth(number.checked_sub(2)? as usize)?;
-    Some(n.rsplit_once('.').unwrap_or(("_G", n)))
+    names().nth(number.checked_sub(2)? as usize)
 }
 
 /// Is it one of the metamethods of cdata?
