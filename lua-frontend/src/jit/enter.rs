@@ -14,6 +14,8 @@ const _: () = assert!((8 + 6 * 8 + FRAME).is_multiple_of(16));
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(
     ".p2align 4",
+    ".globl rjit_enter",
+    ".hidden rjit_enter",
     "rjit_enter:",
     "push rbx",
     "push rbp",
@@ -27,6 +29,8 @@ core::arch::global_asm!(
     "mov [rdx], rsi",
     "jmp rdi",
     ".p2align 4",
+    ".globl rjit_leave",
+    ".hidden rjit_leave",
     "rjit_leave:",
     "mov rdx, [rsp + {spill}]",
     "mov [rdx], rbx",
