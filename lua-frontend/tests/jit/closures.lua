@@ -94,3 +94,16 @@ for i = 1, 60 do
   keep[i % 5] = q .. p .. t[3][2] .. #t[3][1]
 end
 print(keep[0], keep[1], keep[2], keep[3], keep[4])
+
+-- Loops inside vararg functions: the number of arguments changes.
+local function every(...)
+  local s = 0
+  for i = 1, 20 do
+    local a, b = ...
+    s = s + select("#", ...) + (a or 0) * (b or 1) + i
+    local t = { ... }
+    s = s + #t
+  end
+  return s, ...
+end
+for i = 1, 12 do print(every(), every(i), every(i, 2), every(1, i, 3, 4), select("#", every(unpack({}, 1, i * 5)))) end

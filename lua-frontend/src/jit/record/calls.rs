@@ -189,8 +189,27 @@ impl Recorder {
         Next::Go
     }
 
+    /// Words below the base of the frame at entry that it has as a vararg frame, guarded; 0 if it is none, or too large a one.
+    fn entry_vararg(&mut self) -> usize {
+        // SAFETY: the link of the running function.
+        let link = unsafe { (*self.live_base.sub(1)).0 };
+        let words = (link >> 3) as usize;
+        if link & frame::TYPEP != frame::VARG || words + 2 > self.base {
+            return 0;
+        }
+        let word = self.get_word(self.base - 1);
+        self.guard_eq(word.word, link);
+        words
+    }
+
     pub(super) fn varg(&mut self, ins: Ins) -> Next {
-        let Some(vararg) = self.frames.last().map(|f| f.vararg).filter(|&v| v > 0) else { return Next::Stop };
+        let vararg = match self.frames.last() {
+            Some(f) => f.vararg,
+            None => self.entry_vararg(),
+        };
+        if vararg < 2 {
+            return Next::Stop;
+        }
         let params = c(ins);
         let have = (vararg - 2).saturating_sub(params);
         let from = self.base - vararg + params;
