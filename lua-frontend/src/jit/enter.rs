@@ -72,6 +72,19 @@ pub unsafe fn run(code: usize, cell: *mut usize) -> (u32, usize) {
     }
 }
 
+/// Ticks of the processor's clock.
+#[cfg(target_arch = "x86_64")]
+pub fn clock() -> u64 {
+    // SAFETY: all processors with this architecture have the instruction.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// See above: nothing runs that could be timed.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn clock() -> u64 {
+    0
+}
+
 /// There is no code generator for other machines: nothing is ever compiled.
 #[cfg(not(target_arch = "x86_64"))]
 pub fn leave_address() -> usize {

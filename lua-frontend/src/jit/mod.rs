@@ -22,6 +22,7 @@ pub mod layout;
 pub mod options;
 pub mod recipes;
 pub mod record;
+mod stay;
 
 use std::sync::Arc;
 
@@ -36,6 +37,11 @@ use compile::Compiler;
 use layout::Layout;
 use options::Options;
 use record::{Finished, Limits, Place, PlaceKind, Recorded, Recorder, Roots, Start};
+use stay::Stay;
+
+/// Each time that a tree grows by so many side traces an exit has to be twice as hot to get one: many exits that are each taken now and then
+/// cost more to compile than they can give back.
+const SIDES_PER_DOUBLING: u32 = 8;
 
 /// What there is of a place or root.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +55,27 @@ struct Node {
     link: Option<u64>,
     /// The root of the tree that it is part of.
     tree: u64,
+    /// Of a root: its code.
+    entry: usize,
+    /// Of a root: the function in which it begins.
+    proto: *const Proto,
+    /// Of a root.
+    stay: Stay,
+}
+
+impl Node {
+    fn new(place: Place, tree: u64) -> Node {
+        Node {
+            place,
+            count: 0,
+            tries: 0,
+            link: None,
+            tree,
+            entry: 0,
+            proto: std::ptr::null(),
+            stay: Stay::default(),
+        }
+    }
 }
 
 /// A trace in the cache.
@@ -66,8 +93,6 @@ pub struct Trace {
     pub is_loop: bool,
     /// Its exits: number in the cache and key.
     exits: Vec<(fragcache::ExitId, u64)>,
-    /// Its entry.
-    entry: fragcache::HostPc,
     /// Bytes of code.
     pub len: u32,
 }
@@ -124,7 +149,7 @@ pub struct Jit {
     /// Side traces by the key of their root.
     sides: FxHashMap<u64, u32>,
     /// Keys of places by exit of the cache.
-    exits: FxHashMap<u32, u64>,
+    exits: Vec<u64>,
     /// What traces embed.
     pub kept: Vec<Value>,
     recording: Option<Box<Recording>>,
@@ -150,7 +175,7 @@ impl Jit {
             nodes: Vec::new(),
             traces: FxHashMap::default(),
             sides: FxHashMap::default(),
-            exits: FxHashMap::default(),
+            exits: Vec::new(),
             kept: Vec::new(),
             recording: None,
             penalties: FxHashMap::default(),
@@ -183,7 +208,7 @@ impl Jit {
     fn new_node(&mut self, pc: *const Ins) -> u64 {
         let place = Place { pc, moved: 0, kind: PlaceKind::Resume };
         let key = self.nodes.len() as u64;
-        self.nodes.push(Node { place, count: 0, tries: 0, link: None, tree: key });
+        self.nodes.push(Node::new(place, key));
         key
     }
 
@@ -201,15 +226,26 @@ impl Jit {
         if self.recording.is_some() {
             return Action::Interpret;
         }
-        if let Some(key) = self.roots.get(&pc) {
-            let Some(trace) = self.traces.get(key) else { return Action::Interpret };
+        if let Some(&key) = self.roots.get(&pc) {
             // SAFETY: the running function is a Lua function.
             if unsafe { (*crate::vm::proto_at(base)).pflags } & crate::bytecode::flags::NOJIT != 0 {
                 return Action::Interpret;
             }
-            let entry = trace.entry;
+            let stay = &mut self.nodes[key as usize].stay;
+            if stay.is_asleep() {
+                let wakes = stay.passed_over();
+                // SAFETY: `pc` is in the running function.
+                unsafe {
+                    if wakes {
+                        mark_root(pc, crate::vm::proto_at(base));
+                    } else {
+                        reset_counter(base, pc);
+                    }
+                }
+                return Action::Interpret;
+            }
             // SAFETY: the entry of a live fragment; the stack has room for the frame, as the function's head has seen.
-            return unsafe { self.run(g, l, base, entry.0) };
+            return unsafe { self.run(g, l, base, key) };
         }
         // SAFETY: `pc` is in the running function.
         unsafe { reset_counter(base, pc) };
@@ -226,9 +262,12 @@ impl Jit {
         Action::Interpret
     }
 
-    /// Runs traces until the interpreter has something to do.
-    unsafe fn run(&mut self, g: *mut Global, l: *mut Thread, base: *mut Value, entry: usize) -> Action {
+    /// Runs a root, and the traces it leads to, until the interpreter has something to do.
+    unsafe fn run(&mut self, g: *mut Global, l: *mut Thread, base: *mut Value, root: u64) -> Action {
         self.stats.entries += 1;
+        let node = &mut self.nodes[root as usize];
+        let (entry, pc, proto) = (node.entry, node.place.pc, node.proto);
+        let begun = node.stay.begins().then(enter::clock);
         // SAFETY: by the caller's promise. The compiler is not touched while the trace runs except through `g`.
         let (exit, base) = unsafe {
             let outer = (*g).jit_base;
@@ -238,8 +277,15 @@ impl Jit {
             (*g).jit_base = outer;
             left
         };
+        if let Some(begun) = begun {
+            let ticks = enter::clock().wrapping_sub(begun);
+            if self.nodes[root as usize].stay.ended(ticks) {
+                // SAFETY: what traces embed is kept, and so are the functions in which they begin.
+                unsafe { *counter(proto, pc) = 0 };
+            }
+        }
         let base = base as *mut Value;
-        let Some(&key) = self.exits.get(&exit) else { return Action::Interpret };
+        let Some(&key) = self.exits.get(exit as usize) else { return Action::Interpret };
         let node = &mut self.nodes[key as usize];
         let place = node.place;
         if place.kind == PlaceKind::Raise {
@@ -250,7 +296,7 @@ impl Jit {
         if place.kind == PlaceKind::Resume {
             node.count += 1;
             let sides = self.sides.get(&node.tree).copied().unwrap_or(0);
-            if node.count >= self.options.hotexit
+            if node.count >= self.options.hotexit << (sides / SIDES_PER_DOUBLING).min(16)
                 && node.tries < self.options.tryside
                 && sides < self.options.maxside
             {
@@ -379,7 +425,7 @@ impl Jit {
         debug_assert_eq!(recording.first as usize, self.nodes.len());
         let tree = self.nodes[key as usize].tree;
         for place in &finished.places {
-            self.nodes.push(Node { place: *place, count: 0, tries: 0, link: None, tree });
+            self.nodes.push(Node::new(*place, tree));
         }
         if let (Some(link), Some(last)) = (finished.link, self.nodes.last_mut()) {
             // The last place is that of the end.
@@ -402,8 +448,7 @@ impl Jit {
             Some(node) => (node.place.moved, node.link.unwrap_or(key)),
             None => (0, key),
         };
-        let made =
-            compiler.compile(&mut trace, layout, key, !finished.calls_with_stack, place, |_, _| {});
+        let made = compiler.compile(&mut trace, layout, key, !finished.calls_with_stack, place, |_, _| {});
         if self.dump {
             eprintln!("---- optimised {key}\n{trace}");
         }
@@ -424,7 +469,11 @@ impl Jit {
         }
         self.kept.extend(finished.kept);
         for &(exit, to) in &made.exits {
-            self.exits.insert(exit.0, to);
+            let at = exit.0 as usize;
+            if self.exits.len() <= at {
+                self.exits.resize(at + 1, 0);
+            }
+            self.exits[at] = to;
         }
         if recording.is_side {
             // All the ways out that lead to where it begins now lead into it.
@@ -446,6 +495,9 @@ impl Jit {
         if !recording.is_side {
             // SAFETY: the function is kept.
             unsafe { mark_root(start, finished.proto) };
+            let node = &mut self.nodes[key as usize];
+            node.entry = made.entry.0;
+            node.proto = finished.proto;
         }
         self.traces.insert(
             key,
@@ -456,7 +508,6 @@ impl Jit {
                 is_side: recording.is_side,
                 is_loop: finished.is_loop,
                 exits: made.exits,
-                entry: made.entry,
                 len: made.len,
             },
         );

@@ -77,7 +77,11 @@ fn on_off(cx: Cx, on: bool) -> NativeResult {
 /// The prototype that argument 1 means.
 fn target(cx: Cx) -> Option<Gc<Proto>> {
     let v = cx.arg(1);
-    if v == Value::TRUE { crate::debug::function_at(cx, 1)?.proto() } else { v.as_func().and_then(|f| f.proto()).or_else(|| v.as_proto()) }
+    if v == Value::TRUE {
+        crate::debug::function_at(cx, 1)?.proto()
+    } else {
+        v.as_func().and_then(|f| f.proto()).or_else(|| v.as_proto())
+    }
 }
 
 fn flush(cx: Cx) -> NativeResult {

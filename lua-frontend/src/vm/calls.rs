@@ -348,11 +348,19 @@ op! {
         if base.add(a(ins)) > (*l).maxstack {
             return grow_and_retry(l, base, k, pc, ins, g);
         }
-        let params = (*proto).numparams as usize;
-        let mut i = n;
-        while i < params {
+        if n < (*proto).numparams as usize {
+            return funcf_short(l, base, k, pc, ins, g);
+        }
+        next(l, base, (*proto).k, pc, g)
+    }
+}
+op! {
+    /// Of a call with too few arguments; apart, because a loop that fills memory may be made a call, for which all handlers' registers are saved.
+    #[inline(never)]
+    fn funcf_short(l, base, k, pc, ins, g) {
+        let proto = (pc.sub(1) as *mut Proto).sub(1);
+        for i in k as usize..(*proto).numparams as usize {
             *base.add(i) = Value::NIL;
-            i += 1;
         }
         next(l, base, (*proto).k, pc, g)
     }

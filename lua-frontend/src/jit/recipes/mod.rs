@@ -72,17 +72,27 @@ fn unnumbered(call: NativeFn) -> Option<Recipe> {
     }
 }
 
-/// What the call of a library function gives, if there is a recipe for it.
-pub fn library(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
-    let recipe = match ffid::name(args.f.ffid()) {
+/// The recipe of a library function, if there is one.
+fn recipe(f: Gc<Func>) -> Option<Recipe> {
+    match ffid::name(f.ffid()) {
         Some((library, name)) => find(name, library),
-        None if args.f.h.x == FF_NATIVE => {
+        None if f.h.x == FF_NATIVE => {
             // SAFETY: a native function without a number is a plain one.
-            unnumbered(unsafe { (*args.f.as_ptr().cast::<NativeFunc>()).call })
+            unnumbered(unsafe { (*f.as_ptr().cast::<NativeFunc>()).call })
         }
         None => None,
-    };
-    recipe?(r, args)
+    }
+}
+
+/// What the call of a library function gives, if there is a recipe for it.
+pub fn library(r: &mut Recorder, args: Args) -> Option<Vec<V>> {
+    recipe(args.f)?(r, args)
+}
+
+/// Is it one of many with the same code, each with upvalues of its own, which a trace may call but need not tell apart? (What
+/// `string.gmatch` gives is one.)
+pub fn is_instance(f: Gc<Func>) -> bool {
+    f.h.y > 0 && f.h.x == FF_NATIVE && recipe(f).is_none() && may_call(f)
 }
 
 /// May a trace call it with the stack in place? Not what switches coroutines or frames, asks about traces, or is no plain function at all.

@@ -12,6 +12,7 @@
 //!                                CALLM slot 2, + results
 //! ```
 
+use ir::op::Op as O;
 use ir::snapshot::ExitKind;
 use ir::types::{Operand, Type};
 
@@ -20,8 +21,8 @@ use super::{Kind, Next, PlaceKind, Recorder, V};
 use crate::bytecode::{Ins, Op, UV_IMMUTABLE, UV_LOCAL, a, b};
 use crate::jit::layout::{ENTRY, Layout};
 use crate::jit::recipes::{self, Args};
-use crate::object::Proto;
-use crate::value::{Tag, Value};
+use crate::object::{C_FUNCTION, Func, NativeFunc, Proto};
+use crate::value::{Gc, Tag, Value};
 
 /// Slots that a library function finds above its arguments.
 const NATIVE_ROOM: usize = crate::vm::MIN_NATIVE;
@@ -51,7 +52,8 @@ impl Recorder {
             // SAFETY: the instruction behind the call.
             (None, ins, unsafe { self.pc.add(1) })
         };
-        self.guard_value(fv, callee);
+        let fv =
+            if recipes::is_instance(f) { self.guard_instance(fv, f) } else { self.guard_value(fv, callee) };
         let first = if op == Op::ITERC { slot - 2 } else { slot + 2 };
         let want = b(call).checked_sub(1);
         if let Some(values) = recipes::library(self, Args { first, n, f, want }) {
@@ -72,15 +74,38 @@ impl Recorder {
                     self.set(to, v);
                 }
             }
-            let base = self.native_frame(caller, slot, n, callee);
+            let base = self.native_frame(caller, slot, n, fv);
             self.call_with_stack(base, n, want);
         }
         self.passing = Some(back);
         Next::Go
     }
 
+    /// The function is guarded to be one with the same code: see [`recipes::is_instance`].
+    fn guard_instance(&mut self, v: V, f: Gc<Func>) -> V {
+        if v.value.is_some() {
+            return v;
+        }
+        let p = self.ptr(v);
+        let class = self.layout.class.func;
+        // The collector's flags change.
+        let fixed = u64::from_le_bytes([0xff, C_FUNCTION, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        let header = self.load(Type::I64, p, 0, class);
+        let mask = self.b.i64(fixed as i64);
+        let header = self.b.bin(O::And, Type::I64, header, mask);
+        // SAFETY: a live native function, whose header is as long as a word.
+        let (word, call) = unsafe {
+            let f = f.as_ptr();
+            (*f.cast::<u64>(), (*f.cast::<NativeFunc>()).call)
+        };
+        self.guard_eq(header, word & fixed);
+        let at = self.load(Type::I64, p, std::mem::offset_of!(NativeFunc, call) as i64, class);
+        self.guard_eq(at, call as usize as u64);
+        v
+    }
+
     /// Makes the frame of a library function: its base. A tail call takes the place of the running function.
-    fn native_frame(&mut self, caller: Option<Caller>, slot: usize, n: usize, callee: Value) -> usize {
+    fn native_frame(&mut self, caller: Option<Caller>, slot: usize, n: usize, f: V) -> usize {
         let Some(caller) = caller else {
             let base = self.base + slot + 2;
             // SAFETY: the instruction behind the call.
@@ -90,7 +115,6 @@ impl Recorder {
         };
         let args: Vec<V> = (0..n).map(|i| self.get(slot + 2 + i)).collect();
         let base = self.base - caller.vararg;
-        let f = self.val_const(callee);
         self.set_word(base - 2, f);
         for (i, v) in args.into_iter().enumerate() {
             self.set_word(base + i, v);
@@ -124,18 +148,19 @@ impl Recorder {
         let count = self.b.call(helper.id, &[g, stack, by, n, all], Some(exit));
         // What lay above is dead, and the collector may have freed it: no exit may write it to the stack again.
         self.forget_from(base - 2);
-        let above: Vec<usize> = (base - 2..self.dirty.len()).filter(|&w| self.dirty[w]).collect();
+        let above = |which: &[bool]| (base - 2..which.len()).filter(|&w| which[w]).collect::<Vec<_>>();
         match want {
             Some(n) => {
                 let nil = self.b.i64(Value::NIL.0 as i64);
-                for w in above {
+                for w in above(&self.dirty) {
                     self.b.set(Layout::word(w), nil);
                     self.dirty[w] = false;
                 }
                 self.results(base - 2, n);
             }
             None => {
-                for w in above {
+                // Any of them may be a result, those too that exits would write nil to.
+                for w in above(&self.written) {
                     self.results(w, 1);
                 }
                 self.forget_from(base - 2);
