@@ -401,7 +401,7 @@ impl Jit {
                 // SAFETY: the recording keeps the function in which it begins.
                 unsafe { retire(recording.recorder.first_proto(), pc) };
             }
-            *times = (*times * 2 + 1).min(MOST_PENALTY);
+            *times = (*times * 4 + 3).min(MOST_PENALTY);
             *left = *times;
         }
     }
