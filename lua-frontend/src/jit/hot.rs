@@ -2,7 +2,7 @@
 //!
 //! Each instruction has a counter of 16 bits behind its prototype ([`crate::object::Proto::hot`]). The handlers here count up
 //! to the threshold, and then ask the compiler each time; where a root begins the counter is at its highest, so that it is asked at once. A prototype
-//! and a position decide, never an address: the same program records the same traces.
+//! and a position decide, never an address. (Which roots sleep depends on time, see `stay`: so may the side traces that a program records.)
 //!
 //! With the compiler off the interpreter's own handlers are in force, and nothing is counted.
 

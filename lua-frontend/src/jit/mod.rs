@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::bytecode::Ins;
+use crate::bytecode::{Ins, Op};
 use crate::error::Throw;
 use crate::object::{Proto, Thread};
 use crate::state::Global;
@@ -37,7 +37,10 @@ use compile::Compiler;
 use layout::Layout;
 use options::Options;
 use record::{Finished, Limits, Place, PlaceKind, Recorded, Recorder, Roots, Start};
-use stay::Stay;
+use stay::{Stay, Verdict};
+
+/// How often a head is passed over at most where recording gave nothing.
+const MOST_PENALTY: u32 = 1 << 12;
 
 /// Each time that a tree grows by so many side traces an exit has to be twice as hot to get one: many exits that are each taken now and then
 /// cost more to compile than they can give back.
@@ -279,9 +282,15 @@ impl Jit {
         };
         if let Some(begun) = begun {
             let ticks = enter::clock().wrapping_sub(begun);
-            if self.nodes[root as usize].stay.ended(ticks) {
+            let verdict = self.nodes[root as usize].stay.ended(ticks);
+            if verdict != Verdict::Awake {
                 // SAFETY: what traces embed is kept, and so are the functions in which they begin.
-                unsafe { *counter(proto, pc) = 0 };
+                unsafe {
+                    *counter(proto, pc) = 0;
+                    if verdict == Verdict::Hopeless {
+                        retire(proto, pc);
+                    }
+                }
             }
         }
         let base = base as *mut Value;
@@ -415,7 +424,11 @@ impl Jit {
         if !recording.is_side {
             let pc = self.nodes[recording.key as usize].place.pc;
             let (times, left) = self.penalties.entry(pc).or_default();
-            *times = (*times * 2 + 1).min(1 << 12);
+            if *times == MOST_PENALTY {
+                // SAFETY: the recording keeps the function in which it begins.
+                unsafe { retire(recording.recorder.first_proto(), pc) };
+            }
+            *times = (*times * 4 + 3).min(MOST_PENALTY);
             *left = *times;
         }
     }
@@ -524,6 +537,18 @@ unsafe fn counter(proto: *const Proto, pc: *const Ins) -> *mut u16 {
         let at = pc.offset_from((*proto).bc()) as usize;
         let at = if at == 1 && !hot::is_loop(*pc) { 0 } else { at };
         (*proto).hot.add(at)
+    }
+}
+
+/// No trace is worth while at the head of the function, if that is where this is: calls are no longer counted there.
+unsafe fn retire(proto: *const Proto, pc: *const Ins) {
+    // SAFETY: `pc` is an instruction of the prototype, whose code is memory of its own; nobody holds references into that.
+    unsafe {
+        let head = (*proto).bc().cast_mut();
+        if pc == head.add(1).cast_const() && !hot::is_loop(*pc) && Op::from_u8(*head as u8) == Some(Op::FUNCF)
+        {
+            *head = *head & !0xff | Op::IFUNCF as Ins;
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! To enter a trace and to leave it costs as much as some dozens of bytecodes. A root whose visits are over soon, almost always, costs more than it
 //! gives, however good its code. So some visits are timed; if they are short on average, the root *sleeps*: the interpreter passes it
 //! over, and comes to ask each time that its counter has run up again. When it has asked often enough the root is tried once more, and
-//! sleeps twice as long if nothing is better. Traces that lead to it still do.
+//! sleeps twice as long if nothing is better. When it has slept as long as it may and is no better, it is not tried again if it is that of a function:
+//! the function's head is no longer counted. Traces that lead to a root that sleeps still do.
 //!
 //! Time decides only whether the interpreter or the trace runs, never what either computes.
 //!
@@ -23,6 +24,17 @@ const WORTH: u64 = 260;
 const LONGEST: u64 = 16 * WORTH;
 /// How often a root is passed over when it sleeps for the first time, and at most.
 const SLEEP: (u32, u32) = (16, 1 << 12);
+
+/// What becomes of a root after a timed visit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It stays awake.
+    Awake,
+    /// It sleeps.
+    Asleep,
+    /// It sleeps, and has slept longest before.
+    Hopeless,
+}
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,22 +66,23 @@ impl Stay {
         self.visits.is_multiple_of(EACH)
     }
 
-    /// A timed visit took so long. True if the root is to sleep now.
-    pub fn ended(&mut self, ticks: u64) -> bool {
+    /// A timed visit took so long.
+    pub fn ended(&mut self, ticks: u64) -> Verdict {
         self.ticks += ticks.min(LONGEST);
         self.timed += 1;
         if self.timed < JUDGED {
-            return false;
+            return Verdict::Awake;
         }
         let short = self.ticks < WORTH * u64::from(JUDGED);
         (self.ticks, self.timed) = (0, 0);
-        if short {
-            self.sleep = (self.sleep * 2).clamp(SLEEP.0, SLEEP.1);
-            self.left = self.sleep;
-        } else {
+        if !short {
             self.sleep /= 2;
+            return Verdict::Awake;
         }
-        short
+        let longest = self.sleep == SLEEP.1;
+        self.sleep = (self.sleep * 2).clamp(SLEEP.0, SLEEP.1);
+        self.left = self.sleep;
+        if longest { Verdict::Hopeless } else { Verdict::Asleep }
     }
 }
 
@@ -77,29 +90,36 @@ impl Stay {
 mod tests {
     use super::*;
 
-    fn visits(s: &mut Stay, ticks: u64) -> u32 {
-        (0..EACH * JUDGED).filter(|_| s.begins() && s.ended(ticks)).count() as u32
+    fn visits(s: &mut Stay, ticks: u64) -> Verdict {
+        let mut last = Verdict::Awake;
+        for _ in 0..EACH * JUDGED {
+            if s.begins() {
+                last = s.ended(ticks);
+            }
+        }
+        last
     }
 
     #[test]
     fn short_visits_put_it_to_sleep_for_longer_each_time() {
         let mut s = Stay::default();
-        assert_eq!(visits(&mut s, WORTH), 0, "these are worth it");
-        for sleep in [16, 32, 64] {
+        assert_eq!(visits(&mut s, WORTH), Verdict::Awake, "these are worth it");
+        let mut sleep = SLEEP.0;
+        while sleep <= SLEEP.1 {
             assert!(!s.is_asleep());
-            assert_eq!(visits(&mut s, WORTH - 1), 1);
-            let passed = (1..).find(|_| s.passed_over());
-            assert_eq!(passed, Some(sleep));
+            assert_eq!(visits(&mut s, WORTH - 1), Verdict::Asleep);
+            assert_eq!((1..).find(|_| s.passed_over()), Some(sleep));
+            sleep *= 2;
         }
+        assert_eq!(visits(&mut s, WORTH - 1), Verdict::Hopeless);
     }
 
     #[test]
-    fn a_long_visit_now_and_then_keeps_it_awake() {
+    fn a_long_visit_among_few_keeps_it_awake() {
         let mut s = Stay::default();
-        for _ in 0..100 {
-            assert!(!s.ended(10) || !s.is_asleep());
-            assert!(!s.ended(u64::MAX), "one of few");
-            s.left = 0;
+        for i in 0..10 * JUDGED {
+            assert_eq!(s.ended(if i % JUDGED == 3 { u64::MAX } else { 10 }), Verdict::Awake);
         }
+        assert!(!s.is_asleep());
     }
 }

@@ -508,6 +508,11 @@ impl Recorder {
         unsafe { crate::vm::proto_at(self.live_base) }
     }
 
+    /// The prototype of the function in which the recording began.
+    pub fn first_proto(&self) -> *const Proto {
+        self.first_proto
+    }
+
     /// Number constant `i` of the running function.
     pub fn knum(&self, i: usize) -> Value {
         // SAFETY: operands of verified instructions are in range.
