@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-/// Starts a chunk that prints a line when it is ready, and sends the signal then.
+/// Starts a chunk that prints a line when it is ready, and sends the signal then. Without traces, which do not look.
 fn interrupted(chunk: &str) -> (String, String, Option<i32>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_rjit"))
-        .args(["-e", chunk])
+        .args(["-joff", "-e", chunk])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -46,6 +46,24 @@ fn coroutines_are_interrupted() {
     );
     assert!(err.contains("interrupted!"), "{err}");
     assert_eq!(status, Some(1));
+}
+
+/// A trace that does not leave does not see the first signal; the second one is deadly, as in the reference.
+#[test]
+fn a_second_interrupt_ends_a_trace() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rjit"))
+        .args(["-e", "io.write('ready\\n') io.flush() for i = 1, 1e15 do end"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("rjit starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    while child.try_wait().expect("a child").is_none() {
+        // SAFETY: the process is our child and has not been waited for.
+        unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::api::Cx;
 use crate::bytecode::{Ins, Op};
 use crate::object::Proto;
 use crate::state::Global;
+use crate::value::Gc;
 use crate::vm::{HANDLERS, Handler, TABLE, calls, flow, k_at, next, op, proto_at, raise};
 
 use super::Action;
@@ -243,6 +244,55 @@ pub unsafe fn thresholds(g: *mut Global) {
 pub fn turn(cx: Cx, on: bool) -> bool {
     // SAFETY: the live state.
     unsafe { switch(cx.g(), on) }
+}
+
+/// Forgets all traces, for a script.
+pub fn flush(cx: Cx) {
+    let g: *mut Global = cx.g();
+    // SAFETY: the live state.
+    unsafe {
+        if !(*g).jit.is_null() {
+            (*(*g).jit).flush();
+            install(g);
+        }
+    }
+}
+
+/// May traces begin in a function, or go through it?
+pub fn permit(p: Gc<Proto>, on: bool) {
+    let no = crate::bytecode::flags::NOJIT;
+    // SAFETY: a live prototype; nobody holds a reference to its flags.
+    unsafe {
+        let flags = &raw mut (*p.as_ptr()).pflags;
+        *flags = if on { *flags & !no } else { *flags | no };
+    }
+}
+
+/// The same for all functions inside it.
+pub fn permit_inner(p: Gc<Proto>, on: bool) {
+    for inner in (0..p.sizekgc as usize).filter_map(|i| p.kgc(i)?.as_proto()) {
+        permit(inner, on);
+        permit_inner(inner, on);
+    }
+}
+
+/// What `jit.status` names: features of the processor that are used, and the flags that are on.
+pub fn flags(cx: Cx) -> Vec<&'static str> {
+    let g: *mut Global = cx.g();
+    // SAFETY: the live state.
+    let options = unsafe { (*g).jit.as_ref() }.map_or_else(Default::default, |jit| jit.options.clone());
+    let mut names = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let here = [
+            (std::is_x86_feature_detected!("sse3"), "SSE3"),
+            (std::is_x86_feature_detected!("sse4.1"), "SSE4.1"),
+            (std::is_x86_feature_detected!("bmi2"), "BMI2"),
+        ];
+        names.extend(here.iter().filter(|f| f.0).map(|f| f.1));
+    }
+    names.extend(options.flags());
+    names
 }
 
 /// Sets an option, see [`super::options`]. False if there is no such option.

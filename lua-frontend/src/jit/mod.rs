@@ -88,6 +88,8 @@ pub struct Trace {
     pub key: u64,
     /// Where it begins.
     pub start: *const Ins,
+    /// The function in which it begins, which it keeps alive.
+    proto: *const Proto,
     /// Does it begin at an exit?
     pub is_side: bool,
     /// Does it go round?
@@ -138,7 +140,8 @@ pub struct Stats {
 pub struct Jit {
     /// What was set.
     pub options: Options,
-    layout: Arc<Layout>,
+    /// Made when something is recorded for the first time.
+    layout: Option<Arc<Layout>>,
     compiler: Option<Compiler>,
     /// Keys of roots by instruction.
     roots: Roots,
@@ -169,7 +172,7 @@ impl Jit {
         }
         Some(Jit {
             options,
-            layout: Arc::new(Layout::new()?),
+            layout: None,
             compiler: None,
             roots: Roots::default(),
             nodes: Vec::new(),
@@ -227,6 +230,10 @@ impl Jit {
             return Action::Interpret;
         }
         if let Some(&key) = self.roots.get(&pc) {
+            // SAFETY: the running function is a Lua function.
+            if unsafe { (*crate::vm::proto_at(base)).pflags } & crate::bytecode::flags::NOJIT != 0 {
+                return Action::Interpret;
+            }
             let stay = &mut self.nodes[key as usize].stay;
             if stay.is_asleep() {
                 let wakes = stay.passed_over();
@@ -327,11 +334,19 @@ impl Jit {
                 return;
             }
         }
+        // Code is never thrown away, so that no entry or exit is ever stale.
+        if self.stats.bytes >= u64::from(self.options.maxmcode) << 10 {
+            return;
+        }
+        if self.layout.is_none() {
+            self.layout = Layout::new().map(Arc::new);
+        }
+        let Some(layout) = self.layout.clone() else { return };
         let key = at.unwrap_or_else(|| self.new_node(pc));
         let first = self.nodes.len() as u64;
         let tree = at.map_or(key, |at| self.nodes[at as usize].tree);
         let start = Start { g, l, base, pc, is_side: at.is_some(), first_key: first, own_key: key, tree };
-        let recorder = Recorder::new(self.layout.clone(), start, self.limits());
+        let recorder = Recorder::new(layout, start, self.limits());
         self.recording = Some(Box::new(Recording { recorder, key, is_side: at.is_some(), first }));
         // SAFETY: the live state.
         unsafe { hot::install(g) };
@@ -389,6 +404,18 @@ impl Jit {
         }
     }
 
+    /// No trace is entered from the interpreter any more, and all that is hot becomes so anew. Code that runs now, or that
+    /// belongs to a trace which called us, stays.
+    pub fn flush(&mut self) {
+        self.abandon("flushed");
+        for trace in self.roots.values().filter_map(|key| self.traces.get(key)) {
+            // SAFETY: the trace keeps the function.
+            unsafe { *counter(trace.proto, trace.start) = 0 };
+        }
+        self.roots.clear();
+        self.penalties.clear();
+    }
+
     fn failed(&mut self, recording: &Recording, why: &str) {
         self.stats.aborts += 1;
         if self.dump {
@@ -423,19 +450,18 @@ impl Jit {
             eprintln!("---- trace {key} side={} link={:?}\n{trace}", recording.is_side, finished.link);
         }
         if self.compiler.is_none() {
-            match Compiler::new(self.options.level, (self.options.maxmcode as usize) << 10) {
+            match Compiler::new(self.options.level, ROOM) {
                 Ok(c) => self.compiler = Some(c),
                 Err(_) => return self.failed(recording, "no memory for code"),
             }
         }
-        let Some(compiler) = &mut self.compiler else { return };
+        let (Some(compiler), Some(layout)) = (&mut self.compiler, &self.layout) else { return };
         let nodes = &self.nodes;
         let place = |key: u64| match nodes.get(key as usize) {
             Some(node) => (node.place.moved, node.link.unwrap_or(key)),
             None => (0, key),
         };
-        let made =
-            compiler.compile(&mut trace, &self.layout, key, !finished.calls_with_stack, place, |_, _| {});
+        let made = compiler.compile(&mut trace, layout, key, !finished.calls_with_stack, place, |_, _| {});
         if self.dump {
             eprintln!("---- optimised {key}\n{trace}");
         }
@@ -491,6 +517,7 @@ impl Jit {
             Trace {
                 key,
                 start,
+                proto: finished.proto,
                 is_side: recording.is_side,
                 is_loop: finished.is_loop,
                 exits: made.exits,
@@ -499,6 +526,9 @@ impl Jit {
         );
     }
 }
+
+/// Bytes that the cache may fill: more than are ever made, see [`Options::maxmcode`], as it must not evict anything.
+const ROOM: usize = 16 << 30;
 
 /// The counter of an instruction: that of the head stands for the first instruction behind it, unless that is a loop.
 unsafe fn counter(proto: *const Proto, pc: *const Ins) -> *mut u16 {

@@ -92,6 +92,17 @@ impl Options {
         true
     }
 
+    /// The flags that are on. (`fma` is off, as in the reference: it changes results.)
+    pub fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let least = |flag: &str| match flag {
+            "fold" | "cse" | "dce" => 1,
+            "narrow" | "loop" => 2,
+            "fma" => u8::MAX,
+            _ => 3,
+        };
+        FLAGS.into_iter().filter(move |f| self.level >= least(f) && !self.off.contains(f))
+    }
+
     fn parameter(&mut self, name: &str, value: &str) -> bool {
         if !PARAMETERS.contains(&name) || !value.bytes().all(|c| c.is_ascii_digit()) {
             return false;

@@ -1,10 +1,9 @@
-//! The jit library. There is no compiler yet, and it says so: `jit.status()` is false and nothing is ever recorded.
-//!
-//! `jit.on`, `jit.off` and `jit.flush` check their arguments and do nothing, since scripts call them to tune, not to
-//! ask. `jit.util` knows functions and bytecode; its trace functions find no traces.
+//! The jit library, which turns the compiler on as it is opened. `jit.util` knows functions and bytecode; its trace functions find no
+//! traces.
 
 use crate::api::{Cx, NativeResult};
 use crate::error::Throw;
+use crate::jit::hot;
 use crate::object::Proto;
 use crate::value::{Gc, Value};
 
@@ -34,6 +33,7 @@ pub fn open(cx: Cx) {
     super::register(cx, opt, "jit.opt", &[("start", opt_start)]);
     cx.set_field(t, "opt", opt);
     cx.set_field(super::registry_table(cx, "_LOADED"), "jit.opt", opt);
+    hot::turn(cx, true);
     super::preload(cx, "jit.util", open_util);
     super::preload(cx, "jit.profile", open_profile);
 }
@@ -56,24 +56,51 @@ fn off(cx: Cx) -> NativeResult {
     on_off(cx, false)
 }
 
-/// Without arguments the compiler; else a function, with `true` behind it those inside it too, which nothing depends on here.
+/// Without arguments the compiler; else a function (`true`: the caller), with `true` behind it those inside it too, with
+/// `false` only those.
 fn on_off(cx: Cx, on: bool) -> NativeResult {
     check_target(cx)?;
     if cx.arg(1).is_nil() {
-        crate::jit::hot::turn(cx, on);
+        hot::turn(cx, on);
+    } else if let Some(p) = target(cx) {
+        let inner = cx.arg(2);
+        if inner != Value::FALSE {
+            hot::permit(p, on);
+        }
+        if inner == Value::TRUE || inner == Value::FALSE {
+            hot::permit_inner(p, on);
+        }
     }
     cx.ret0()
+}
+
+/// The prototype that argument 1 means.
+fn target(cx: Cx) -> Option<Gc<Proto>> {
+    let v = cx.arg(1);
+    if v == Value::TRUE {
+        crate::debug::function_at(cx, 1)?.proto()
+    } else {
+        v.as_func().and_then(|f| f.proto()).or_else(|| v.as_proto())
+    }
 }
 
 fn flush(cx: Cx) -> NativeResult {
     if !cx.arg(1).is_number() {
         check_target(cx)?;
     }
+    if cx.arg(1).is_nil() {
+        hot::flush(cx);
+    }
     cx.ret0()
 }
 
 fn status(cx: Cx) -> NativeResult {
-    cx.ret1(cx.g().jit_on)
+    let flags = hot::flags(cx);
+    cx.push(cx.g().jit_on);
+    for flag in &flags {
+        cx.push(cx.str(flag.as_bytes()));
+    }
+    cx.ret(1 + flags.len())
 }
 
 fn security(cx: Cx) -> NativeResult {
@@ -107,7 +134,7 @@ fn opt_start(cx: Cx) -> NativeResult {
     for i in 1..=cx.nargs() {
         let s = cx.check_str(i)?.bytes();
         let text = String::from_utf8_lossy(super::c_str(s));
-        if !crate::jit::hot::set_option(cx, &text) {
+        if !hot::set_option(cx, &text) {
             return Err(cx.error(format!("unknown or malformed optimization flag '{text}'")));
         }
     }

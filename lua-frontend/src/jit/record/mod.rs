@@ -233,6 +233,8 @@ pub struct Recorder {
     open: Option<native::Open>,
     /// By word: has it been changed since entry?
     dirty: Vec<bool>,
+    /// By word: do exits write it? That may be so when it has not been changed, but is dead.
+    written: Vec<bool>,
     /// Does the trace write words of the stack itself?
     calls_with_stack: bool,
     /// Highest word for which the stack was checked.
@@ -311,6 +313,7 @@ impl Recorder {
             passing: None,
             open: None,
             dirty: vec![false; MOST_WORDS],
+            written: vec![false; MOST_WORDS],
             calls_with_stack: false,
             checked: 0,
             highest: ENTRY,
@@ -828,6 +831,7 @@ impl Recorder {
         let word = self.word(v);
         self.vals[n] = Some(V { word, ..v });
         self.dirty[n] = true;
+        self.written[n] = true;
         self.b.set(Layout::word(n), word);
     }
 
@@ -840,6 +844,7 @@ impl Recorder {
         let literal = self.b.i64(word as i64);
         self.vals[n] = Some(self.val_word(literal, Kind::Any));
         self.dirty[n] = true;
+        self.written[n] = true;
         self.b.set(Layout::word(n), literal);
     }
 

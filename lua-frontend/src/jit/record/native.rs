@@ -148,18 +148,19 @@ impl Recorder {
         let count = self.b.call(helper.id, &[g, stack, by, n, all], Some(exit));
         // What lay above is dead, and the collector may have freed it: no exit may write it to the stack again.
         self.forget_from(base - 2);
-        let above: Vec<usize> = (base - 2..self.dirty.len()).filter(|&w| self.dirty[w]).collect();
+        let above = |which: &[bool]| (base - 2..which.len()).filter(|&w| which[w]).collect::<Vec<_>>();
         match want {
             Some(n) => {
                 let nil = self.b.i64(Value::NIL.0 as i64);
-                for w in above {
+                for w in above(&self.dirty) {
                     self.b.set(Layout::word(w), nil);
                     self.dirty[w] = false;
                 }
                 self.results(base - 2, n);
             }
             None => {
-                for w in above {
+                // Any of them may be a result, those too that exits would write nil to.
+                for w in above(&self.written) {
                     self.results(w, 1);
                 }
                 self.forget_from(base - 2);
