@@ -114,9 +114,11 @@ impl Generator {
     }
 
     fn register(&mut self, ty: Type) -> Operand {
-        let word = self.word();
-        if word.is_literal() && ty != Type::I64 {
-            return self.b.int(ty, 5);
+        let mut word = self.word();
+        if ty != Type::I64 && (word.is_literal() || self.r.one_in(8)) {
+            // As passes leave it: part of a literal, whose other bits do not come along.
+            let noise = self.r.word() as i64;
+            word = self.b.int(Type::I64, noise.into());
         }
         if ty == Type::I64 {
             return word;
@@ -214,7 +216,12 @@ impl Generator {
 
     fn instruction(&mut self) {
         let ty = self.ty();
-        match self.r.below(27) {
+        match self.r.below(28) {
+            // A move.
+            27 => {
+                let a = self.register(ty);
+                self.set(ty, a);
+            }
             0..=3 => {
                 let (a, b) = (self.register(ty), self.operand(ty));
                 let new = self.b.bin(Op::Add, ty, a, b);

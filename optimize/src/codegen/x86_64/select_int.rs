@@ -108,8 +108,11 @@ impl<'a> Selector<'a> {
             Op::Select => self.select(inst, v),
             Op::Zext => self.zext(args[0], ty, v),
             Op::Sext => self.sext(args[0], ty, inst.ty, v),
-            // Of a literal; what is cut off other values is an alias of theirs.
-            Op::Trunc if inst.ty != Type::I1 => self.copy(args[0], ty, v),
+            // What is cut off values is an alias of theirs. Of a literal nothing may stay above: the result counts as clean.
+            Op::Trunc if inst.ty != Type::I1 => match self.literal(args[0], ty) {
+                Some(i) => self.constant(i as u64 & inst.ty.mask64(), v)?,
+                None => self.copy(args[0], ty, v),
+            },
             Op::Trunc => {
                 let a = self.reg(args[0], ty);
                 self.step32(MOp::Alu(Alu::And), v, a, 1);
