@@ -16,20 +16,30 @@ pub struct X86Host {
     pub bmi2: bool,
 }
 
+/// Vectors that the passes may use on this machine.
+pub fn features() -> Features {
+    Features {
+        v256: has!("avx2"),
+        v512: has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
+    }
+}
+
+/// Bytes of this machine's largest vector register.
+pub fn vector_bytes() -> u32 {
+    match (has!("avx512f"), has!("avx")) {
+        (true, _) => 64,
+        (_, true) => 32,
+        _ => 16,
+    }
+}
+
 impl Host for X86Host {
     fn features(&self) -> Features {
-        Features {
-            v256: has!("avx2"),
-            v512: has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
-        }
+        features()
     }
 
     fn vector_bytes(&self) -> u32 {
-        match (has!("avx512f"), has!("avx")) {
-            (true, _) => 64,
-            (_, true) => 32,
-            _ => 16,
-        }
+        vector_bytes()
     }
 
     fn home(&self, slot: SlotId) -> Home {

@@ -161,7 +161,7 @@ pub(crate) unsafe fn text(s: *const c_char) -> String {
 /// Something that the dynamic linker may look up.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Export(#[allow(dead_code, reason = "only its address matters")] *const ());
+pub struct Export(pub *const ());
 // SAFETY: addresses of functions, never written.
 unsafe impl Sync for Export {}
 

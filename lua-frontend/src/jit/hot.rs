@@ -97,7 +97,7 @@ unsafe extern "C" fn arrive(
     // while it is borrowed, because it is reached through the raw pointer only.
     unsafe {
         let jit = (*g).jit;
-        let action = if jit.is_null() { Action::Interpret } else { (*jit).arrive(g, l, base, pc) };
+        let action = if jit.is_null() { Action::Interpret } else { super::Jit::arrive(jit, g, l, base, pc) };
         let (base, k, pc) = match action {
             Action::Interpret => (base, k, pc),
             Action::Resume(base, pc) => (base, k_at(base), pc),

@@ -129,26 +129,37 @@ enum Fx {
     Barrier,
 }
 
+macro_rules! helper_result {
+    () => {
+        Type::Void
+    };
+    ($r:ident) => {
+        Type::$r
+    };
+}
+
+macro_rules! helper_effects {
+    ($fx:expr) => {
+        $fx
+    };
+    ($fx:expr, raises) => {{
+        let fx = $fx;
+        Effects { bits: fx.bits.or(EffectBits::RAISES), ..fx }
+    }};
+}
+
 macro_rules! helper_table {
     ($($name:ident ($($p:ident),*) $(-> $r:ident)? $fx:ident $(, $raises:ident)?;)*) => {
         /// The helpers by name.
         #[derive(Clone, Copy, Debug)]
-        #[allow(missing_docs, reason = "they have the names of the functions")]
-        pub struct Helpers { $(pub $name: Helper,)* }
+        pub struct Helpers { $(#[doc = concat!("`helpers::", stringify!($name), "`.")] pub $name: Helper,)* }
 
         fn declare_helpers(d: &mut Decls, c: &Classes) -> Option<(Helpers, Vec<u64>)> {
             let mut addresses = Vec::new();
             $(
-                #[allow(unused_mut, unused_assignments, reason = "only some have a result")]
                 let $name = {
-                    let mut result = Type::Void;
-                    $(result = Type::$r;)?
-                    let mut effects = effects(Fx::$fx, c);
-                    $(
-                        let _ = stringify!($raises);
-                        effects.bits = effects.bits.or(EffectBits::RAISES);
-                    )?
-                    let id = d.add_helper(stringify!($name), &[$(Type::$p),*], result, effects).ok()?;
+                    let effects = helper_effects!(effects(Fx::$fx, c) $(, $raises)?);
+                    let id = d.add_helper(stringify!($name), &[$(Type::$p),*], helper_result!($($r)?), effects).ok()?;
                     addresses.push(helpers::$name as *const () as u64);
                     Helper { id }
                 };

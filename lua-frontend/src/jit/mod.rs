@@ -220,19 +220,37 @@ impl Jit {
     /// # Safety
     /// These are the interpreter's registers.
     pub unsafe fn arrive(
-        &mut self,
+        this: *mut Jit,
         g: *mut Global,
         l: *mut Thread,
         base: *mut Value,
         pc: *const Ins,
     ) -> Action {
+        // SAFETY: as the caller promised. No reference to the compiler lives while a trace runs, because a library function that the
+        // trace calls may call Lua, and that comes here.
+        unsafe {
+            match (*this).look(g, l, base, pc) {
+                Some(root) => Jit::run(this, g, l, base, root),
+                None => Action::Interpret,
+            }
+        }
+    }
+
+    /// The root to enter at an instruction that is hot, if there is one; or a recording begins.
+    unsafe fn look(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        pc: *const Ins,
+    ) -> Option<u64> {
         if self.recording.is_some() {
-            return Action::Interpret;
+            return None;
         }
         if let Some(&key) = self.roots.get(&pc) {
             // SAFETY: the running function is a Lua function.
             if unsafe { (*crate::vm::proto_at(base)).pflags } & crate::bytecode::flags::NOJIT != 0 {
-                return Action::Interpret;
+                return None;
             }
             let stay = &mut self.nodes[key as usize].stay;
             if stay.is_asleep() {
@@ -245,10 +263,9 @@ impl Jit {
                         reset_counter(base, pc);
                     }
                 }
-                return Action::Interpret;
+                return None;
             }
-            // SAFETY: the entry of a live fragment; the stack has room for the frame, as the function's head has seen.
-            return unsafe { self.run(g, l, base, key) };
+            return Some(key);
         }
         // SAFETY: `pc` is in the running function.
         unsafe { reset_counter(base, pc) };
@@ -256,31 +273,50 @@ impl Jit {
             && *left > 0
         {
             *left -= 1;
-            return Action::Interpret;
+            return None;
         }
         if self.traces.len() < self.options.maxtrace as usize {
             // SAFETY: as the caller promised.
             unsafe { self.begin(g, l, base, pc, None) };
         }
-        Action::Interpret
+        None
     }
 
     /// Runs a root, and the traces it leads to, until the interpreter has something to do.
-    unsafe fn run(&mut self, g: *mut Global, l: *mut Thread, base: *mut Value, root: u64) -> Action {
-        self.stats.entries += 1;
-        let node = &mut self.nodes[root as usize];
-        let (entry, pc, proto) = (node.entry, node.place.pc, node.proto);
-        let begun = node.stay.begins().then(enter::clock);
-        // SAFETY: by the caller's promise. The compiler is not touched while the trace runs except through `g`.
-        let (exit, base) = unsafe {
+    unsafe fn run(this: *mut Jit, g: *mut Global, l: *mut Thread, base: *mut Value, root: u64) -> Action {
+        // SAFETY: by the caller's promise. The entry is that of a live fragment; the stack has room for the frame, as the function's
+        // head has seen.
+        unsafe {
+            let (entry, begun) = (*this).entering(root);
             let outer = (*g).jit_base;
             let mut cell = base as usize;
             (*g).jit_base = &raw mut cell;
-            let left = enter::run(entry, &raw mut cell);
+            let (exit, base) = enter::run(entry, &raw mut cell);
             (*g).jit_base = outer;
-            left
-        };
+            (*this).left(g, l, base as *mut Value, root, begun, exit)
+        }
+    }
+
+    /// A root is about to be entered: its code, and the time if the visit is to be judged.
+    fn entering(&mut self, root: u64) -> (usize, Option<u64>) {
+        self.stats.entries += 1;
+        let node = &mut self.nodes[root as usize];
+        (node.entry, node.stay.begins().then(enter::clock))
+    }
+
+    /// A visit that began at `root` has ended by `exit`.
+    unsafe fn left(
+        &mut self,
+        g: *mut Global,
+        l: *mut Thread,
+        base: *mut Value,
+        root: u64,
+        begun: Option<u64>,
+        exit: u32,
+    ) -> Action {
         if let Some(begun) = begun {
+            let node = &self.nodes[root as usize];
+            let (pc, proto) = (node.place.pc, node.proto);
             let ticks = enter::clock().wrapping_sub(begun);
             let verdict = self.nodes[root as usize].stay.ended(ticks);
             if verdict != Verdict::Awake {
@@ -293,7 +329,6 @@ impl Jit {
                 }
             }
         }
-        let base = base as *mut Value;
         let Some(&key) = self.exits.get(exit as usize) else { return Action::Interpret };
         let node = &mut self.nodes[key as usize];
         let place = node.place;
@@ -308,6 +343,7 @@ impl Jit {
             if node.count >= self.options.hotexit << (sides / SIDES_PER_DOUBLING).min(16)
                 && node.tries < self.options.tryside
                 && sides < self.options.maxside
+                && self.recording.is_none()
             {
                 node.count = 0;
                 node.tries += 1;

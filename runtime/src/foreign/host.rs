@@ -8,7 +8,6 @@ use decode::aarch64::slots;
 use ir::types::SlotId;
 use optimize::codegen::{Home, Host, IndirectAbi, Segment};
 use optimize::pass::Features;
-use std::arch::is_x86_feature_detected as has;
 use std::mem::offset_of;
 
 /// See the module.
@@ -20,18 +19,11 @@ pub struct A64Host {
 
 impl Host for A64Host {
     fn features(&self) -> Features {
-        Features {
-            v256: has!("avx2"),
-            v512: has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
-        }
+        crate::host::features()
     }
 
     fn vector_bytes(&self) -> u32 {
-        match (has!("avx512f"), has!("avx")) {
-            (true, _) => 64,
-            (_, true) => 32,
-            _ => 16,
-        }
+        crate::host::vector_bytes()
     }
 
     fn home(&self, slot: SlotId) -> Home {
